@@ -1,0 +1,1 @@
+"""What every task shares, on top of MMEngine: data, training, inference, checkpoints."""

@@ -1,0 +1,87 @@
+"""Says what a checkpoint that does not match looks like, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from engine.checkpoint.match import BACKBONE, beginnings
+from engine.checkpoint.meta import find_backbone
+from engine.checkpoint.report import LoadReport, listing
+from engine.errors import WeightsError
+
+# (embed_dims, num_layers) of the architectures that have a name.
+_ARCHS = {
+    (192, 6): "sapiens_tiny",
+    (1024, 24): "sapiens_0.3b",
+    (1280, 32): "sapiens_0.6b",
+    (1536, 40): "sapiens_1b",
+    (1920, 48): "sapiens_2b",
+}
+_PATCHES = "patch_embed.projection.weight"
+
+
+def check_backbone(
+    model: nn.Module, file_tensors: Mapping[str, Tensor], report: LoadReport, min_match: float
+) -> None:
+    """Requires that most of the backbone was matched; a few odd tensors are listed elsewhere.
+
+    Args:
+        model: A backbone, or a model with one.
+        file_tensors: The checkpoint under its own names.
+        report: What matched.
+        min_match: Least share of the backbone's tensors that must match, 0 to 1.
+
+    Raises:
+        WeightsError: Says what the file looks like and what to do.
+    """
+    keys = model.state_dict().keys()
+    backbone = {key for key in keys if key.startswith(BACKBONE)} or set(keys)
+    matched = len(backbone.intersection(report.matched))
+    if matched < min_match * len(backbone):
+        raise WeightsError(
+            f"{report.source} matches {matched} of {len(backbone)} tensors of the backbone. Its "
+            f"keys begin with {beginnings(file_tensors)}; {_guess(model, file_tensors, report)}"
+        )
+
+
+def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) -> str:
+    patches = [key for key in tensors if key.endswith(_PATCHES)]
+    if not patches:
+        if any(re.search(r"(^|\.)blocks\.\d+\.", key) for key in tensors):
+            return (
+                "this looks like a ViT of timm, DINO or facebook/mae, whose layout is another: "
+                "use weights in the layout of Sapiens."
+            )
+        return "this does not look like a Sapiens backbone: use weights of one."
+
+    prefix = patches[0].removesuffix(_PATCHES)
+    layer = re.compile(re.escape(prefix) + r"layers\.(\d+)\.")
+    layers = {match[1] for key in tensors if (match := layer.match(key))}
+    theirs = (tensors[patches[0]].shape[0], len(layers))
+    looks_like = f"this looks like {_kind(tensors)} with {_describe(theirs)}"
+    backbone = find_backbone(model)
+    ours = (backbone.embed_dims, backbone.num_layers) if backbone is not None else None
+    if ours not in (None, theirs):
+        return (
+            f"{looks_like}, but the model has {_describe(ours)}: set the backbone's arch to the "
+            "file's, or give weights of the model's."
+        )
+    if prefix not in ("", BACKBONE):
+        return f"{looks_like} below another name: pass prefix={prefix!r}."
+    differences = listing([*report.mismatched, *report.missing], limit=2)
+    return f"{looks_like}, but not as the model has it: compare {differences}."
+
+
+def _kind(tensors: Mapping[str, Tensor]) -> str:
+    tops = {key.partition(".")[0] for key in tensors}
+    if "neck" in tops:
+        return "a full MAE checkpoint"
+    return "a finetuned model" if tops & {"decode_head", "head"} else "a backbone"
+
+
+def _describe(arch: tuple[int, int]) -> str:
+    name = f" ({_ARCHS[arch]})" if arch in _ARCHS else ""
+    return f"embed_dims {arch[0]} and {arch[1]} layers{name}"

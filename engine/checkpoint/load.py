@@ -1,0 +1,144 @@
+"""Loads a checkpoint's weights into a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import nn
+
+from engine.checkpoint.diagnose import check_backbone
+from engine.checkpoint.match import check_complete, compare, rename, tensors_of
+from engine.checkpoint.meta import check_patch_padding, unwrap
+from engine.checkpoint.pos_embed import fit_pos_embed
+from engine.checkpoint.read import read_checkpoint
+from engine.checkpoint.report import LoadReport
+
+
+def load_weights(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    prefix: str | None = None,
+    allow_missing: str | Sequence[str] = (),
+    allow_patch_padding_change: bool = False,
+    min_backbone_match: float = 0.9,
+    trust: bool = False,
+) -> LoadReport:
+    """Reads a checkpoint and loads its weights into the model.
+
+    Args:
+        model: This and the arguments not named here are those of :func:`apply_weights`.
+        path: A ``.pth``, ``.pt`` or ``.safetensors`` file.
+        trust: Whether the file may run code; see :func:`read_checkpoint`.
+
+    Returns:
+        What was loaded and what was not.
+
+    Raises:
+        WeightsError: The file cannot be read or does not fit.
+    """
+    return apply_weights(
+        model,
+        read_checkpoint(path, trust=trust),
+        source=path,
+        prefix=prefix,
+        allow_missing=allow_missing,
+        allow_patch_padding_change=allow_patch_padding_change,
+        min_backbone_match=min_backbone_match,
+    )
+
+
+def apply_weights(
+    model: nn.Module,
+    checkpoint: Mapping[str, Any],
+    *,
+    source: str | Path = "the checkpoint",
+    prefix: str | None = None,
+    allow_missing: str | Sequence[str] = (),
+    allow_patch_padding_change: bool = False,
+    min_backbone_match: float = 0.9,
+) -> LoadReport:
+    """Loads the weights of a checkpoint that was read into the model.
+
+    Names may carry ``module.`` or ``_orig_mod.``, and ``backbone.`` or not: the file of a backbone
+    fits a whole model and the reverse. Position embeddings are resized to the model's grid. Nothing
+    is loaded unless all is well.
+
+    Args:
+        model: A backbone, or a model with one as ``backbone``; possibly wrapped for data-parallel
+            training.
+        checkpoint: Tensors by name, or a dict with ``state_dict`` and, perhaps, ``meta``.
+        source: The checkpoint's name, for errors and the log.
+        prefix: Takes only the tensors below this name.
+        allow_missing: Names of the model's parts (``"decode_head"``, ``"decode_head.conv_seg"``)
+            that may be missing in the file, or be of other layers or shapes there: what does not
+            fit keeps its values.
+        allow_patch_padding_change: Whether the file may be of another patch padding.
+        min_backbone_match: Least share of the backbone's tensors that must match.
+
+    Returns:
+        What was loaded and what was not; it is logged as well.
+
+    Raises:
+        WeightsError: The checkpoint does not fit.
+    """
+    model, source = unwrap(model), str(source)
+    allow_missing = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
+    meta = checkpoint.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    model_tensors = model.state_dict()
+
+    file_tensors = tensors_of(checkpoint, source)
+    tensors = rename(file_tensors, model_tensors, prefix, source)
+    grid_hw = tuple(meta["grid_hw"]) if "grid_hw" in meta else None
+    tensors, resized = fit_pos_embed(model, tensors, grid_hw, source)
+    report = compare(model_tensors, tensors, resized, source)
+    check_backbone(model, file_tensors, report, min_backbone_match)
+    check_complete(report, allow_missing)
+    check_patch_padding(model, meta, source, allow_patch_padding_change)
+
+    model.load_state_dict({key: tensors[key] for key in report.matched}, strict=False)
+    print_log(str(report), logger="current")
+    return report
+
+
+# In place of MMEngine's, which loads what happens to match and only warns of the rest.
+@WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
+class PretrainedInit:
+    """Initialises a module from a checkpoint: ``init_cfg=dict(type="Pretrained", checkpoint=...)``.
+
+    Args:
+        checkpoint: The file. All arguments are those of :func:`load_weights`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        allow_missing: str | Sequence[str] = (),
+        allow_patch_padding_change: bool = False,
+        trust: bool = False,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+        self.allow_missing = allow_missing
+        self.allow_patch_padding_change = allow_patch_padding_change
+        self.trust = trust
+
+    def __call__(self, module: nn.Module) -> None:
+        """Loads the weights into ``module``."""
+        load_weights(
+            module,
+            self.checkpoint,
+            prefix=self.prefix,
+            allow_missing=self.allow_missing,
+            allow_patch_padding_change=self.allow_patch_padding_change,
+            trust=self.trust,
+        )
+        if hasattr(module, "_params_init_info"):  # MMEngine keeps a record while it initialises
+            update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")

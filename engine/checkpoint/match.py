@@ -1,0 +1,137 @@
+"""Names of a checkpoint's tensors against those of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from engine.checkpoint.report import LoadReport, Mismatch, Resize, listing
+from engine.errors import WeightsError
+
+BACKBONE = "backbone."
+
+
+def tensors_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Returns the tensors of a flat or nested checkpoint, without the names of wrappers."""
+    tensors = {}
+    for key, value in checkpoint.get("state_dict", checkpoint).items():
+        if isinstance(value, Tensor):
+            tensors[key.replace("_orig_mod.", "").removeprefix("module.")] = value
+    if not tensors:
+        raise WeightsError(
+            f"{source} holds no tensors. Expected them by name, or under 'state_dict'; "
+            f"found {listing(map(repr, checkpoint))}."
+        )
+    return tensors
+
+
+def rename(
+    tensors: Mapping[str, Tensor], model_keys: Collection[str], prefix: str | None, source: str
+) -> dict[str, Tensor]:
+    """Returns the tensors under the model's names.
+
+    Args:
+        tensors: The checkpoint under its own names.
+        model_keys: The model's names.
+        prefix: Takes only the tensors below this name, and drops it.
+        source: The checkpoint's name, for errors.
+    """
+    if prefix:
+        prefix = prefix.rstrip(".") + "."
+        chosen = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if not chosen:
+            raise WeightsError(
+                f"{source} has no key below prefix={prefix!r}. Its keys begin with "
+                f"{beginnings(tensors)}."
+            )
+        tensors = chosen
+    # A backbone's file fits a whole model and the reverse; the spelling that matches most is taken,
+    # the file's own if they tie.
+    spellings = (
+        dict(tensors),
+        {key.removeprefix(BACKBONE): value for key, value in tensors.items()},
+        {BACKBONE + key: value for key, value in tensors.items()},
+    )
+    return max(spellings, key=lambda spelling: len(spelling.keys() & set(model_keys)))
+
+
+def compare(
+    model_tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    resized: tuple[Resize, ...],
+    source: str,
+) -> LoadReport:
+    """Compares names and shapes."""
+    matched, missing, mismatched = [], [], []
+    for key, ours in model_tensors.items():
+        if key not in tensors:
+            missing.append(key)
+        elif tensors[key].shape != ours.shape:
+            mismatched.append(Mismatch(key, tuple(tensors[key].shape), tuple(ours.shape)))
+        else:
+            matched.append(key)
+    unexpected = tuple(key for key in tensors if key not in model_tensors)
+    return LoadReport(
+        source, tuple(matched), tuple(missing), unexpected, tuple(mismatched), resized
+    )
+
+
+def check_complete(report: LoadReport, allow_missing: Sequence[str]) -> None:
+    """Requires that every part of the model was loaded in full, but for what may be missing.
+
+    A tensor that only the file has is a problem where the model has that part too: another number
+    of layers, say. Whole parts that only the file has (another task's head) are none.
+
+    Raises:
+        WeightsError: Lists what does not fit, and what to allow.
+    """
+
+    def forbidden(key: str) -> bool:
+        return not any(key == a or key.startswith(a.rstrip(".") + ".") for a in allow_missing)
+
+    in_model = (*report.matched, *report.missing, *(item.key for item in report.mismatched))
+    parts = {_part(key) for key in in_model}
+    missing = [key for key in report.missing if forbidden(key)]
+    mismatched = [item for item in report.mismatched if forbidden(item.key)]
+    surplus = [key for key in report.unexpected if _part(key) in parts and forbidden(key)]
+    if not (missing or mismatched or surplus):
+        return
+    lines = [f"{report.source} does not fit the model."]
+    for title, items in (
+        ("missing in the file", missing),
+        ("of another shape", mismatched),
+        ("unknown to the model", surplus),
+    ):
+        if items:
+            lines.append(f"  {title}: {listing(items)}")
+    advice = "Make the config's model match the file"
+    if keys := [*missing, *(item.key for item in mismatched)]:
+        advice += (
+            ", or leave these tensors at their initial values with "
+            f"allow_missing={_to_allow(keys, report.matched)}"
+        )
+    raise WeightsError("\n".join([*lines, f"{advice}."]))
+
+
+def _to_allow(keys: Sequence[str], matched: Sequence[str]) -> tuple[str, ...]:
+    """The shortest names that cover ``keys``: whole top modules of which nothing matched."""
+    loaded = {key.partition(".")[0] for key in matched}
+    names = []
+    for key in keys:
+        top = key.partition(".")[0]
+        names.append((key.rpartition(".")[0] or key) if top in loaded else top)
+    return tuple(dict.fromkeys(names))
+
+
+def _part(key: str) -> str:
+    """``decode_head`` of a head's tensor; ``backbone.layers`` of a tensor in the backbone."""
+    names = key.split(".")
+    return ".".join(names[: 2 if key.startswith(BACKBONE) else 1])
+
+
+def beginnings(keys: Collection[str]) -> str:
+    """Returns what the keys begin with, in quotes."""
+    tops = dict.fromkeys(key.partition(".")[0] + "." if "." in key else key for key in keys)
+    return listing((f'"{top}"' for top in tops), limit=5)

@@ -1,0 +1,131 @@
+"""The base of every dataset: sorted records, reproducible samples, errors that name the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset as MMEngineBaseDataset
+
+from engine.data.sampling import SampleKey
+from engine.errors import ConfigError, DataError, MMSapiensError
+
+_SIDE = re.compile(r"^(left|right)(?=[_\- ])", re.IGNORECASE)
+
+
+def index_flip_pairs(
+    classes: Sequence[str], flip_pairs: Sequence[tuple[str, str]], source: str
+) -> tuple[tuple[int, int], ...]:
+    """Turns pairs of class names that a mirror exchanges into pairs of class ids.
+
+    Args:
+        classes: All class names, in the order of their ids.
+        flip_pairs: Pairs of names such as ``("Left_eye", "Right_eye")``, in any order.
+        source: The dataset's name, for the error messages.
+
+    Raises:
+        ConfigError: If a pair names an unknown class, a class stands in two pairs, or a class
+            called Left_... or Right_... has no partner, so that a mirrored image would keep a wrong
+            label.
+    """
+    ids = {name: i for i, name in enumerate(classes)}
+    paired: set[str] = set()
+    for pair in flip_pairs:
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise ConfigError(f"{source}: flip_pairs holds {pair!r}; expected two different names.")
+        for name in pair:
+            if name not in ids:
+                raise ConfigError(
+                    f"{source}: flip_pairs names {name!r}, which is not among its {len(ids)} "
+                    f"classes: {', '.join(classes)}."
+                )
+            if name in paired:
+                raise ConfigError(f"{source}: {name!r} stands in two of the flip_pairs.")
+            paired.add(name)
+    alone = [name for name in classes if _SIDE.match(name) and name not in paired]
+    if alone:
+        raise ConfigError(
+            f"{source}: {', '.join(alone)}: named after a side, but in no pair of flip_pairs, so a "
+            "mirrored image would keep the wrong label. Add the pairs, e.g. "
+            "flip_pairs=[('Left_eye', 'Right_eye')]."
+        )
+    return tuple((ids[a], ids[b]) for a, b in flip_pairs)
+
+
+class BaseDataset(MMEngineBaseDataset):
+    """Maps a sample key to a packed sample.
+
+    Compared with MMEngine's base, a sample that cannot be made is an error that names its file,
+    never replaced by another one, and all randomness of a sample comes from a generator that
+    travels with it, seeded by (run seed, epoch, index). Hence the data of a run does not depend on
+    the number of workers or ranks.
+
+    Args:
+        data_root: Folder of the dataset; must exist.
+        pipeline: Transforms, as config dicts.
+        metainfo: Overrides of the class's METAINFO.
+        test_mode: Kept for MMEngine's loops; nothing here depends on it.
+        indices: Use only the first n records, or those listed.
+        lazy_init: Do not read the records yet; the metainfo is available all the same.
+    """
+
+    def __init__(
+        self,
+        data_root: str = "",
+        pipeline: Sequence[dict] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        indices: int | Sequence[int] | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        super().__init__(
+            data_root=data_root,
+            data_prefix={},
+            metainfo=metainfo,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            indices=indices,
+            lazy_init=lazy_init,
+        )
+
+    def full_init(self) -> None:
+        """Reads the records, once.
+
+        Raises:
+            DataError: If the data root does not exist or holds no record.
+        """
+        if self._fully_initialized:
+            return
+        name = type(self).__name__
+        if self.data_root and not Path(self.data_root).is_dir():
+            raise DataError(
+                f"{name}: the data root {str(self.data_root)!r} does not exist. Set the "
+                "environment variable DATA_ROOT to the folder that holds your datasets, or "
+                "data_root of this dataset in the config."
+            )
+        super().full_init()
+        if len(self) == 0:
+            raise DataError(f"{name}: no samples found in {str(self.data_root)!r}.")
+
+    def __getitem__(self, key: SampleKey | int) -> Any:
+        """Returns the packed sample of ``key``; a plain index means seed 0, epoch 0."""
+        key = key if isinstance(key, SampleKey) else SampleKey(0, 0, int(key))
+        sample = self.get_data_info(key.index)
+        sample["metainfo"] = self._metainfo
+        sample["rng"] = np.random.default_rng([key.seed, key.epoch, key.index])
+        path = sample.get("img_path", f"record {key.index}")
+        try:
+            packed = self.pipeline(sample)
+        except MMSapiensError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{type(self).__name__}: {path}: {type(error).__name__}: {error} "
+                f"(sample {tuple(key)} = seed, epoch, index)"
+            ) from error
+        if packed is None:
+            raise DataError(f"{type(self).__name__}: {path}: a transform returned None.")
+        return packed

@@ -1,0 +1,53 @@
+"""Finding and pairing the files of datasets that are folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def pair_by_stem(
+    images: dict[str, Path], labels: dict[str, Path], img_dir: Path, seg_dir: Path
+) -> list[tuple[str, str, str]]:
+    """Pairs images and labels of the same stem; a partner missing on either side is an error.
+
+    Raises:
+        DataError: With the number of unpaired files, some of their names, and where they were
+            sought.
+    """
+    if not images:
+        raise DataError(f"No images ({', '.join(IMAGE_SUFFIXES)}) in {str(img_dir)!r}.")
+    for have, lack, what, where in (
+        (images, labels, "label map", seg_dir),
+        (labels, images, "image", img_dir),
+    ):
+        alone = sorted(set(have) - set(lack))
+        if alone:
+            raise DataError(
+                f"{len(alone)} of {len(have)} files have no {what} in {str(where)!r}, such as "
+                f"{', '.join(str(have[stem]) for stem in alone[:3])}. Add the missing files "
+                "or remove these."
+            )
+    return [(stem, str(images[stem]), str(labels[stem])) for stem in sorted(images)]
+
+
+def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Lists the files below ``folder`` by their path relative to it, without suffix.
+
+    Raises:
+        DataError: If the folder does not exist, or two files differ only in their suffix.
+    """
+    if not folder.is_dir():
+        raise DataError(f"The folder {str(folder)!r} does not exist.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in suffixes:
+            stem = path.relative_to(folder).with_suffix("").as_posix()
+            if stem in found:
+                raise DataError(f"{found[stem]} and {path} differ only in their suffix; keep one.")
+            found[stem] = path
+    return found

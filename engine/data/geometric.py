@@ -1,0 +1,217 @@
+"""Geometric transforms. They are lazy: each composes ``matrix`` and ``size_hw``, moving no pixel.
+
+``size_hw`` arguments may be left out of a config: ``load_config`` fills them in from its
+``input_size_hw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
+
+from engine.data import geometry
+from engine.data.registry import register_transform
+from engine.data.sample import Sample
+from engine.data.warp import sample_nearest
+from engine.errors import ConfigError
+
+CROP_REDRAWS = 10
+PREVIEW_HW = (64, 48)
+
+
+def _append(sample: Sample, matrix: geometry.Matrix, size_hw: geometry.SizeHW) -> Sample:
+    """Composes a map onto the sample's, ending on a canvas of ``size_hw``."""
+    sample["matrix"] = geometry.compose(sample["matrix"], matrix)
+    sample["size_hw"] = size_hw
+    return sample
+
+
+def _append_resize(sample: Sample, size_hw: geometry.SizeHW) -> Sample:
+    return _append(sample, geometry.resize(sample["size_hw"], size_hw), size_hw)
+
+
+def _require_size(owner: object, size_hw: Sequence[int] | None) -> geometry.SizeHW:
+    name = type(owner).__name__
+    if size_hw is None:
+        raise ConfigError(
+            f"{name} has no size_hw. Set the config's top-level input_size_hw=(H, W), which "
+            f"load_config copies into every transform, or write {name}(size_hw=(H, W))."
+        )
+    if len(size_hw) != 2 or min(size_hw) < 1:
+        raise ConfigError(f"{name}: size_hw is (height, width) in pixels, found {size_hw!r}.")
+    return int(size_hw[0]), int(size_hw[1])
+
+
+def _require_probability(owner: object, prob: float) -> float:
+    if not 0 <= prob <= 1:
+        raise ConfigError(f"{type(owner).__name__}: prob is in [0, 1], found {prob!r}.")
+    return prob
+
+
+@register_transform
+class Resize(BaseTransform):
+    """Stretches the canvas to ``size_hw``.
+
+    Args:
+        size_hw: (height, width) in pixels.
+        keep_ratio: Keep the aspect ratio: the canvas becomes as large as ``geometry.fit_size_hw``
+            lets it.
+    """
+
+    def __init__(self, *, size_hw: Sequence[int] | None = None, keep_ratio: bool = False) -> None:
+        self.size_hw = _require_size(self, size_hw)
+        self.keep_ratio = keep_ratio
+
+    def transform(self, sample: Sample) -> Sample:
+        """Composes the stretch."""
+        fitted_hw = geometry.fit_size_hw(sample["size_hw"], self.size_hw)
+        return _append_resize(sample, fitted_hw if self.keep_ratio else self.size_hw)
+
+
+@register_transform
+class RandomResize(BaseTransform):
+    """Fits the canvas, aspect kept, into ``size_hw`` times a factor drawn from ``ratio_range``.
+
+    Args:
+        ratio_range: Lowest and highest factor, drawn uniformly.
+        size_hw: (height, width) in pixels at factor 1; see ``geometry.fit_size_hw``.
+    """
+
+    def __init__(
+        self, *, ratio_range: tuple[float, float], size_hw: Sequence[int] | None = None
+    ) -> None:
+        self.size_hw = _require_size(self, size_hw)
+        if not 0 < ratio_range[0] <= ratio_range[1]:
+            raise ConfigError(
+                f"RandomResize: ratio_range is (low, high) with 0 < low <= high, "
+                f"found {ratio_range!r}."
+            )
+        self.ratio_range = ratio_range
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws the factor and composes the resize."""
+        ratio = sample["rng"].uniform(*self.ratio_range)
+        into_hw = int(self.size_hw[0] * ratio), int(self.size_hw[1] * ratio)
+        return _append_resize(sample, geometry.fit_size_hw(sample["size_hw"], into_hw))
+
+
+@register_transform
+class RandomCrop(BaseTransform):
+    """Cuts ``size_hw`` out of the canvas at a random place; a smaller canvas stays as it is.
+
+    With ``cat_max_ratio`` below 1 a crop is re-drawn, at most 10 times, until it holds more than
+    one label and none fills ``cat_max_ratio`` of it (ignored pixels not counted); the last draw is
+    kept in any case. Labels are counted on a preview of 64x48 samples, so shares are known to
+    about a percent.
+
+    Args:
+        size_hw: (height, width) in pixels.
+        cat_max_ratio: Largest share of one label, in (0, 1]; 1 accepts every crop.
+        ignore_index: Label that does not count.
+    """
+
+    def __init__(
+        self,
+        *,
+        size_hw: Sequence[int] | None = None,
+        cat_max_ratio: float = 1.0,
+        ignore_index: int = 255,
+    ) -> None:
+        self.size_hw = _require_size(self, size_hw)
+        if not 0 < cat_max_ratio <= 1:
+            raise ConfigError(f"RandomCrop: cat_max_ratio is in (0, 1], found {cat_max_ratio!r}.")
+        self.cat_max_ratio = cat_max_ratio
+        self.ignore_index = ignore_index
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws the place and composes the crop."""
+        height, width = sample["size_hw"]
+        crop_hw = min(self.size_hw[0], height), min(self.size_hw[1], width)
+        matrix = self._draw(sample, crop_hw)
+        can_differ = crop_hw != (height, width)
+        if self.cat_max_ratio < 1 and can_differ:
+            for _ in range(CROP_REDRAWS):
+                if self._is_varied(self._preview(sample, matrix, crop_hw)):
+                    break
+                matrix = self._draw(sample, crop_hw)
+        return _append(sample, matrix, crop_hw)
+
+    def _draw(self, sample: Sample, crop_hw: geometry.SizeHW) -> geometry.Matrix:
+        height, width = sample["size_hw"]
+        top = sample["rng"].integers(height - crop_hw[0] + 1)
+        left = sample["rng"].integers(width - crop_hw[1] + 1)
+        return geometry.crop(left, top)
+
+    def _preview(
+        self, sample: Sample, matrix: geometry.Matrix, crop_hw: geometry.SizeHW
+    ) -> NDArray[np.uint8]:
+        """The labels at a coarse grid of the crop."""
+        if "seg_map" not in sample:
+            raise ConfigError(
+                "RandomCrop(cat_max_ratio=...) looks at labels, but the sample has no seg_map: "
+                "put LoadLabels before it, or leave cat_max_ratio out."
+            )
+        # The preview is the crop resized: each of its pixels samples the centre of its cell.
+        matrix = geometry.compose(sample["matrix"], matrix)
+        matrix = geometry.compose(matrix, geometry.resize(crop_hw, PREVIEW_HW))
+        return sample_nearest(sample["seg_map"], matrix, PREVIEW_HW, self.ignore_index)
+
+    def _is_varied(self, labels: NDArray[np.uint8]) -> bool:
+        counts = np.bincount(labels.ravel(), minlength=256)
+        counts[self.ignore_index] = 0
+        # A single label fills all of it, so this also asks for more than one.
+        return bool(counts.max() < self.cat_max_ratio * counts.sum())
+
+
+@register_transform
+class RandomRotate(BaseTransform):
+    """Turns the canvas about its centre, at unchanged size.
+
+    Args:
+        prob: Probability to turn at all.
+        degree: Angles are drawn uniformly from (-degree, degree), or from a (low, high) pair.
+            Positive is clockwise.
+    """
+
+    def __init__(self, *, prob: float, degree: float | tuple[float, float]) -> None:
+        self.prob = _require_probability(self, prob)
+        low, high = (-degree, degree) if isinstance(degree, int | float) else degree
+        if low > high:
+            raise ConfigError(f"RandomRotate: degree is positive or (low, high), found {degree!r}.")
+        self.degree = (low, high)
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws whether and how far to turn, and composes the rotation."""
+        rng, size_hw = sample["rng"], sample["size_hw"]
+        if rng.random() < self.prob:
+            sample = _append(sample, geometry.rotate(rng.uniform(*self.degree), size_hw), size_hw)
+        return sample
+
+
+@register_transform
+class RandomFlip(BaseTransform):
+    """Mirrors left and right. ``Warp`` then also swaps what has a left and a right name.
+
+    Args:
+        prob: Probability to mirror.
+        swap_seg_labels: Pairs of class indices to swap, instead of the dataset's
+            (``metainfo["swap_seg_labels"]``, from its flip pairs).
+    """
+
+    def __init__(
+        self, *, prob: float, swap_seg_labels: Sequence[tuple[int, int]] | None = None
+    ) -> None:
+        self.prob = _require_probability(self, prob)
+        self.swap_seg_labels = swap_seg_labels
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws whether to mirror, and composes the flip."""
+        if self.swap_seg_labels is not None:
+            sample["swap_seg_labels"] = self.swap_seg_labels
+        if sample["rng"].random() < self.prob:
+            sample = _append(sample, geometry.flip(sample["size_hw"]), sample["size_hw"])
+            sample["flip"] = not sample.get("flip", False)
+        return sample

@@ -1,0 +1,187 @@
+"""Reading images and label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from engine.data import geometry
+from engine.data.registry import register_transform
+from engine.data.sample import Sample
+from engine.errors import ConfigError, DataError
+
+IGNORE_INDEX = 255
+
+
+def read_image(path: str | Path) -> NDArray:
+    """Reads any image as (H, W, 3) uint8 BGR, turned as its EXIF orientation says.
+
+    Grey and palette images become three channels, 16-bit ones keep their upper byte, an alpha
+    channel is dropped: what ``cv2.imread(path)`` does, but missing, unreadable and cut files are
+    errors. (OpenCV fills the missing part of a cut JPEG with grey.)
+
+    Raises:
+        DataError: If the file is missing, cut short, or no image that OpenCV can read.
+    """
+    data = _read_bytes(path)
+    if _is_cut_jpeg(data):
+        raise DataError(f"{path} is cut short: the JPEG has no end marker. Copy the file again.")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        raise DataError(f"{path} cannot be decoded: {error}") from error
+    if image is None:
+        raise DataError(
+            f"{path} ({len(data)} bytes) is not an image that OpenCV can read: it is empty, "
+            "damaged or of another format. Copy the file again, or remove it from the dataset."
+        )
+    return image
+
+
+def read_labels(path: str | Path) -> NDArray:
+    """Reads a label map (H, W) uint8; a palette PNG gives its indices, not its colours.
+
+    Raises:
+        DataError: If the file is missing, unreadable, in colour, or holds values above 255.
+    """
+    try:
+        with Image.open(path) as image:
+            labels, mode = np.asarray(image), image.mode
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a label map: {error}") from error
+    if labels.ndim != 2:
+        raise DataError(
+            f"{path} has {labels.shape[2]} channels (mode {mode}); a label map has one, holding "
+            "class indices (greyscale or palette PNG). Convert its colours to class indices."
+        )
+    if labels.max(initial=0) > 255 or labels.min(initial=0) < 0:
+        raise DataError(
+            f"{path} holds values {labels.min()}..{labels.max()} (mode {mode}); labels are 0..255. "
+            "Save the class indices as an 8-bit PNG."
+        )
+    return labels.astype(np.uint8, copy=False)
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Whether a JPEG's scan has no end marker (ITU-T T.81, annex B).
+
+    Walks the header's segments first, since a thumbnail in them has an end marker of its own.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    position = 2
+    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return data.find(b"\xff\xd9", position) < 0
+
+
+@register_transform
+class LoadImage(BaseTransform):
+    """Reads ``img_path`` into ``img`` (H, W, 3) uint8 BGR, and starts the geometry.
+
+    An ``img`` that is there already is kept. Sets ``ori_size_hw`` and ``size_hw`` to its size,
+    ``matrix`` to the identity and ``flip`` to False. See ``read_image`` for what files may hold.
+
+    Raises:
+        DataError: If the file cannot be read, or a given ``img`` is not (H, W, 3) uint8.
+    """
+
+    def transform(self, sample: Sample) -> Sample:
+        """Adds img, ori_size_hw, size_hw, matrix and flip."""
+        image = sample.get("img")
+        if image is None:
+            image = read_image(sample["img_path"])
+        elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise DataError(
+                f"an image given as an array is (H, W, 3) uint8 in BGR order; found "
+                f"{tuple(image.shape)} {image.dtype}. Convert it, or give a path."
+            )
+        size_hw = image.shape[:2]
+        sample.update(
+            img=image,
+            ori_size_hw=size_hw,
+            size_hw=size_hw,
+            matrix=geometry.identity(),
+            flip=False,
+        )
+        return sample
+
+
+@register_transform
+class LoadLabels(BaseTransform):
+    """Reads ``seg_map_path`` into ``seg_map`` (H, W) uint8, at the size of the image file.
+
+    Before ``Warp`` the map is warped with the image; after it (as in test pipelines) it stays at
+    original size. The dataset's ``metainfo["label_map"]``, ``{label in the file: class index}``,
+    is applied if there is one; labels that it does not list are kept.
+
+    Raises:
+        DataError: If the file cannot be read, its size is not the image's, or it holds a label
+            that is neither a class of the dataset nor its ``ignore_index``.
+    """
+
+    def transform(self, sample: Sample) -> Sample:
+        """Adds seg_map."""
+        path = sample.get("seg_map_path")
+        if path is None:
+            raise DataError(f"{sample.get('img_path')} has no label map (no seg_map_path).")
+        if "ori_size_hw" not in sample:
+            raise ConfigError("LoadLabels needs the image's size: put LoadImage before it.")
+        labels = read_labels(path)
+        if labels.shape != tuple(sample["ori_size_hw"]):
+            raise DataError(
+                f"{path} is {_by(labels.shape)}, but its image {sample.get('img_path')} is "
+                f"{_by(sample['ori_size_hw'])} (height x width, after EXIF rotation). "
+                "Make them the same size."
+            )
+        metainfo = sample["metainfo"]
+        if metainfo.get("label_map"):
+            labels = cv2.LUT(labels, _lookup_table(metainfo["label_map"]))
+        _check_labels(labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
+        sample["seg_map"] = labels
+        return sample
+
+
+def _lookup_table(mapping: Mapping[int, int]) -> NDArray[np.uint8]:
+    """A table (256,) uint8 that maps the listed labels and keeps the others."""
+    table = np.arange(256, dtype=np.uint8)
+    for old, new in mapping.items():
+        if not (0 <= old <= 255 and 0 <= new <= 255):
+            raise ConfigError(f"label_map maps {old} to {new}; both must be in 0..255.")
+        table[old] = new
+    return table
+
+
+def _check_labels(
+    labels: NDArray, path: str | Path, num_classes: int, ignore_index: int | None
+) -> None:
+    ignore_index = IGNORE_INDEX if ignore_index is None else ignore_index
+    strange = (labels >= num_classes) & (labels != ignore_index)
+    if strange.any():
+        label = int(labels[strange].min())
+        raise DataError(
+            f"label {label} in {path}, but the dataset has {num_classes} classes "
+            f"(0..{num_classes - 1}, {ignore_index} = ignored). Mend the file, list the missing "
+            f"class in the dataset's classes, or map it: label_map={{{label}: {ignore_index}}}."
+        )
+
+
+def _by(size_hw: tuple[int, ...]) -> str:
+    return f"{size_hw[0]}x{size_hw[1]}"

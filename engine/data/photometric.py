@@ -1,0 +1,94 @@
+"""Random brightness, contrast, saturation and hue."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
+
+from engine.data.registry import register_transform
+from engine.data.sample import Sample
+
+HUES = 180
+"""OpenCV's 8-bit hue counts in steps of two degrees."""
+
+Table = NDArray[np.uint8]
+
+
+@register_transform
+class PhotoMetricDistortion(BaseTransform):
+    """Distorts ``img`` (H, W, 3) uint8 BGR in up to four steps, each with probability 1/2.
+
+    After Liu et al., SSD (2016), and Howard (2013): brightness; then, by a coin, contrast before
+    or after saturation and hue. Steps that follow each other are joined into one lookup table, and
+    saturation and hue share one conversion to HSV.
+
+    Args:
+        brightness_delta: Largest value added or subtracted, of 255.
+        contrast_range: Lowest and highest factor of all values.
+        saturation_range: Lowest and highest factor of the saturation.
+        hue_delta: Hue shifts are drawn from [-hue_delta, hue_delta), in steps of two degrees.
+    """
+
+    def __init__(
+        self,
+        *,
+        brightness_delta: float = 32,
+        contrast_range: tuple[float, float] = (0.5, 1.5),
+        saturation_range: tuple[float, float] = (0.5, 1.5),
+        hue_delta: int = 18,
+    ) -> None:
+        self.brightness_delta = brightness_delta
+        self.contrast_range = contrast_range
+        self.saturation_range = saturation_range
+        self.hue_delta = hue_delta
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws the steps and applies them."""
+        rng = sample["rng"]
+        values = np.arange(256, dtype=np.uint8)
+        before = values
+        if rng.random() < 0.5:
+            delta = rng.uniform(-self.brightness_delta, self.brightness_delta)
+            before = _to_uint8(before + delta)
+        contrast_first = rng.random() < 0.5
+        after = values
+        if rng.random() < 0.5:
+            factor = rng.uniform(*self.contrast_range)
+            if contrast_first:
+                before = _to_uint8(before * factor)
+            else:
+                after = _to_uint8(after * factor)
+        saturation = hue = None
+        if rng.random() < 0.5:
+            saturation = _to_uint8(values * rng.uniform(*self.saturation_range))
+        if rng.random() < 0.5:
+            shift = int(rng.integers(-self.hue_delta, self.hue_delta))
+            hue = ((values.astype(int) + shift) % HUES).astype(np.uint8)
+        if saturation is None and hue is None:
+            before, after = after[before], values
+        image = _look_up(sample["img"], before)
+        image = _recolour(image, hue, saturation)
+        sample["img"] = _look_up(image, after)
+        return sample
+
+
+def _to_uint8(values: NDArray) -> Table:
+    return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def _look_up(image: NDArray, table: Table) -> NDArray:
+    is_identity = np.array_equal(table, np.arange(256))
+    return image if is_identity else cv2.LUT(image, table)
+
+
+def _recolour(image: NDArray, hue: Table | None, saturation: Table | None) -> NDArray:
+    """Applies a table to the hue and one to the saturation of a BGR image."""
+    if hue is None and saturation is None:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    for channel, table in enumerate((hue, saturation)):
+        if table is not None:
+            cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, channel), table), hsv, channel)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)

@@ -1,0 +1,38 @@
+"""A sample: a plain dict while it is transformed, a ``DataSample`` once it is packed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.structures import BaseDataElement, PixelData
+
+Sample = dict[str, Any]
+"""What flows through the transforms.
+
+    img_path, seg_map_path, sample_idx   the dataset's record
+    metainfo      the dataset's: classes, palette, swap_seg_labels, ignore_index, ...
+    rng           numpy.random.Generator, the only source of randomness of every transform
+    img           (H, W, 3) uint8, BGR
+    seg_map       (H, W) uint8 class indices
+    ...           further fields: see the table in ``engine.data.fields``
+    ori_size_hw   (H, W) of the image file, after its EXIF rotation
+    matrix        (2, 3) float64: pixel (x, y) of the arrays -> pixel of the output canvas
+    size_hw       (H, W) of that canvas
+    flip          whether RandomFlip mirrored the sample
+
+Geometric transforms compose ``matrix`` and ``size_hw``; ``Warp`` resamples all fields by them
+once, keeps the matrix as ``warp_matrix``, and sets ``matrix`` to the identity.
+"""
+
+
+class DataSample(BaseDataElement):
+    """Ground truth and predictions of one image, as metrics and visualizers take them.
+
+    Metainfo: ``img_path``, ``seg_map_path``, ``ori_size_hw``, ``size_hw``, ``warp_matrix``,
+    ``flip``, ``sample_idx``, as far as the pipeline knows them.
+    """
+
+    gt_sem_seg: PixelData
+    """``data`` (1, H, W) uint8 class indices."""
+    pred_sem_seg: PixelData
+    """``data`` (1, H, W) class indices, at original size."""

@@ -1,0 +1,183 @@
+"""Renders a scene by analytic ray casting: which solid each pixel sees, then what is seen there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.errors import DataError
+
+from .scene import Camera, Light, Scene
+from .solids import Local, Material, Solid
+
+BACKGROUND = "Background"
+# A keypoint counts as seen up to this share of the view's height behind the visible surface.
+KEYPOINT_SLACK = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Render:
+    """All that is known of a picture. Pixel centres are integers.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        part: (H, W) uint8, index into ``part_names``; 0 is the background.
+        part_names: Names of the parts.
+        depth: (H, W) float32, world units from the plane z = 0; inf in the background.
+        normal: (H, W, 3) float32, unit, x right, y down, z away from the camera, so that
+            visible surfaces have z <= 0; zero in the background.
+        keypoints: (K, 2) float32 pixels (x, y), inside the image or not.
+        keypoints_visible: (K,) bool, inside the image and not hidden.
+        keypoint_names: Their K names.
+        bbox_xyxy: (4,) float32, first and last column and row that are not background, or None.
+    """
+
+    image: np.ndarray
+    part: np.ndarray
+    part_names: tuple[str, ...]
+    depth: np.ndarray
+    normal: np.ndarray
+    keypoints: np.ndarray
+    keypoints_visible: np.ndarray
+    keypoint_names: tuple[str, ...]
+    bbox_xyxy: np.ndarray | None
+
+    def labels(self, table: Mapping[str, int]) -> np.ndarray:
+        """Label map (H, W) uint8 by a table from part names to class ids.
+
+        Raises:
+            DataError: A part of the scene has no row in the table.
+        """
+        missing = sorted(set(self.part_names) - set(table))
+        if missing:
+            raise DataError(
+                f"The label table has no class id for the parts {missing} of the scene. "
+                f"Add them to the table, which knows {sorted(table)}."
+            )
+        return np.array([table[name] for name in self.part_names], dtype=np.uint8)[self.part]
+
+
+def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
+    """Renders a scene.
+
+    Args:
+        scene: What to draw.
+        size_hw: Height and width in pixels; the height shows ``scene.camera.view_height`` units.
+    """
+    x, y = scene.camera.axes(size_hw)
+    windows = [_window(solid, scene.camera, size_hw) for solid in scene.solids]
+    depth = np.full(size_hw, np.inf)
+    seen = np.full(size_hw, -1, dtype=np.int16)
+    for index, (solid, window) in enumerate(zip(scene.solids, windows, strict=True)):
+        z = solid.cast(x[None, window[1]], y[window[0], None])
+        nearer = z < depth[window]
+        depth[window][nearer] = z[nearer]
+        seen[window][nearer] = index
+
+    names = _part_names(scene)
+    rgb = scene.background.paint(x, y)
+    part = np.zeros(size_hw, dtype=np.uint8)
+    normal = np.zeros((*size_hw, 3))
+    for index, (solid, window) in enumerate(zip(scene.solids, windows, strict=True)):
+        rows, cols = np.nonzero(seen[window] == index)
+        rows, cols = rows + window[0].start, cols + window[1].start
+        local = solid.to_local(x[cols], y[rows], depth[rows, cols])
+        unit = solid.normal(local)
+        normal[rows, cols] = np.stack(unit, axis=-1)
+        part[rows, cols] = names.index(solid.part)
+        rgb[rows, cols] = _shade(solid.material, local, unit, scene.light)
+        for decal in solid.decals:
+            inside = np.logical_and.reduce([region.contains(local) for region in decal.regions])
+            at = rows[inside], cols[inside]
+            part[at] = names.index(decal.part)
+            rgb[at] = _shade(decal.material, _pick(local, inside), _pick(unit, inside), scene.light)
+
+    points, visible, point_names = _keypoints(scene, depth)
+    return Render(
+        image=(np.clip(rgb[..., ::-1], 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8),
+        part=part,
+        part_names=names,
+        depth=depth.astype(np.float32),
+        normal=normal.astype(np.float32),
+        keypoints=points,
+        keypoints_visible=visible,
+        keypoint_names=point_names,
+        bbox_xyxy=_bounding_box(seen >= 0),
+    )
+
+
+def _window(solid: Solid, camera: Camera, size_hw: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns that can see the solid, with a pixel to spare for rounding."""
+    centre_xy, unit = camera.project(solid.centre, size_hw), camera.unit(size_hw)
+    spans = []
+    for centre, reach, length in zip(centre_xy, solid.half_extent(), size_hw[::-1], strict=True):
+        first = int(np.floor(centre - reach / unit)) - 1
+        last = int(np.ceil(centre + reach / unit)) + 1
+        spans.append(slice(min(max(first, 0), length), min(max(last + 1, 0), length)))
+    return spans[1], spans[0]
+
+
+def _part_names(scene: Scene) -> tuple[str, ...]:
+    """The background and the parts by first appearance, an order that mirroring keeps."""
+    names = [BACKGROUND]
+    for solid in scene.solids:
+        names += [solid.part, *(decal.part for decal in solid.decals)]
+    return tuple(dict.fromkeys(names))
+
+
+def _pick(values: Local, mask: np.ndarray) -> Local:
+    return values[0][mask], values[1][mask], values[2][mask]
+
+
+def _shade(material: Material, local: Local, normal: Local, light: Light) -> np.ndarray:
+    """RGB (N, 3) of surface points: half-Lambert diffuse light, Blinn highlight and texture."""
+    lx, ly, lz = light.direction
+    nx, ny, nz = normal
+    facing = 0.5 + 0.5 * (nx * lx + ny * ly + nz * lz)
+    if material.wave_depth:
+        u, v, w = (a * f for a, f in zip(local, material.wave, strict=True))
+        phase = u + v + w
+        facing = facing * (1.0 - material.wave_depth * 2.0 * np.abs(phase - np.rint(phase)))
+    diffuse = (facing * facing)[:, None] * np.asarray(light.colour)
+    # Half way between the light and the camera, which lies towards -z.
+    scale = 1.0 / np.sqrt(lx * lx + ly * ly + (lz - 1.0) * (lz - 1.0))
+    shine = np.maximum((nx * lx + ny * ly + nz * (lz - 1.0)) * scale, 0.0)
+    for _ in range(4):  # to the 16th power
+        shine = shine * shine
+    ambient = np.asarray(light.ambient) * (1.0 - 0.25 * ny)[:, None]
+    return np.asarray(material.colour) * (ambient + diffuse) + (material.gloss * shine)[:, None]
+
+
+def _keypoints(scene: Scene, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Pixels (K, 2), visibility (K,) and names of the keypoints of all solids."""
+    size_hw = (depth.shape[0], depth.shape[1])
+    points, visible, names = [], [], []
+    for solid in scene.solids:
+        for name, local in solid.keypoints.items():
+            world = solid.to_world(local)
+            x, y = scene.camera.project(world, size_hw)
+            # All pixels around the point: rounding to one would not be symmetric.
+            cols, rows = {int(np.floor(x)), int(np.ceil(x))}, {int(np.floor(y)), int(np.ceil(y))}
+            inside = all(0 <= c < size_hw[1] for c in cols) and all(
+                0 <= r < size_hw[0] for r in rows
+            )
+            slack = KEYPOINT_SLACK * scene.camera.view_height
+            names.append(name)
+            points.append((x, y))
+            visible.append(
+                inside and any(world[2] <= depth[r, c] + slack for r in rows for c in cols)
+            )
+    return (
+        np.array(points, dtype=np.float32).reshape(-1, 2),
+        np.array(visible, dtype=bool),
+        tuple(names),
+    )
+
+
+def _bounding_box(mask: np.ndarray) -> np.ndarray | None:
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return np.array([cols[0], rows[0], cols[-1], rows[-1]], dtype=np.float32)

@@ -1,0 +1,216 @@
+"""Solids that a ray can be cast at analytically: ellipsoids and capsules, with paint on them.
+
+World frame, in arbitrary units: x to the image's right, y down, z away from the camera. Each solid
+has its own local frame, ``local = rotation^T (world - centre)``, in which paint and texture live.
+
+Mirroring (x -> -x) negates ``centre[0]`` and the first row of ``rotation``. All sums below are
+written out elementwise in a fixed order, so both factors of every product with x change sign
+together: local coordinates, and all that follows from them, stay the same to the last bit. Per
+pixel there are therefore no matrix products, and no functions whose vectorised and scalar versions
+may round differently (sin, exp, power).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+Local = tuple[np.ndarray, np.ndarray, np.ndarray]
+P = TypeVar("P", bound="Solid")
+
+IDENTITY = np.eye(3)
+MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+def swapped_name(name: str) -> str:
+    """``Left_ear`` -> ``Right_ear`` and back; other names are returned unchanged."""
+    for side, other in (("Left_", "Right_"), ("Right_", "Left_")):
+        if name.startswith(side):
+            return other + name[len(side) :]
+    return name
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a surface looks like.
+
+    Args:
+        colour: RGB in [0, 1].
+        gloss: Strength of the highlight, in [0, 1].
+        wave: Cycles per unit along the local axes of a triangle wave (hair, cloth).
+        wave_depth: How much the wave darkens, in [0, 1].
+    """
+
+    colour: tuple[float, float, float]
+    gloss: float = 0.0
+    wave: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    wave_depth: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipse:
+    """An ellipse in the local x-y plane, projected onto the half of a solid that faces local -z."""
+
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+    pointed: bool = False  # an almond: |v| in place of v^2 gives two corners
+
+    def contains(self, local: Local) -> np.ndarray:
+        """Says of each point, given by local coordinates, whether it lies inside."""
+        u = (local[0] - self.centre[0]) / self.radii[0]
+        v = (local[1] - self.centre[1]) / self.radii[1]
+        return (u * u + (np.abs(v) if self.pointed else v * v) <= 1.0) & (local[2] < 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Decal:
+    """Paint on a solid: the part and the material of the points inside all of ``regions``."""
+
+    part: str
+    material: Material
+    regions: tuple[Ellipse, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """What all solids have.
+
+    Args:
+        part: Name of the part it belongs to; ``Left_`` and ``Right_`` are the person's own sides.
+        material: Its surface.
+        centre: World position (3,).
+        rotation: Local axes as columns (3, 3), orthonormal; improper in a mirrored scene.
+        decals: Paint, later over earlier.
+        keypoints: Name -> local position.
+    """
+
+    part: str
+    material: Material
+    centre: np.ndarray
+    rotation: np.ndarray = field(default_factory=lambda: IDENTITY)
+    decals: tuple[Decal, ...] = ()
+    keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+    def half_extent(self) -> tuple[float, float]:
+        """Half the width and height of the bounding box around the centre."""
+        raise NotImplementedError
+
+    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+        """First t at which ``origin + t * direction`` (local) meets the surface; inf for a miss."""
+        raise NotImplementedError
+
+    def local_normal(self, local: Local) -> Local:
+        """Outward normal of a surface point, of any length, in local coordinates."""
+        raise NotImplementedError
+
+    def to_local(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Local:
+        """Local coordinates of world points."""
+        dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
+        r = self.rotation
+        u, v, w = (r[0, i] * dx + r[1, i] * dy + r[2, i] * dz for i in range(3))
+        return u, v, w
+
+    def to_world(self, local: tuple[float, float, float]) -> np.ndarray:
+        """World position (3,) of one local point."""
+        r = self.rotation
+        return self.centre + (r[:, 0] * local[0] + r[:, 1] * local[1] + r[:, 2] * local[2])
+
+    def cast(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """World z at which rays along +z through (x, y) first meet the solid; inf for a miss."""
+        plane = self.to_local(x, y, self.centre[2])
+        return self.centre[2] + self.near_root(plane, self.rotation[2])
+
+    def normal(self, local: Local) -> Local:
+        """Unit outward normal, in world coordinates, of surface points given in local ones."""
+        u, v, w = self.local_normal(local)
+        scale = 1.0 / np.sqrt(u * u + v * v + w * w)
+        u, v, w = u * scale, v * scale, w * scale
+        r = self.rotation
+        nx, ny, nz = (r[i, 0] * u + r[i, 1] * v + r[i, 2] * w for i in range(3))
+        return nx, ny, nz
+
+    def moved(self: P, rotation: np.ndarray, translation: np.ndarray) -> P:
+        """The solid after ``world -> rotation @ world + translation``."""
+        centre = rotation @ self.centre + translation
+        return replace(self, centre=centre, rotation=rotation @ self.rotation)
+
+    def mirrored(self: P) -> P:
+        """The solid reflected at x = 0, with left and right names swapped."""
+        return replace(
+            self,
+            part=swapped_name(self.part),
+            centre=MIRROR @ self.centre,
+            rotation=MIRROR @ self.rotation,
+            decals=tuple(replace(d, part=swapped_name(d.part)) for d in self.decals),
+            keypoints={swapped_name(k): v for k, v in self.keypoints.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid(Solid):
+    """An ellipsoid with ``radii`` along its local axes."""
+
+    radii: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def half_extent(self) -> tuple[float, float]:
+        """See base class."""
+        reach = np.sqrt(np.sum((self.rotation * np.asarray(self.radii)) ** 2, axis=1))
+        return float(reach[0]), float(reach[1])
+
+    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+        """See base class."""
+        u, v, w = (o / r for o, r in zip(origin, self.radii, strict=True))
+        du, dv, dw = (float(d) / r for d, r in zip(direction, self.radii, strict=True))
+        a = du * du + dv * dv + dw * dw
+        b = u * du + v * dv + w * dw
+        return _smaller_root(a, b, u * u + v * v + w * w - 1.0)
+
+    def local_normal(self, local: Local) -> Local:
+        """See base class."""
+        u, v, w = (x / (r * r) for x, r in zip(local, self.radii, strict=True))
+        return u, v, w
+
+
+@dataclass(frozen=True, eq=False)
+class Capsule(Solid):
+    """All points within ``radius`` of a segment of length ``2 * half_length`` along local y."""
+
+    half_length: float = 1.0
+    radius: float = 1.0
+
+    def half_extent(self) -> tuple[float, float]:
+        """See base class."""
+        reach = np.abs(self.rotation[:, 1]) * self.half_length + self.radius
+        return float(reach[0]), float(reach[1])
+
+    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+        """See base class. The entry is the nearest of those into the two balls and the cylinder."""
+        (u, v, w), (du, dv, dw) = origin, (float(d) for d in direction)
+        across = u * du + w * dw
+        square = u * u + w * w - self.radius * self.radius
+        nearest = np.full(np.shape(square), np.inf)
+        for end in (-self.half_length, self.half_length):
+            from_end = v - end
+            ball = _smaller_root(1.0, across + from_end * dv, square + from_end * from_end)
+            nearest = np.minimum(nearest, ball)
+        a = du * du + dw * dw
+        if a > 1e-12:  # else the ray runs along the axis and enters by a ball
+            t = _smaller_root(a, across, square)
+            on_side = np.abs(v + np.where(np.isfinite(t), t, 0.0) * dv) <= self.half_length
+            nearest = np.where(on_side, np.minimum(nearest, t), nearest)
+        return nearest
+
+    def local_normal(self, local: Local) -> Local:
+        """See base class."""
+        u, v, w = local
+        return u, v - np.clip(v, -self.half_length, self.half_length), w
+
+
+def _smaller_root(a: float, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Smaller root of a t^2 + 2 b t + c = 0; inf where it has none."""
+    discriminant = b * b - a * c
+    root = (-b - np.sqrt(np.maximum(discriminant, 0.0))) / a
+    return np.where(discriminant < 0.0, np.inf, root)

@@ -1,0 +1,38 @@
+"""The errors of this project: each names what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MMSapiensError(ValueError):
+    """Base of all errors that a user of this project can mend."""
+
+
+class ConfigError(MMSapiensError):
+    """A config asks for something that does not exist or contradicts itself."""
+
+
+class DataError(MMSapiensError):
+    """A file of a dataset is missing, unreadable or holds what it must not hold."""
+
+
+class WeightsError(MMSapiensError):
+    """A checkpoint cannot be read, or does not fit the model."""
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein distance: the insertions, deletions and substitutions from ``a`` to ``b``."""
+    row = list(range(len(b) + 1))
+    for i, char_a in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, char_b in enumerate(b, 1):
+            substituted = diagonal + (char_a != char_b)
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, substituted)
+    return row[-1]
+
+
+def near_miss(name: str, known: Iterable[str], max_distance: int = 2) -> str | None:
+    """Returns the known name closest to ``name`` within ``max_distance`` edits, or None."""
+    distance, best = min(((edit_distance(name, k), k) for k in known), default=(99, ""))
+    return best if distance <= max_distance else None

@@ -1,0 +1,7 @@
+"""Hooks that every task shares; importing this registers them with MMEngine."""
+
+from engine.hooks.pictures import PicturesHook
+from engine.hooks.predictions import PredictionsHook
+from engine.hooks.progress import ProgressHook
+
+__all__ = ["PicturesHook", "PredictionsHook", "ProgressHook"]

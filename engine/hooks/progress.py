@@ -1,0 +1,121 @@
+"""A live progress line on a terminal; log files keep plain lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Shows iterations, elapsed and remaining time, epoch and loss while training and evaluating.
+
+    Nothing is shown unless the standard error stream is a terminal, and only by the first rank.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.tasks: dict[str, TaskID] = {}
+        self.streams: list[tuple[logging.StreamHandler, Any]] = []
+
+    def _start(self, runner: Any, stage: str, total: int, completed: int = 0) -> None:
+        if not (is_main_process() and sys.stderr.isatty()):
+            return
+        if self.progress is None:
+            self.progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[info]}"),
+                console=Console(stderr=True),
+            )
+            self.progress.start()
+            self._redirect_logging(runner.logger)
+        self.tasks[stage] = self.progress.add_task(stage, total=total, completed=completed, info="")
+
+    def _redirect_logging(self, logger: logging.Logger) -> None:
+        """Lets log lines scroll above the bar: rich wraps sys.stdout, handlers hold the old one."""
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                self.streams.append((handler, handler.stream))
+                handler.setStream(sys.stdout)
+
+    def _advance(self, stage: str, info: str = "") -> None:
+        if self.progress is not None:
+            self.progress.update(self.tasks[stage], advance=1, info=info)
+
+    def _finish(self, stage: str) -> None:
+        if self.progress is None:
+            return
+        self.progress.remove_task(self.tasks.pop(stage))
+        if not self.tasks:
+            self.progress.stop()
+            self.progress = None
+            for handler, stream in self.streams:
+                handler.setStream(stream)
+            self.streams.clear()
+
+    def before_train(self, runner: Any) -> None:
+        """Starts the bar of the whole training."""
+        self._start(runner, "train", runner.max_iters, runner.iter)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances, with the loss of the last logged step."""
+        if self.progress is None:
+            return
+        history = runner.message_hub.log_scalars.get("train/loss")
+        loss = f" loss {history.current():.4f}" if history is not None else ""
+        self._advance("train", f"epoch {runner.epoch + 1}/{runner.max_epochs}{loss}")
+
+    def after_train(self, runner: Any) -> None:
+        """Removes the bar."""
+        self._finish("train")
+
+    def before_val(self, runner: Any) -> None:
+        """Starts the bar of a validation."""
+        self._start(runner, "val", len(runner.val_dataloader))
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances."""
+        self._advance("val")
+
+    def after_val(self, runner: Any) -> None:
+        """Removes the bar."""
+        self._finish("val")
+
+    def before_test(self, runner: Any) -> None:
+        """Starts the bar of a test."""
+        self._start(runner, "test", len(runner.test_dataloader))
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances."""
+        self._advance("test")
+
+    def after_test(self, runner: Any) -> None:
+        """Removes the bar."""
+        self._finish("test")

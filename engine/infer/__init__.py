@@ -1,0 +1,14 @@
+"""From a config, a checkpoint and images to files on disk; the same for every task."""
+
+from engine.infer.images import InputImage, find_images
+from engine.infer.model import dataset_meta_of, init_model
+from engine.infer.predict import Failure, predict_images
+
+__all__ = [
+    "Failure",
+    "InputImage",
+    "dataset_meta_of",
+    "find_images",
+    "init_model",
+    "predict_images",
+]

@@ -1,0 +1,40 @@
+"""A model ready to predict, from a config and a checkpoint."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+from engine.checkpoint import apply_weights, read_checkpoint
+from engine.model import BaseModel
+from engine.runner import evaluation_dtype
+
+
+def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tuple[BaseModel, dict]:
+    """Builds the model of a config and loads its weights; all of them must be in the file.
+
+    Args:
+        cfg: A config from :func:`engine.config.load_config`.
+        checkpoint: Path of a .pth or .safetensors file.
+        device: Where the model goes.
+
+    Returns:
+        The model in evaluation mode, in the precision of its training; and the metainfo of its
+        dataset (classes, palette): that of the checkpoint, else that of the config's test dataset.
+
+    Raises:
+        WeightsError: If the file does not fit.
+    """
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    loaded = read_checkpoint(checkpoint)
+    apply_weights(model, loaded, source=checkpoint)
+    model.autocast_dtype = evaluation_dtype(cfg)
+    meta = loaded.get("meta", {}).get("dataset_meta") or dataset_meta_of(cfg)
+    return model.to(device).eval(), meta
+
+
+def dataset_meta_of(cfg: Config) -> dict:
+    """Returns the metainfo of the config's test dataset without touching its files."""
+    return DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo

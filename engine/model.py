@@ -1,0 +1,82 @@
+"""The base of every task's model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel as MMEngineBaseModel
+from mmengine.model import initialize
+from torch import Tensor
+
+from engine.optim.autocast import autocast_context
+
+
+class BaseModel(MMEngineBaseModel):
+    """An MMEngine model that evaluates in the precision it was trained in.
+
+    Attributes:
+        autocast_dtype: Name of the precision of ``val_step`` and ``test_step`` ("bfloat16",
+            "float16" or "float32"); the runner sets it to that of the optimizer wrapper.
+    """
+
+    autocast_dtype: str = "float32"
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return next(self.parameters()).device
+
+    def init_weights(self, load_pretrained: bool = True) -> None:
+        """Initialises all parts, then loads the pretrained weights that their ``init_cfg`` names.
+
+        Args:
+            load_pretrained: False if a checkpoint of the whole model follows anyway, so that the
+                files of the pretraining need not exist.
+        """
+        for child in self.children():
+            if hasattr(child, "init_weights"):
+                child.init_weights()
+        for child in self.children():
+            init_cfg = getattr(child, "init_cfg", None)
+            if init_cfg and (load_pretrained or init_cfg["type"] != "Pretrained"):
+                initialize(child, init_cfg)
+        self._is_init = True
+
+    def val_step(self, data: dict) -> list:
+        """Predicts a collated batch; returns data samples."""
+        with autocast_context(self.device.type, self.autocast_dtype):
+            return super().val_step(data)
+
+    def test_step(self, data: dict) -> list:
+        """The same as :meth:`val_step`."""
+        return self.val_step(data)
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
+        """Runs one of the three modes of MMEngine.
+
+        Args:
+            inputs: Normalised images (B, 3, H, W).
+            data_samples: One data sample an image.
+            mode: "tensor" for the head's raw output, "loss" for a dict of losses, "predict" for
+                data samples with predictions.
+        """
+        if mode == "tensor":
+            return self.forward_tensor(inputs)
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode={mode!r}: expected 'tensor', 'loss' or 'predict'.")
+
+    def forward_tensor(self, inputs: Tensor) -> Any:
+        """Returns the head's raw output."""
+        raise NotImplementedError
+
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Returns the named losses, and other scalars to log."""
+        raise NotImplementedError
+
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+        """Returns the data samples with the predictions added."""
+        raise NotImplementedError

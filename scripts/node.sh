@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Trains on one machine, one process a GPU.
+#
+#   scripts/node.sh CONFIG [arguments of tools/train.py]
+#
+# Environment:
+#   DEVICES                    GPUs to use: "0,1", "0", "10,11"; all of them if unset; empty = CPU
+#   TRAIN_BATCH_SIZE_PER_GPU   overrides train_dataloader.batch_size
+#   OUTPUT_DIR                 results; default work_dirs/<config name>
+#   RESUME_FROM                checkpoint to go on from, or "auto" for the last one of OUTPUT_DIR
+#   LOAD_FROM                  checkpoint whose weights to start from
+#   MODE                       multi-gpu (default) or debug: one process, no workers, batch 1, so that
+#                              breakpoint() works
+#   NPROC                      processes on CPU (default 1)
+# The exit code is the training's.
+set -euo pipefail
+
+[ $# -ge 1 ] || { sed -n '2,17p' "$0"; exit 2; }
+config=$1
+shift
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${PYTHON:-python}
+
+if [ -z "${DEVICES+set}" ]; then
+    DEVICES=$("$python" -c 'import torch; print(*range(torch.cuda.device_count()), sep=",")')
+fi
+export CUDA_VISIBLE_DEVICES=$DEVICES
+if [ -z "$DEVICES" ]; then
+    processes=${NPROC:-1}
+else
+    IFS=, read -ra devices <<<"${DEVICES%,}"
+    processes=${#devices[@]}
+fi
+
+args=("$root/tools/train.py" "$config")
+options=()
+[ -z "${OUTPUT_DIR:-}" ] || args+=(--work-dir "$OUTPUT_DIR")
+[ -z "${LOAD_FROM:-}" ] || args+=(--load-from "$LOAD_FROM")
+if [ "${RESUME_FROM:-}" = auto ]; then
+    args+=(--resume)
+elif [ -n "${RESUME_FROM:-}" ]; then
+    args+=(--resume "$RESUME_FROM")
+fi
+[ -z "${TRAIN_BATCH_SIZE_PER_GPU:-}" ] ||
+    options+=("train_dataloader.batch_size=$TRAIN_BATCH_SIZE_PER_GPU")
+
+case ${MODE:-multi-gpu} in
+debug)
+    for loader in train val test; do
+        options+=("${loader}_dataloader.num_workers=0" "${loader}_dataloader.persistent_workers=False")
+    done
+    exec "$python" "${args[@]}" "$@" --cfg-options "${options[@]}" train_dataloader.batch_size=1
+    ;;
+multi-gpu)
+    [ ${#options[@]} -eq 0 ] || options=(--cfg-options "${options[@]}")
+    if [ "$processes" -le 1 ]; then
+        exec "$python" "${args[@]}" "$@" "${options[@]}"
+    fi
+    # --standalone picks a free port.
+    exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
+        "${args[@]}" --launcher pytorch "$@" "${options[@]}"
+    ;;
+*)
+    echo "MODE=$MODE: expected multi-gpu or debug" >&2
+    exit 2
+    ;;
+esac

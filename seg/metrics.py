@@ -1,0 +1,113 @@
+"""Intersection over union from one confusion matrix on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_reduce
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from torch import Tensor
+
+from engine.errors import DataError
+from engine.tables import format_table
+from seg.registry import METRICS
+
+
+def confusion_matrix(
+    pred: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255
+) -> Tensor:
+    """Counts pixels by (true class, predicted class).
+
+    Args:
+        pred: Predicted labels, any shape, integers in [0, num_classes).
+        target: True labels of the same shape; pixels of ``ignore_index`` do not count.
+
+    Returns:
+        (num_classes, num_classes) int64 on the device of the labels; rows are the true classes.
+
+    Raises:
+        DataError: If a label is neither a class nor ignored.
+    """
+    pred, target = pred.flatten(), target.flatten()
+    valid = target != ignore_index
+    pair = target[valid].to(torch.int32) * num_classes + pred[valid]
+    counts = torch.bincount(pair, minlength=num_classes**2)
+    if len(counts) > num_classes**2:
+        raise DataError(
+            f"The ground truth holds label {int(counts.nonzero().max()) // num_classes}, but there "
+            f"are {num_classes} classes (0..{num_classes - 1}, {ignore_index} = ignored)."
+        )
+    return counts.view(num_classes, num_classes)
+
+
+@METRICS.register_module()
+class IoUMetric(BaseMetric):
+    """Accuracy and intersection over union over the whole dataset, in percent.
+
+    Reports ``mIoU`` and ``mAcc`` (means over the classes that occur, in the truth or the prediction
+    for mIoU, in the truth for mAcc; the background counts as a class) and ``aAcc`` (share of right
+    pixels), and logs a table by class. Only a confusion matrix is kept and exchanged between ranks.
+
+    Args:
+        ignore_index: Label that does not count.
+        prefix: Prefix of the reported names.
+    """
+
+    def __init__(self, ignore_index: int = 255, prefix: str | None = None) -> None:
+        # An empty default prefix is wanted; MMEngine warns of None.
+        self.default_prefix = ""
+        super().__init__(prefix=prefix)
+        self.ignore_index = ignore_index
+        self.confusion: Tensor | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Counts a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Dicts with ``pred_sem_seg.data`` and ``gt_sem_seg.data``, (1, H, W) each.
+        """
+        assert self.dataset_meta is not None, "IoUMetric needs dataset_meta with the classes."
+        num_classes = len(self.dataset_meta["classes"])
+        for sample in data_samples:
+            pred = sample["pred_sem_seg"]["data"]
+            target = sample["gt_sem_seg"]["data"].to(pred.device)
+            counts = confusion_matrix(pred, target, num_classes, self.ignore_index)
+            self.confusion = counts if self.confusion is None else self.confusion + counts
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Sums the matrix over the ranks and computes the metrics; ``size`` is not needed."""
+        num_classes = len((self.dataset_meta or {})["classes"])
+        confusion = self.confusion
+        if confusion is None:  # a rank may have had no sample
+            confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        all_reduce(confusion)
+        self.confusion = None
+        metrics = self.compute_metrics(confusion.cpu().numpy())
+        return {f"{self.prefix}/{k}" if self.prefix else k: v for k, v in metrics.items()}
+
+    def compute_metrics(self, results: np.ndarray) -> dict[str, float]:
+        """Computes the metrics of a confusion matrix (C, C) and logs the table by class."""
+        right = np.diag(results).astype(np.float64)
+        true, predicted = results.sum(1), results.sum(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            iou = 100 * right / (true + predicted - right)
+            acc = 100 * right / true
+        a_acc = 100 * right.sum() / max(true.sum(), 1)
+        classes = (self.dataset_meta or {})["classes"]
+        rows = [
+            [name, f"{i:.2f}", f"{a:.2f}", f"{t / max(true.sum(), 1):.2%}"]
+            for name, i, a, t in zip(classes, iou, acc, true, strict=True)
+        ]
+        table = format_table(["Class", "IoU", "Acc", "share of pixels"], rows)
+        MMLogger.get_current_instance().info(f"per class results:\n{table}")
+        scores = {"mIoU": _mean(iou), "mAcc": _mean(acc), "aAcc": a_acc}
+        return {name: round(float(score), 2) for name, score in scores.items()}
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else 0.0

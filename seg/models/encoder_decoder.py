@@ -1,0 +1,86 @@
+"""The segmentor: a backbone, a decode head, and predictions at the original size."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from engine.data.sample import DataSample
+from engine.model import BaseModel
+from seg.registry import MODELS
+
+
+@MODELS.register_module()
+class EncoderDecoder(BaseModel):
+    """Semantic segmentation of whole images.
+
+    Args:
+        backbone: Config of the backbone; it gives a tuple of feature maps.
+        decode_head: Config of the head; ``in_channels`` defaults to the backbone's width.
+        data_preprocessor: Config of the preprocessor.
+    """
+
+    def __init__(
+        self, backbone: dict, decode_head: dict, data_preprocessor: dict | None = None
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build({"in_channels": self.backbone.embed_dims, **decode_head})
+
+    def forward_tensor(self, inputs: Tensor) -> Tensor:
+        """Maps images (B, 3, H, W) to the head's logits (B, C, h, w)."""
+        return self.decode_head(self.backbone(inputs))
+
+    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
+        """Returns the head's losses, prefixed with ``decode.``."""
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
+        losses = self.decode_head.loss(self.forward_tensor(inputs), labels)
+        return {f"decode.{name}": value for name, value in losses.items()}
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> list[DataSample]:
+        """Adds ``pred_sem_seg``, uint8 labels (1, H, W) at each image's original size."""
+        size_hw = (inputs.shape[-2], inputs.shape[-1])
+        if data_samples is None:
+            data_samples = [DataSample(metainfo={"ori_size_hw": size_hw}) for _ in inputs]
+        logits = self.forward_tensor(inputs).float()
+        for sample_logits, sample in zip(logits, data_samples, strict=True):
+            labels = argmax_at_size(sample_logits, [size_hw, sample.ori_size_hw])
+            sample.pred_sem_seg = PixelData(data=labels[None])
+        return data_samples
+
+
+def argmax_at_size(logits: Tensor, sizes_hw: list[tuple[int, int]], chunk: int = 8) -> Tensor:
+    """Resizes logits bilinearly through ``sizes_hw``, one after the other, and takes the best
+    class.
+
+    Works on a few classes at a time: 19 full-size logit maps of a 4K image would take 630 MB.
+
+    Args:
+        logits: (C, h, w), C <= 256.
+        sizes_hw: (H, W) of each resizing; the release resizes to the input's, then the image's
+            size.
+        chunk: Classes resized at once.
+
+    Returns:
+        Labels (H, W), uint8; the lower class wins a tie.
+    """
+    best_value, best = None, None
+    for start in range(0, len(logits), chunk):
+        x = logits[None, start : start + chunk]
+        for size_hw in sizes_hw:
+            if x.shape[-2:] != tuple(size_hw):
+                x = F.interpolate(x, tuple(size_hw), mode="bilinear")
+        value, index = x[0].max(dim=0)
+        index = (index + start).to(torch.uint8)
+        if best_value is None or best is None:
+            best_value, best = value, index
+        else:
+            better = value > best_value
+            best = torch.where(better, index, best)
+            best_value = torch.where(better, value, best_value)
+    assert best is not None
+    return best

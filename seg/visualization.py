@@ -1,0 +1,114 @@
+"""Pictures of label maps: colours over the image, with a legend of the classes that occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.visualization import Visualizer
+
+from engine.data.sample import DataSample
+from seg.registry import VISUALIZERS
+
+
+def colourise(seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Maps labels (H, W) uint8 to colours (H, W, 3) uint8 in the palette's order (RGB).
+
+    Labels without a colour (255, ignored) are white.
+    """
+    table = np.full((256, 3), 255, np.uint8)
+    table[: len(palette)] = palette
+    return table[seg_map]
+
+
+def overlay(
+    image: np.ndarray,
+    seg_map: np.ndarray,
+    palette: Sequence[Sequence[int]],
+    opacity: float = 0.5,
+) -> np.ndarray:
+    """Blends the colours of the labels over an RGB image (H, W, 3); returns uint8."""
+    return cv2.addWeighted(image, 1 - opacity, colourise(seg_map, palette), opacity, 0)
+
+
+def draw_legend(
+    height: int,
+    labels: Sequence[int],
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+) -> np.ndarray:
+    """Draws a column (height, W, 3) with a coloured box and the name of each label."""
+    row = int(np.clip(height / max(len(labels), 1), 8, max(height // 14, 14)))
+    scale = row / 34
+    names = [classes[label] if label < len(classes) else "ignored" for label in labels]
+    sizes_wh = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0] for name in names]
+    width = max((size[0] for size in sizes_wh), default=0) + 2 * row
+    legend = np.full((height, width, 3), 255, np.uint8)
+    for i, (name, label) in enumerate(zip(names, labels, strict=True)):
+        top = i * row
+        colour = tuple(map(int, palette[label])) if label < len(palette) else (255, 255, 255)
+        corners = (row // 4, top + row // 5), (row + row // 4, top + row - row // 5)
+        cv2.rectangle(legend, *corners, colour, thickness=-1)
+        cv2.rectangle(legend, *corners, (80, 80, 80), thickness=1)
+        origin = (row + row // 2, top + row - row // 3)
+        cv2.putText(
+            legend, name, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
+        )
+    return legend
+
+
+@VISUALIZERS.register_module()
+class SegVisualizer(Visualizer):
+    """Draws image | truth | prediction | legend.
+
+    Args:
+        opacity: Weight of the colours in [0, 1].
+        max_height: Pictures are scaled down to this height in pixels.
+        **kwargs: ``vis_backends``, ``save_dir``, ``name``: see MMEngine's Visualizer.
+    """
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        opacity: float = 0.5,
+        max_height: int = 512,
+        vis_backends: list | None = None,
+        save_dir: str | None = None,
+    ) -> None:
+        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
+        self.opacity = opacity
+        self.max_height = max_height
+
+    @master_only
+    def add_datasample(
+        self, name: str, image: np.ndarray, data_sample: DataSample, step: int = 0
+    ) -> None:
+        """Sends the picture of one sample to all backends.
+
+        Args:
+            name: Name of the picture.
+            image: RGB image (H, W, 3) uint8 at the size of the sample's label maps.
+            data_sample: With ``gt_sem_seg`` or ``pred_sem_seg`` or both, (1, H, W).
+            step: Training iteration.
+        """
+        self.add_image(name, self.draw(image, data_sample), step)
+
+    def draw(self, image: np.ndarray, data_sample: DataSample) -> np.ndarray:
+        """Returns the picture as RGB uint8; see :meth:`add_datasample`."""
+        assert self.dataset_meta is not None
+        classes, palette = self.dataset_meta["classes"], self.dataset_meta["palette"]
+        height, width = image.shape[:2]
+        scale = min(1.0, self.max_height / height)
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+        panels, labels = [small], set()
+        for key in ("gt_sem_seg", "pred_sem_seg"):
+            if key in data_sample:
+                seg_map = data_sample.get(key).data[0].cpu().numpy()
+                seg_map = cv2.resize(seg_map, size_wh, interpolation=cv2.INTER_NEAREST)
+                panels.append(overlay(small, seg_map, palette, self.opacity))
+                labels |= set(np.unique(seg_map).tolist())
+        panels.append(draw_legend(size_wh[1], sorted(labels), classes, palette))
+        return np.concatenate(panels, axis=1)

@@ -1,0 +1,35 @@
+"""Measures parts of a training run.
+
+python tools/benchmark.py data configs/seg/face/sapiens_1b_face-1024x768.py
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import DictAction
+
+from engine.benchmark import data
+
+BENCHMARKS = {"data": data}
+"""Sub-command -> module with ``add_arguments(parser)`` and ``run(args)``."""
+
+
+def main() -> None:
+    """Parses the command line and runs one benchmark."""
+    parser = argparse.ArgumentParser(description="Measure parts of a training run.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in BENCHMARKS.items():
+        command = commands.add_parser(name, help=module.__doc__)
+        command.add_argument("config", help="config file")
+        command.add_argument(
+            "--cfg-options", nargs="+", action=DictAction, help="override settings: key=value"
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
