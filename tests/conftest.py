@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
+
+from engine.config import load_config
+from engine.data.synthetic_people.write_face import write_face
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,3 +51,61 @@ def golden() -> type[Golden]:
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 rendered faces of 64 x 64 in FaceSynthetics' layout."""
+    out_dir = tmp_path_factory.mktemp("faces")
+    for index in range(16):
+        write_face(out_dir, index, seed=0, size_hw=(64, 64))
+    return out_dir
+
+
+@pytest.fixture
+def face_config(faces_dir: Path, tmp_path: Path) -> Callable[..., Config]:
+    """Loads the config of the demo for the rendered faces, small and short.
+
+    Options are added by dotted key, as ``--cfg-options`` does.
+    """
+    runs = itertools.count()
+
+    def load(**options: Any) -> Config:
+        options = {key.replace("__", "."): value for key, value in options.items()}
+        cfg = load_config(
+            ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-256x192.py",
+            {"input_size_hw": (64, 48), **face_options(faces_dir), **options},
+        )
+        cfg.model.backbone.arch = TINIEST_ARCH
+        cfg.work_dir = str(tmp_path / f"run{next(runs)}")
+        cfg.launcher = "none"
+        # Runners of one process share loggers and visualizers by name, made of the time in seconds.
+        cfg.experiment_name = Path(cfg.work_dir).as_posix()
+        return cfg
+
+    return load
+
+
+TINIEST_ARCH = {"embed_dims": 48, "num_layers": 2, "num_heads": 3, "feedforward_channels": 96}
+
+
+def face_options(faces_dir: Path) -> dict[str, Any]:
+    """Overrides that make the demo's config train on ``faces_dir`` within seconds."""
+    options: dict[str, Any] = {
+        "train_cfg.max_epochs": 2,
+        "train_cfg.val_interval": 2,
+        "param_scheduler.0.end": 2,
+        "default_hooks.logger.interval": 1,
+        "model.decode_head.deconv_out_channels": (32, 32),
+        "model.decode_head.conv_out_channels": (32,),
+    }
+    for split in ("train", "val", "test"):
+        loader = f"{split}_dataloader"
+        options |= {
+            f"{loader}.dataset.data_root": str(faces_dir),
+            f"{loader}.dataset.val_ratio": 0.25,
+            f"{loader}.batch_size": 4,
+            f"{loader}.num_workers": 0,
+            f"{loader}.persistent_workers": False,
+        }
+    return options

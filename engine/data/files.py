@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from engine.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+_left_out: ContextVar[list[tuple[Path, str]] | None] = ContextVar("left_out", default=None)
+
+
+@contextmanager
+def leave_out_unpaired() -> Iterator[list[tuple[Path, str]]]:
+    """Inside it, ``pair_by_stem`` leaves unpaired files out instead of raising.
+
+    Yields:
+        A list that fills with them: (file, what is missing).
+    """
+    left_out: list[tuple[Path, str]] = []
+    token = _left_out.set(left_out)
+    try:
+        yield left_out
+    finally:
+        _left_out.reset(token)
 
 
 def pair_by_stem(
@@ -26,13 +45,16 @@ def pair_by_stem(
         (labels, images, "image", img_dir),
     ):
         alone = sorted(set(have) - set(lack))
-        if alone:
+        left_out = _left_out.get()
+        if left_out is not None:
+            left_out += [(have[stem], f"no {what} in {str(where)!r}") for stem in alone]
+        elif alone:
             raise DataError(
                 f"{len(alone)} of {len(have)} files have no {what} in {str(where)!r}, such as "
                 f"{', '.join(str(have[stem]) for stem in alone[:3])}. Add the missing files "
                 "or remove these."
             )
-    return [(stem, str(images[stem]), str(labels[stem])) for stem in sorted(images)]
+    return [(stem, str(images[stem]), str(labels[stem])) for stem in sorted(set(images) & set(labels))]
 
 
 def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -29,7 +29,11 @@ def read_image(path: str | Path) -> NDArray:
     Raises:
         DataError: If the file is missing, cut short, or no image that OpenCV can read.
     """
-    data = _read_bytes(path)
+    return decode_image(read_bytes(path), path)
+
+
+def decode_image(data: bytes, path: str | Path) -> NDArray:
+    """Decodes the content of an image file; see :func:`read_image`."""
     if _is_cut_jpeg(data):
         raise DataError(f"{path} is cut short: the JPEG has no end marker. Copy the file again.")
     try:
@@ -70,7 +74,8 @@ def read_labels(path: str | Path) -> NDArray:
     return labels.astype(np.uint8, copy=False)
 
 
-def _read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path) -> bytes:
+    """Reads a file; a missing or unreadable one is a DataError."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
@@ -152,11 +157,19 @@ class LoadLabels(BaseTransform):
                 "Make them the same size."
             )
         metainfo = sample["metainfo"]
-        if metainfo.get("label_map"):
-            labels = cv2.LUT(labels, _lookup_table(metainfo["label_map"]))
+        labels = map_labels(labels, metainfo.get("label_map"))
         _check_labels(labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
         sample["seg_map"] = labels
         return sample
+
+
+def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:
+    """Maps the listed labels of a map (H, W) uint8 and keeps the others.
+
+    Raises:
+        ConfigError: If the mapping leaves 0..255.
+    """
+    return cv2.LUT(labels, _lookup_table(mapping)) if mapping else labels
 
 
 def _lookup_table(mapping: Mapping[int, int]) -> NDArray[np.uint8]:

@@ -117,12 +117,15 @@ class VitHead(nn.Module):
             labels: (B, H, W) integers.
 
         Returns:
-            The loss under its name, and ``acc_seg``, the percentage of valid pixels that are right.
+            The loss under its name, and ``acc_seg``, the percentage of right pixels among the valid
+            ones, counted on every fourth row and column: a figure for the log need not cost what
+            the loss costs.
         """
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear")
-        valid = labels != self.ignore_index
-        right = ((logits.detach().argmax(1) == labels) & valid).sum()
+        some_labels = labels[:, ::4, ::4]
+        valid = some_labels != self.ignore_index
+        right = (logits.detach()[..., ::4, ::4].argmax(1) == some_labels) & valid
         return {
             self.loss_decode.loss_name: self.loss_decode(logits, labels),
-            "acc_seg": 100.0 * right / valid.sum().clamp(min=1),
+            "acc_seg": 100.0 * right.sum() / valid.sum().clamp(min=1),
         }

@@ -8,7 +8,7 @@ _base_ = [
     "../../_base_/datasets/face.py",
 ]
 input_size_hw = (256, 192)
-max_epochs = 16
+max_epochs = 10
 data = dict(data_root="{{$DATA_ROOT:data}}/synthetic_face", val_ratio=0.15)
 
 model = dict(
@@ -30,7 +30,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0, begin=0, end=max_epochs, by_epoch=True),
 ]
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 custom_hooks = [
     dict(type="PicturesHook", num_samples=4, train_interval=200),
     dict(type="ProgressHook"),

@@ -1,0 +1,66 @@
+"""scripts/node.sh: what it starts, for every way to name devices; python is replaced by an echo."""
+
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def node(root, tmp_path):
+    """Runs the script with an interpreter that prints its arguments; returns them and the code."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "gpus=$CUDA_VISIBLE_DEVICES"\nprintf "%s\\n" "$@"\nexit 7\n')
+    python.chmod(0o755)
+
+    def run(*args, **env):
+        done = subprocess.run(
+            [root / "scripts" / "node.sh", *args],
+            env={**os.environ, "PYTHON": str(python), **env},
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.split("\n"), done.returncode
+
+    return run
+
+
+@pytest.mark.parametrize("devices, count", [("0,1", 2), ("10,11", 2), ("0,1,2,", 3)])
+def test_one_process_a_device(node, devices, count):
+    args, code = node("my config.py", DEVICES=devices)
+    assert args[0] == f"gpus={devices}"
+    assert args[args.index("--nproc-per-node") + 1] == str(count)
+    assert args[args.index("--launcher") + 1] == "pytorch"
+    assert "--standalone" in args and "my config.py" in args
+    assert code == 7, "the exit code is the training's"
+
+
+@pytest.mark.parametrize("devices", ["0", "11", ""])
+def test_one_device_or_none_is_one_plain_process(node, devices):
+    args, _ = node("config.py", DEVICES=devices)
+    assert args[0] == f"gpus={devices}"
+    assert "torch.distributed.run" not in args and "--launcher" not in args
+
+
+def test_the_environment_becomes_arguments(node):
+    args, _ = node(
+        "config.py", "--seed", "1",
+        DEVICES="0", TRAIN_BATCH_SIZE_PER_GPU="4", OUTPUT_DIR="out dir", LOAD_FROM="w.pth",
+    )  # fmt: skip
+    assert args[args.index("--work-dir") + 1] == "out dir"
+    assert args[args.index("--load-from") + 1] == "w.pth"
+    assert args[args.index("--seed") + 1] == "1"
+    assert args[args.index("--cfg-options") + 1] == "train_dataloader.batch_size=4"
+
+
+@pytest.mark.parametrize("value, expected", [("auto", ["--resume"]), ("e.pth", ["--resume", "e.pth"])])
+def test_debug_mode_keeps_the_checkpoint(node, value, expected):
+    args, _ = node("config.py", DEVICES="0,1", MODE="debug", RESUME_FROM=value)
+    start = args.index("--resume")
+    assert args[start : start + len(expected)] == expected
+    assert "torch.distributed.run" not in args
+    assert {"train_dataloader.batch_size=1", "train_dataloader.num_workers=0"} <= set(args)
+
+
+def test_unknown_mode(node):
+    assert node("config.py", DEVICES="", MODE="gpu")[1] == 2
