@@ -21,6 +21,10 @@ class WeightsError(MMSapiensError):
     """A checkpoint cannot be read, or does not fit the model."""
 
 
+class NonFiniteError(MMSapiensError, FloatingPointError):
+    """A loss or a gradient is infinite or not a number."""
+
+
 def edit_distance(a: str, b: str) -> int:
     """Levenshtein distance: the insertions, deletions and substitutions from ``a`` to ``b``."""
     row = list(range(len(b) + 1))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModel as MMEngineBaseModel
-from mmengine.model import initialize
-from torch import Tensor
+from mmengine.model import initialize, is_model_wrapper
+from torch import Tensor, nn
 
 from engine.optim.autocast import autocast_context
 
@@ -18,9 +21,11 @@ class BaseModel(MMEngineBaseModel):
     Attributes:
         autocast_dtype: Name of the precision of ``val_step`` and ``test_step`` ("bfloat16",
             "float16" or "float32"); the runner sets it to that of the optimizer wrapper.
+        last_losses: This rank's terms of the last training loss, by name.
     """
 
     autocast_dtype: str = "float32"
+    last_losses: Mapping[str, Tensor] = MappingProxyType({})
 
     @property
     def device(self) -> torch.device:
@@ -43,6 +48,18 @@ class BaseModel(MMEngineBaseModel):
                 initialize(child, init_cfg)
         self._is_init = True
 
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sums the terms whose names contain "loss".
+
+        Returns:
+            The sum, to be differentiated, and all terms for the log, averaged over the ranks.
+        """
+        total, log_vars = super().parse_losses(losses)
+        self.last_losses = {name: value.detach() for name, value in log_vars.items()}
+        values = torch.stack([value.float() for value in self.last_losses.values()])
+        all_reduce(values, "mean")
+        return total, dict(zip(self.last_losses, values, strict=True))
+
     def val_step(self, data: dict) -> list:
         """Predicts a collated batch; returns data samples."""
         with autocast_context(self.device.type, self.autocast_dtype):
@@ -52,7 +69,9 @@ class BaseModel(MMEngineBaseModel):
         """The same as :meth:`val_step`."""
         return self.val_step(data)
 
-    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
+    def forward(
+        self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor", **kwargs: Any
+    ) -> Any:
         """Runs one of the three modes of MMEngine.
 
         Args:
@@ -60,13 +79,14 @@ class BaseModel(MMEngineBaseModel):
             data_samples: One data sample an image.
             mode: "tensor" for the head's raw output, "loss" for a dict of losses, "predict" for
                 data samples with predictions.
+            **kwargs: What the method of the mode takes besides.
         """
         if mode == "tensor":
-            return self.forward_tensor(inputs)
+            return self.forward_tensor(inputs, **kwargs)
         if mode == "loss":
-            return self.loss(inputs, data_samples)
+            return self.loss(inputs, data_samples, **kwargs)
         if mode == "predict":
-            return self.predict(inputs, data_samples)
+            return self.predict(inputs, data_samples, **kwargs)
         raise ValueError(f"mode={mode!r}: expected 'tensor', 'loss' or 'predict'.")
 
     def forward_tensor(self, inputs: Tensor) -> Any:
@@ -80,3 +100,8 @@ class BaseModel(MMEngineBaseModel):
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Returns the data samples with the predictions added."""
         raise NotImplementedError
+
+
+def unwrap(model: nn.Module) -> BaseModel:
+    """Returns the model inside a data-parallel wrapper, or the model itself."""
+    return cast(BaseModel, model.module if is_model_wrapper(model) else model)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import broadcast
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.dist import broadcast, master_only
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
+from torch.utils.data import DataLoader
 
-from engine.checkpoint import apply_weights, model_meta, read_checkpoint
+from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
 from engine.launch import init_cpu_group
-from engine.model import BaseModel
+from engine.model import BaseModel, unwrap
+from engine.stop import ignore_stop_signals
+from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
 
 
 def evaluation_dtype(cfg: Config) -> str:
@@ -23,11 +28,6 @@ def evaluation_dtype(cfg: Config) -> str:
     wrapper = cfg.get("optim_wrapper") or {}
     default = "bfloat16" if wrapper.get("type") == "AutocastOptimWrapper" else "float32"
     return wrapper.get("dtype", default)
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Returns the model inside a data-parallel wrapper, or the model itself."""
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 class Runner(MMEngineRunner):
@@ -65,11 +65,23 @@ class Runner(MMEngineRunner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
-        model = cast(BaseModel, unwrap(self.model))
-        replaced = self._load_from is not None or self._resume
-        model.init_weights(load_pretrained=not replaced)
+        model = unwrap(self.model)
+        model.init_weights(load_pretrained=self._checkpoint_to_load() is None)
         for tensor in model.state_dict().values():
             broadcast(tensor)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Multiplies the learning rates by images a step / ``base_batch_size``, if enabled.
+
+        MMEngine's counts the images of an iteration, of which gradient accumulation makes several
+        a step.
+        """
+        counts = optim_wrapper._accumulative_counts
+        if auto_scale_lr and auto_scale_lr.get("enable") and counts > 1:
+            self.logger.info(f"A step accumulates {counts} iterations; lr is scaled by as many.")
+            base = auto_scale_lr["base_batch_size"] / counts
+            auto_scale_lr = {**auto_scale_lr, "base_batch_size": base}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     def load_checkpoint(
         self, filename: str, map_location: Any = "cpu", strict: bool = False, **_: Any
@@ -79,27 +91,72 @@ class Runner(MMEngineRunner):
         Args:
             filename: A .pth or .safetensors file.
             map_location: Not used: files are read to the CPU, then copied into the model.
-            strict: Whether the config's ``allow_missing`` is not applied, as in resuming.
+            strict: Whether nothing may be missing, whatever the config's ``allow_missing`` says;
+                always so when resuming.
 
         Returns:
             The whole checkpoint.
         """
         checkpoint = read_checkpoint(filename)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        allowed = () if strict else self.cfg.get("allow_missing", ())
+        allowed = () if strict or self._resume else self.cfg.get("allow_missing", ())
         apply_weights(unwrap(self.model), checkpoint, source=filename, allow_missing=allowed)
         self._has_loaded = True
         return checkpoint
 
+    def _checkpoint_to_load(self) -> str | None:
+        """Returns what to load or resume from; ``--resume`` alone takes the work dir's last one."""
+        if self._resume and self._load_from is None:
+            return latest_checkpoint(self.work_dir)
+        return self._load_from
+
+    def load_or_resume(self) -> None:
+        """Loads weights, or restores the whole state, as the config asks; at most once."""
+        path = None if self._has_loaded else self._checkpoint_to_load()
+        if path is not None and self._resume:
+            self.resume(path)
+        elif path is not None:
+            self.load_checkpoint(path)
+        elif self._resume and not self._has_loaded:
+            self.logger.warning(
+                f"Nothing to resume in {self.work_dir}: starting from the beginning."
+            )
+
+    @master_only
     def save_checkpoint(
         self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
     ) -> None:
-        """Writes a checkpoint under a temporary name, then renames it."""
+        """Writes a checkpoint under a temporary name, then renames it.
+
+        Raises:
+            OSError: If it cannot be written; checkpoints written before are untouched.
+        """
+        path, temporary = Path(out_dir, filename), Path(out_dir, f"{filename}.tmp")
         meta = {**(meta or {}), **model_meta(self.model)}
-        temporary = f"{filename}.tmp"
-        super().save_checkpoint(out_dir, temporary, *args, meta=meta, **kwargs)
-        if self.rank == 0:
-            path = Path(out_dir, temporary)
-            with path.open("rb+") as file:
+        try:
+            super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            path.replace(Path(out_dir, filename))
+        except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
+            temporary.unlink(missing_ok=True)
+            free = shutil.disk_usage(out_dir).free / 2**30
+            raise OSError(
+                f"{path} could not be written ({error}); {free:.2f} GiB are free there. Earlier "
+                "checkpoints are whole: make room and go on with --resume."
+            ) from error
+        temporary.replace(path)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """Builds a data loader; collating and the start of workers default to this project's."""
+        if isinstance(dataloader, dict):
+            dataloader = {
+                "collate_fn": {"type": "collate_samples"},
+                "worker_init_fn": {"type": ignore_stop_signals},
+                **dataloader,
+            }
+            if not dataloader.get("num_workers"):
+                dataloader["persistent_workers"] = False
+        return MMEngineRunner.build_dataloader(dataloader, seed, diff_rank_seed)

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from engine.cli import CfgOptions, run_main
 from engine.config import check_data_roots, load_config
+from engine.replay import replay
 from engine.runner import Runner
 
 
@@ -33,6 +34,9 @@ def parse_args() -> argparse.Namespace:
         help="go on from this checkpoint, or without a path from the last one of the work dir",
     )
     parser.add_argument("--load-from", help="start from the weights of this checkpoint")
+    parser.add_argument(
+        "--replay", metavar="FILE", help="run a saved nan_batch.pth again and report, then stop"
+    )
     parser.add_argument("--seed", type=int, help="seed of the run; default: the config's")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
@@ -66,9 +70,14 @@ def main() -> None:
     """Runs the training."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    check_data_roots(cfg)
+    if not args.replay:
+        check_data_roots(cfg)
     apply_args(cfg, args)
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    if args.replay:
+        print(replay(runner, args.replay))
+    else:
+        runner.train()
 
 
 if __name__ == "__main__":

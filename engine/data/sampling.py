@@ -53,10 +53,12 @@ class SeededSampler(Sampler[SampleKey]):
         self.seed = sync_random_seed() if seed is None else seed
         self.round_up = shuffle if round_up is None else round_up
         self.epoch = 0
+        self._skipped = 0
         self.rank, self.world_size = get_dist_info()
 
     def __iter__(self) -> Iterator[SampleKey]:
-        for index in self._order()[self.rank :: self.world_size]:
+        start, self._skipped = self._skipped, 0
+        for index in self._order()[self.rank :: self.world_size][start:]:
             yield SampleKey(self.seed, self.epoch, int(index))
 
     def __len__(self) -> int:
@@ -65,6 +67,10 @@ class SeededSampler(Sampler[SampleKey]):
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch that the next iteration draws the order and the keys from."""
         self.epoch = epoch
+
+    def skip(self, num: int) -> None:
+        """Leaves out the first ``num`` keys of this rank in the next iteration only."""
+        self._skipped = num
 
     def _total(self) -> int:
         size = len(self.dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from engine.config.keys import did_you_mean, reject_unknown
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NonFiniteError
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": None}
 
@@ -67,10 +68,10 @@ def autocast_context(
 class AutocastOptimWrapper(OptimWrapper):
     """Runs the model under autocast, and steps the float32 parameters.
 
-    Accumulation is MMEngine's. Clipping is too, but a non-finite gradient never reaches the
+    Accumulation is MMEngine's. Clipping is too, but a non-finite loss or gradient never reaches the
     parameters: the step raises, or is skipped and counted (``skipped_steps``, and the scalar
-    ``train/skipped_steps``) if ``clip_grad`` says ``error_if_nonfinite=False``. With float16 an
-    overflow is expected now and then: the scaler skips the step and lowers its scale.
+    ``train/skipped_steps``). With float16 a gradient that overflows is expected now and then: the
+    scaler skips the step and lowers its scale.
 
     Args:
         optimizer: Of parameters that are already on their device.
@@ -79,10 +80,11 @@ class AutocastOptimWrapper(OptimWrapper):
             of torch.amp.GradScaler.
         accumulative_counts: Iterations whose gradients are averaged into one step.
         clip_grad: ``dict(max_norm=..., norm_type=2)``, or ``dict(type="value", clip_value=...)``.
+        on_nonfinite: ``"raise"``, or ``"skip"`` for steps whose loss or gradient is not finite.
+        max_skipped: With ``"skip"``, so many such steps in a row are still skipped; the next raises.
 
     Raises:
-        ConfigError: For float16 on a CPU, ``loss_scale`` without float16, or
-            ``error_if_nonfinite=True`` with float16.
+        ConfigError: For float16 on a CPU, ``loss_scale`` without float16, or an unknown key.
     """
 
     def __init__(
@@ -92,32 +94,38 @@ class AutocastOptimWrapper(OptimWrapper):
         loss_scale: str | float | dict | None = None,
         accumulative_counts: int = 1,
         clip_grad: dict | None = None,
+        on_nonfinite: str = "raise",
+        max_skipped: int = 10,
     ) -> None:
+        if on_nonfinite not in ("raise", "skip"):
+            raise ConfigError(
+                f'optim_wrapper.on_nonfinite: expected "raise" or "skip", found {on_nonfinite!r}.'
+            )
         clip_grad = dict(clip_grad or {})
+        if "error_if_nonfinite" in clip_grad:
+            raise ConfigError(
+                "optim_wrapper.clip_grad.error_if_nonfinite: remove the key; what happens to a "
+                'non-finite step is said by optim_wrapper.on_nonfinite ("raise" or "skip").'
+            )
         kind = clip_grad.get("type", "norm")
         known = ("clip_value",) if kind == "value" else ("max_norm", "norm_type")
-        reject_unknown(
-            "optim_wrapper.clip_grad", clip_grad, ("type", "error_if_nonfinite", "foreach", *known)
-        )
-        error_if_nonfinite = clip_grad.pop("error_if_nonfinite", None)
+        reject_unknown("optim_wrapper.clip_grad", clip_grad, ("type", "foreach", *known))
         super().__init__(optimizer, accumulative_counts, clip_grad or None)
         self.dtype = autocast_dtype(dtype)
+        self.on_nonfinite = on_nonfinite
+        self.max_skipped = max_skipped
         self.skipped_steps = 0
+        self._skipped_in_a_row = 0
+        self._loss: torch.Tensor | None = None  # sum over the accumulation window
         # A number stays what it is; GradScaler would let it grow.
         self._constant_scale = None if isinstance(loss_scale, (str, dict)) else loss_scale
         autocast_context(self.device_type, self.dtype)  # float16 on a CPU fails here, not later
         if self.dtype is torch.float16:
-            if error_if_nonfinite:
-                raise ConfigError(
-                    "optim_wrapper.clip_grad.error_if_nonfinite: with float16 an overflow is part "
-                    "of the search for a loss scale, and its step is skipped. Remove the key."
-                )
             self.scaler: torch.amp.GradScaler | None = _scaler(self.device_type, loss_scale)
         else:
             if loss_scale is not None:
                 raise ConfigError("optim_wrapper.loss_scale: only float16 has one. Remove the key.")
             self.scaler = None
-        self.error_if_nonfinite = self.scaler is None and error_if_nonfinite is not False
 
     @property
     def device_type(self) -> str:
@@ -132,25 +140,32 @@ class AutocastOptimWrapper(OptimWrapper):
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of a loss, scaled if there is a scaler."""
+        self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
         super().backward(loss if self.scaler is None else self.scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
-        """Clips the gradients and updates the parameters, if the gradients are finite.
+        """Clips the gradients and updates the parameters, if loss and gradients are finite.
 
         Raises:
-            FloatingPointError: If they are not, and such steps are not to be skipped; or if
-                float16 gradients overflow at every loss scale. Nothing has been updated then.
+            NonFiniteError: If they are not, and such steps are not to be skipped or too many were;
+                or if float16 gradients overflow at every loss scale. Nothing has been updated then.
         """
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self._clip_grad():
             self.optimizer.step(**kwargs)
+            self._skipped_in_a_row = 0
+        self._loss = None
         if self.scaler is not None:
             self.scaler.update(self._constant_scale)
             self._check_loss_scale(self.scaler.get_scale())
 
     def _clip_grad(self) -> bool:
-        """Clips; returns whether the gradients are finite, which one norm of all of them tells."""
+        """Clips; returns whether gradients and loss are finite, which one number tells.
+
+        The number is the norm of all gradients (plus 0 times the loss): reading it is the one time
+        that a step waits for the device.
+        """
         params = [
             param
             for group in self.optimizer.param_groups
@@ -160,24 +175,34 @@ class AutocastOptimWrapper(OptimWrapper):
         kwargs = dict(self.clip_grad_kwargs or {})
         norm_type = kwargs.pop("norm_type", 2.0)
         norm = get_total_norm([param.grad for param in params], norm_type)
-        if not norm.isfinite():
+        value = float(norm if self._loss is None else norm + 0 * self._loss)
+        if not math.isfinite(value):
             self._on_nonfinite(float(norm))
             return False
         if "max_norm" in kwargs:
             clip_grads_with_norm_(params, total_norm=norm, **kwargs)
         elif "clip_value" in kwargs:
             clip_grad_value_(params, **kwargs)
-        self.message_hub.update_scalar("train/grad_norm", float(norm))
+        self.message_hub.update_scalar("train/grad_norm", value)
         return True
 
     def _on_nonfinite(self, norm: float) -> None:
-        if self.error_if_nonfinite:
-            raise FloatingPointError(
-                f"The gradients are not finite (norm {norm}), {self._describe_nonfinite()}. The "
-                "step was not taken. Look at the batch and the loss, or lower the learning rate; "
-                "optim_wrapper.clip_grad.error_if_nonfinite=False skips and counts such steps."
-            )
+        loss = 0.0 if self._loss is None else float(self._loss)
+        self._loss = None
+        overflow = self.scaler is not None and math.isfinite(loss)
         self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        too_many = not overflow and self._skipped_in_a_row > self.max_skipped
+        if too_many or (self.on_nonfinite == "raise" and not overflow):
+            if math.isfinite(loss):
+                what = f"the gradients are not finite (norm {norm}), {self._describe_nonfinite()}"
+            else:
+                what = f"the loss is {loss}"
+            row = f" This was step {self._skipped_in_a_row} in a row." if too_many else ""
+            raise NonFiniteError(
+                f"{what}; the step was not taken.{row} Look at the batch, lower the learning rate, "
+                'or skip and count such steps with optim_wrapper.on_nonfinite="skip".'
+            )
         self.message_hub.update_scalar("train/skipped_steps", self.skipped_steps)
 
     def _describe_nonfinite(self) -> str:
@@ -194,7 +219,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def _check_loss_scale(self, scale: float) -> None:
         self.message_hub.update_scalar("train/grad_scale", scale)
         if scale < _MIN_LOSS_SCALE:
-            raise FloatingPointError(
+            raise NonFiniteError(
                 f"The float16 gradients overflow even at a loss scale of {scale:.2g}: the training "
                 'has diverged. Lower the learning rate, or use optim_wrapper.dtype="bfloat16".'
             )

@@ -5,7 +5,7 @@ import torch
 from mmengine.logging import MessageHub
 from torch import nn
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NonFiniteError
 from engine.optim import AutocastOptimWrapper, autocast_context, autocast_dtype
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -111,7 +111,7 @@ def test_a_nonfinite_gradient_is_never_a_step(value, dtype, clip_grad):
     before = copy.deepcopy(model.state_dict())
     wrapper = wrap(model, dtype=dtype, clip_grad=clip_grad)
     poison(model, value)
-    with pytest.raises(FloatingPointError, match="in 1 of 4 tensors, the first being parameter 0"):
+    with pytest.raises(NonFiniteError, match="in 1 of 4 tensors, the first being parameter 0"):
         train_step(model, wrapper, x, y)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
@@ -119,17 +119,32 @@ def test_a_nonfinite_gradient_is_never_a_step(value, dtype, clip_grad):
 def test_nonfinite_steps_can_be_skipped_and_counted():
     model, (x, y) = make_model(), make_data()
     before = copy.deepcopy(model.state_dict())
-    wrapper = wrap(model, clip_grad={"max_norm": 1.0, "error_if_nonfinite": False})
+    wrapper = wrap(model, on_nonfinite="skip", max_skipped=2)
     poison(model, float("nan"))
     for _ in range(2):
         train_step(model, wrapper, x, y)
     assert wrapper.skipped_steps == 2
+    with pytest.raises(NonFiniteError, match="step 3 in a row"):
+        train_step(model, wrapper, x, y)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_nonfinite_loss_is_no_step_even_if_its_gradients_are_finite():
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model.state_dict())
+    wrapper = wrap(model)
+    with wrapper.optim_context(model):
+        loss = (model(x) - y).square().mean() + torch.tensor(float("inf"))
+    with pytest.raises(NonFiniteError, match="the loss is inf"):
+        wrapper.update_params(loss)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"clip_grad": {"error_if_nonfinite": True}}, "optim_wrapper.on_nonfinite"),
+        ({"on_nonfinite": "zero"}, 'expected "raise" or "skip"'),
         ({"dtype": "float16"}, "float16.* needs a GPU"),
         ({"dtype": "bfloat"}, "dtype: expected one of bfloat16, float16, float32"),
         ({"dtype": "bflaot16"}, 'Did you mean "bfloat16"'),
@@ -192,7 +207,7 @@ def test_float16_that_always_overflows_is_an_error():
     wrapper = wrap(model, dtype="float16")
     before = copy.deepcopy(model.state_dict())
     model[0].weight.register_hook(lambda grad: grad * float("nan"))
-    with pytest.raises(FloatingPointError, match="overflow even at a loss scale"):
+    with pytest.raises(NonFiniteError, match="overflow even at a loss scale"):
         for _ in range(40):
             train_step(model, wrapper, x, y)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
@@ -205,10 +220,3 @@ def test_a_constant_loss_scale_stays():
     for _ in range(3):
         train_step(model, wrapper, x, y)
     assert wrapper.scaler.get_scale() == 128.0
-
-
-@needs_gpu
-def test_float16_leaves_overflow_to_the_scaler():
-    clip_grad = {"max_norm": 1.0, "error_if_nonfinite": True}
-    with pytest.raises(ConfigError, match="error_if_nonfinite"):
-        wrap(make_model("cuda"), dtype="float16", clip_grad=clip_grad)

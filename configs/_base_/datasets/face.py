@@ -26,7 +26,6 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type="SeededSampler", shuffle=True),
-    collate_fn=dict(type="collate_samples"),
     dataset=dict(
         type="FaceDataset",
         data_root=data_root,
@@ -40,7 +39,6 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type="SeededSampler", shuffle=False),
-    collate_fn=dict(type="collate_samples"),
     dataset=dict(
         type="FaceDataset",
         data_root=data_root,

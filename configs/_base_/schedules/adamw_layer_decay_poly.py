@@ -13,6 +13,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, begin=0, end=400, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0, begin=0, end=max_epochs, by_epoch=True),
 ]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -3,7 +3,7 @@
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_layer_decay_poly.py",
-    "../../_base_/models/parts.py",
+    "../../_base_/models/parts_tiny.py",
     "../../_base_/backbones/sapiens_tiny.py",
     "../../_base_/datasets/face.py",
 ]
@@ -11,15 +11,7 @@ input_size_hw = (256, 192)
 max_epochs = 10
 data = dict(data_root="{{$DATA_ROOT:data}}/synthetic_face", val_ratio=0.15)
 
-model = dict(
-    decode_head=dict(
-        num_classes=19,
-        deconv_out_channels=(128, 128),
-        deconv_kernel_sizes=(4, 4),
-        conv_out_channels=(128,),
-        conv_kernel_sizes=(1,),
-    )
-)
+model = dict(decode_head=dict(num_classes=19))
 train_dataloader = dict(batch_size=8, num_workers=1, dataset=data)
 val_dataloader = dict(batch_size=8, num_workers=1, dataset=data)
 test_dataloader = val_dataloader

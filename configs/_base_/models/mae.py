@@ -1,0 +1,25 @@
+# Masked autoencoding. The leaf gives the backbone's arch.
+default_scope = "pretrain"
+model = dict(
+    type="MAE",
+    data_preprocessor=dict(type="DataPreprocessor"),
+    # Checkpointing trades a third more time for several times the batch.
+    backbone=dict(type="MAEViT", mask_ratio=0.75, activation_checkpointing=True),
+    neck=dict(
+        type="MAEPretrainDecoder",
+        decoder_embed_dim=512,
+        decoder_depth=8,
+        decoder_num_heads=16,
+        activation_checkpointing=True,
+    ),
+    # norm_pix=False gives a worse backbone, and prettier pictures.
+    head=dict(
+        type="MAEPretrainHead",
+        norm_pix=True,
+        loss=dict(type="PixelReconstructionLoss", criterion="L2"),
+    ),
+)
+visualizer = dict(
+    type="Visualizer",
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
+)

@@ -1,0 +1,119 @@
+"""The training loop: exact resuming, stopping on a signal, evidence of non-finite numbers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from mmengine.dist import barrier, get_rank
+from mmengine.registry import LOOPS
+from mmengine.runner import EpochBasedTrainLoop
+
+from engine.errors import ConfigError, NonFiniteError
+from engine.model import unwrap
+from engine.replay import save_nan_batch
+from engine.seeding import seed_iteration
+from engine.stop import STOPPED_EXIT_CODE, StopRequest
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(EpochBasedTrainLoop):
+    """MMEngine's loop over epochs, which goes on exactly where a checkpoint was saved.
+
+    * In the middle of an epoch the sampler skips what has been seen, without loading it; at its end
+      the evaluation that follows is repeated, since checkpoints are saved before it.
+    * On SIGTERM or SIGUSR2 all ranks finish their iteration, save ``iter_N.pth`` and exit with code
+      75.
+    * A non-finite loss or gradient saves the batch to ``work_dir/nan_batch.pth`` before it stops.
+
+    With gradient accumulation a resumed run is exact if the windows end with the epoch: gradients
+    that have not become a step are not saved.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the data loader, or the loader.
+        max_epochs: Number of epochs.
+        val_begin: First epoch after which is validated.
+        val_interval: Epochs between validations.
+        dynamic_intervals: See MMEngine.
+    """
+
+    def run(self) -> torch.nn.Module:
+        """Trains until ``max_epochs``."""
+        self.stop_request = StopRequest()
+        self.stop_request.listen()
+        self._check_resumed_position()
+        if self._iter > 0 and self._batches_done() == 0:
+            self._validate()
+        self.runner.call_hook("before_train")
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._validate()
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def _validate(self) -> None:
+        self._decide_current_val_interval()
+        due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
+        if self.runner.val_loop is not None and self._epoch >= self.val_begin and due:
+            self.runner.val_loop.run()
+
+    def _batches_done(self) -> int:
+        """Batches of the current epoch that are behind us; not 0 after resuming in its middle."""
+        return self._iter - self._epoch * len(self.dataloader)
+
+    def _check_resumed_position(self) -> None:
+        batches = len(self.dataloader)
+        if not 0 <= self._batches_done() <= batches:
+            raise ConfigError(
+                f"The checkpoint is at epoch {self._epoch}, iteration {self._iter}, which does not "
+                f"fit {batches} batches an epoch. Resume with the batch size, the number of "
+                "processes and the data that it was trained with, or start anew from its weights "
+                "with --load-from."
+            )
+
+    def run_epoch(self) -> None:
+        """Runs the rest of the current epoch."""
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        done = self._batches_done()
+        if done:
+            self.dataloader.sampler.skip(done * self.dataloader.batch_size)
+        for index, data_batch in enumerate(self.dataloader, start=done):
+            self.run_iter(index, data_batch)
+            if self._ends_a_step() and self.stop_request.agreed():
+                self._save_and_exit()
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Runs one iteration."""
+        seed_iteration(self.runner.seed, get_rank(), self._iter)
+        try:
+            super().run_iter(idx, data_batch)
+        except NonFiniteError as error:
+            path = save_nan_batch(self.runner, data_batch)
+            raise NonFiniteError(
+                f"Iteration {self._iter + 1}: {self._offending_term()}{error} The batch is saved: "
+                f"run it again with --replay {path}."
+            ) from error
+
+    def _offending_term(self) -> str:
+        """Returns a clause about the first loss term that is not finite, or nothing."""
+        for name, value in unwrap(self.runner.model).last_losses.items():
+            if name != "loss" and not value.isfinite():
+                return f"{name} is {float(value)}; "
+        return ""
+
+    def _ends_a_step(self) -> bool:
+        return (self._iter % self.runner.optim_wrapper._accumulative_counts) == 0
+
+    def _save_and_exit(self) -> None:
+        name = f"iter_{self._iter}.pth"
+        self.runner.logger.warning(f"Stopping on a signal: saving {name}; --resume goes on here.")
+        position = {"epoch": self._epoch, "iter": self._iter}
+        self.runner.save_checkpoint(self.runner.work_dir, name, meta=position)
+        barrier()  # no rank may leave, and end the job, before the file is written
+        self.runner.call_hook("after_train")
+        sys.exit(STOPPED_EXIT_CODE)
