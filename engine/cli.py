@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
+import torch.distributed as dist
 from mmengine.config import DictAction
 from rich.console import Console
 
@@ -35,8 +38,21 @@ def run_main(main: Callable[[], int | None]) -> None:
     Errors of this project end with exit code 2 and without a traceback; all others keep theirs.
     """
     try:
-        sys.exit(main())
+        code = main() or 0
     except MMSapiensError as error:
         name = type(error).__name__
         Console(stderr=True, soft_wrap=True).print(f"{name}: {error}", style="red", markup=False)
-        sys.exit(2)
+        code = 2
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    if code and dist.is_initialized():
+        _leave_group(code)
+    sys.exit(code)
+
+
+def _leave_group(code: int) -> None:
+    """Ends a failed rank at once: an orderly exit waits for ranks that wait for this one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -58,7 +58,7 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 rendered faces of 64 x 64 in FaceSynthetics' layout."""
     out_dir = tmp_path_factory.mktemp("faces")
     for index in range(16):
-        write_face(out_dir, index, seed=0, size_hw=(64, 64))
+        write_face(out_dir, "train", index, seed=0, size_hw=(64, 64))
     return out_dir
 
 
@@ -73,7 +73,7 @@ def face_config(faces_dir: Path, tmp_path: Path) -> Callable[..., Config]:
     def load(**options: Any) -> Config:
         options = {key.replace("__", "."): value for key, value in options.items()}
         cfg = load_config(
-            ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-256x192.py",
+            ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py",
             {"input_size_hw": (64, 48), **face_options(faces_dir), **options},
         )
         cfg.model.backbone.arch = TINIEST_ARCH

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-config=configs/seg/synthetic_face/sapiens_tiny_synthetic_face-256x192.py
+config=configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py
 data=${DATA_ROOT:-data}/synthetic_face
 work_dir=work_dirs/demo_face
 

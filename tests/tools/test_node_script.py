@@ -53,7 +53,9 @@ def test_the_environment_becomes_arguments(node):
     assert args[args.index("--cfg-options") + 1] == "train_dataloader.batch_size=4"
 
 
-@pytest.mark.parametrize("value, expected", [("auto", ["--resume"]), ("e.pth", ["--resume", "e.pth"])])
+@pytest.mark.parametrize(
+    "value, expected", [("auto", ["--resume"]), ("e.pth", ["--resume", "e.pth"])]
+)
 def test_debug_mode_keeps_the_checkpoint(node, value, expected):
     args, _ = node("config.py", DEVICES="0,1", MODE="debug", RESUME_FROM=value)
     start = args.index("--resume")

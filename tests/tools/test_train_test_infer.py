@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import face_options
 from tests.tools.conftest import run_tool
 
-CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-256x192.py"
+CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,67 @@
+"""A loss or gradient that is not finite stops the run and leaves evidence; nothing is zeroed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.errors import NonFiniteError
+from engine.replay import replay
+from engine.runner import Runner
+
+
+def break_gradient(runner, at_iterations):
+    """Makes one parameter's gradient NaN in some iterations."""
+    name = "decode_head.conv_seg.bias"
+    parameter = dict(runner.model.named_parameters())[name]
+
+    def spoil(grad):
+        return grad * float("nan") if runner.iter in at_iterations else grad
+
+    parameter.register_hook(spoil)
+    return name
+
+
+def test_an_infinite_loss_names_the_term_and_saves_the_batch(face_config):
+    cfg = face_config(model__decode_head__loss_decode__loss_weight=float("inf"))
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(NonFiniteError, match=r"Iteration 1: decode\.loss_ce is inf.*--replay"):
+        runner.train()
+    saved = torch.load(Path(cfg.work_dir, "nan_batch.pth"), weights_only=False)
+    assert saved["data_batch"]["inputs"].shape == (4, 3, 64, 48)
+    assert len(saved["img_paths"]) == 4 and saved["iter"] == 0
+    report = replay(Runner.from_cfg(cfg), str(Path(cfg.work_dir, "nan_batch.pth")))
+    assert saved["img_paths"][0] in report
+    assert re.search(r"decode\.loss_ce +inf +inf", report)
+
+
+def test_a_replay_repeats_the_loss_exactly_and_may_use_another_config(face_config):
+    cfg = face_config(optim_wrapper__dtype="float32", model__decode_head__dropout_ratio=0.5)
+    runner = Runner.from_cfg(cfg)
+    name = break_gradient(runner, {4})
+    with pytest.raises(NonFiniteError, match=rf"Iteration 5: the gradients .*{re.escape(name)}"):
+        runner.train()
+    path = str(Path(cfg.work_dir, "nan_batch.pth"))
+    report = replay(Runner.from_cfg(cfg), path)
+    in_the_run, replayed = re.search(r"decode\.loss_ce +(\S+) +(\S+)", report).groups()
+    assert in_the_run == replayed, "dropout must be drawn as in the run"
+    assert "non-finite gradients in 0 parameters" in report, "the hook is gone"
+
+
+def test_skipped_steps_are_counted_and_leave_the_weights(face_config):
+    cfg = face_config(optim_wrapper__on_nonfinite="skip")
+    runner = Runner.from_cfg(cfg)
+    break_gradient(runner, {1, 2})
+    runner.train()
+    assert runner.optim_wrapper.skipped_steps == 2
+    assert runner.message_hub.get_scalar("train/skipped_steps").current() == 2
+    assert all(p.isfinite().all() for p in runner.model.parameters())
+
+
+def test_too_many_skipped_in_a_row_stop_the_run(face_config):
+    cfg = face_config(optim_wrapper__on_nonfinite="skip", optim_wrapper__max_skipped=2)
+    runner = Runner.from_cfg(cfg)
+    break_gradient(runner, {1, 2, 3})
+    with pytest.raises(NonFiniteError, match="Iteration 4.*step 3 in a row"):
+        runner.train()
