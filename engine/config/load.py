@@ -88,7 +88,8 @@ def _override(cfg: Config, options: dict) -> None:
 
 
 def _register(cfg: Config) -> None:
-    importlib.import_module("engine.optim")
+    for module in ("engine.optim", "engine.train_loop"):
+        importlib.import_module(module)
     import_modules_from_strings(**cfg.get("custom_imports", {"imports": []}))
     scope = cfg.get("default_scope")
     if scope is None or scope == "mmengine":

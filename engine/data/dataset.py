@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset as MMEngineBaseDataset
 
+from engine.data.corrupt import CorruptRecords
 from engine.data.sampling import SampleKey
 from engine.errors import ConfigError, DataError, MMSapiensError
 
@@ -17,7 +18,10 @@ _SIDE = re.compile(r"^(left|right)(?=[_\- ])", re.IGNORECASE)
 
 
 def index_flip_pairs(
-    classes: Sequence[str], flip_pairs: Sequence[tuple[str, str]], source: str
+    classes: Sequence[str],
+    flip_pairs: Sequence[tuple[str, str]],
+    source: str,
+    kind: str = "classes",
 ) -> tuple[tuple[int, int], ...]:
     """Turns pairs of class names that a mirror exchanges into pairs of class ids.
 
@@ -25,6 +29,7 @@ def index_flip_pairs(
         classes: All class names, in the order of their ids.
         flip_pairs: Pairs of names such as ``("Left_eye", "Right_eye")``, in any order.
         source: The dataset's name, for the error messages.
+        kind: What the names are of, likewise.
 
     Raises:
         ConfigError: If a pair names an unknown class, a class stands in two pairs, or a class
@@ -40,7 +45,7 @@ def index_flip_pairs(
             if name not in ids:
                 raise ConfigError(
                     f"{source}: flip_pairs names {name!r}, which is not among its {len(ids)} "
-                    f"classes: {', '.join(classes)}."
+                    f"{kind}: {', '.join(classes)}."
                 )
             if name in paired:
                 raise ConfigError(f"{source}: {name!r} stands in two of the flip_pairs.")
@@ -59,9 +64,9 @@ class BaseDataset(MMEngineBaseDataset):
     """Maps a sample key to a packed sample.
 
     Compared with MMEngine's base, a sample that cannot be made is an error that names its file,
-    never replaced by another one, and all randomness of a sample comes from a generator that
-    travels with it, seeded by (run seed, epoch, index). Hence the data of a run does not depend on
-    the number of workers or ranks.
+    replaced by another one only if ``on_corrupt`` says so, and all randomness of a sample comes
+    from a generator that travels with it, seeded by (run seed, epoch, index). Hence the data of a
+    run does not depend on the number of workers or ranks.
 
     Args:
         data_root: Folder of the dataset; must exist.
@@ -70,6 +75,10 @@ class BaseDataset(MMEngineBaseDataset):
         test_mode: Kept for MMEngine's loops; nothing here depends on it.
         indices: Use only the first n records, or those listed.
         lazy_init: Do not read the records yet; the metainfo is available all the same.
+        on_corrupt: What to do about a sample whose files cannot be read or contradict the
+            metainfo: ``"raise"``, or ``"skip"``: warn, count it, and take the next record's sample
+            with the same seed and epoch. More than 1 % of such samples are an error all the same.
+            For training only: an evaluation would count the next sample twice.
     """
 
     def __init__(
@@ -80,7 +89,12 @@ class BaseDataset(MMEngineBaseDataset):
         test_mode: bool = False,
         indices: int | Sequence[int] | None = None,
         lazy_init: bool = False,
+        on_corrupt: Literal["raise", "skip"] = "raise",
     ) -> None:
+        if on_corrupt not in ("raise", "skip"):
+            raise ConfigError(f"on_corrupt={on_corrupt!r}: expected 'raise' or 'skip'.")
+        self.on_corrupt = on_corrupt
+        self._corrupt: CorruptRecords | None = None
         super().__init__(
             data_root=data_root,
             data_prefix={},
@@ -109,23 +123,46 @@ class BaseDataset(MMEngineBaseDataset):
         super().full_init()
         if len(self) == 0:
             raise DataError(f"{name}: no samples found in {str(self.data_root)!r}.")
+        if self.on_corrupt == "skip":
+            self._corrupt = CorruptRecords(len(self), name)
+
+    @property
+    def num_corrupt(self) -> int:
+        """How many records were skipped so far, by this process and its data workers."""
+        return 0 if self._corrupt is None else len(self._corrupt)
 
     def __getitem__(self, key: SampleKey | int) -> Any:
         """Returns the packed sample of ``key``; a plain index means seed 0, epoch 0."""
         key = key if isinstance(key, SampleKey) else SampleKey(0, 0, int(key))
+        self.full_init()
+        while True:
+            if self._corrupt is not None:
+                self._corrupt.read[key.index] = True
+            try:
+                return self._make(key)
+            except DataError as error:
+                if self._corrupt is None:
+                    raise
+                self._corrupt.add(key.index, error)
+            except MMSapiensError:
+                raise
+            except Exception as error:
+                raise DataError(
+                    f"{self._describe(key)}: {type(error).__name__}: {error} "
+                    f"(sample {tuple(key)} = seed, epoch, index)"
+                ) from error
+            key = key._replace(index=(key.index + 1) % len(self))
+
+    def _make(self, key: SampleKey) -> Any:
         sample = self.get_data_info(key.index)
         sample["metainfo"] = self._metainfo
+        sample["sample_key"] = tuple(key)
         sample["rng"] = np.random.default_rng([key.seed, key.epoch, key.index])
-        path = sample.get("img_path", f"record {key.index}")
-        try:
-            packed = self.pipeline(sample)
-        except MMSapiensError:
-            raise
-        except Exception as error:
-            raise DataError(
-                f"{type(self).__name__}: {path}: {type(error).__name__}: {error} "
-                f"(sample {tuple(key)} = seed, epoch, index)"
-            ) from error
+        packed = self.pipeline(sample)
         if packed is None:
-            raise DataError(f"{type(self).__name__}: {path}: a transform returned None.")
+            raise DataError(f"{self._describe(key)}: a transform returned None.")
         return packed
+
+    def _describe(self, key: SampleKey) -> str:
+        record = self.get_data_info(key.index)
+        return f"{type(self).__name__}: {record.get('img_path', f'record {key.index}')}"

@@ -54,7 +54,8 @@ def pair_by_stem(
                 f"{', '.join(str(have[stem]) for stem in alone[:3])}. Add the missing files "
                 "or remove these."
             )
-    return [(stem, str(images[stem]), str(labels[stem])) for stem in sorted(set(images) & set(labels))]
+    paired = sorted(images.keys() & labels.keys())
+    return [(stem, str(images[stem]), str(labels[stem])) for stem in paired]
 
 
 def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

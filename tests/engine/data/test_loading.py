@@ -3,7 +3,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from engine.data import LoadImage, LoadLabels, Resize, Warp
 from engine.data.loading import read_image, read_labels
@@ -25,10 +25,11 @@ def save(path, values, **kwargs):
         (RGB, RGB),
         (GREY, np.dstack([GREY] * 3)),
         (np.dstack([RGB, GREY]), RGB),
+        (np.dstack([GREY, RGB[..., 1]]), np.dstack([GREY] * 3)),
         (GREY.astype(np.uint16) * 257, np.dstack([GREY] * 3)),
         (GREY > 127, np.dstack([(GREY > 127) * np.uint8(255)] * 3)),
     ],
-    ids=["rgb", "grey", "rgba", "16-bit", "1-bit"],
+    ids=["rgb", "grey", "rgba", "grey+alpha", "16-bit", "1-bit"],
 )
 def test_any_png_becomes_three_8_bit_channels(tmp_path, values, expected_rgb):
     image = read_image(save(tmp_path / "image.png", values))
@@ -44,14 +45,30 @@ def test_palette_image_becomes_its_colours(tmp_path):
     )
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
-def test_exif_orientation_is_applied(tmp_path, suffix, orientation, turns):
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_keeps_the_upper_byte(tmp_path, channels):
+    values = np.random.default_rng(1).integers(0, 65536, (8, 12, channels), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "image.png"), values)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.png"), values[..., :3] >> 8)
+
+
+def test_palette_with_transparency_keeps_its_colours(tmp_path):
+    image = Image.fromarray(RGB).quantize(8)
+    image.save(tmp_path / "image.png", transparency=0)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "image.png")[..., ::-1], np.asarray(image.convert("RGB"))
+    )
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
-    plain = read_image(save(tmp_path / f"plain.{suffix}", RGB))
+    plain = Image.fromarray(read_image(save(tmp_path / f"plain.{suffix}", RGB)))
+    plain.getexif()[ORIENTATION_TAG] = orientation
     turned = read_image(save(tmp_path / f"turned.{suffix}", RGB, exif=exif))
-    np.testing.assert_array_equal(turned, np.rot90(plain, turns))
+    np.testing.assert_array_equal(turned, np.asarray(ImageOps.exif_transpose(plain)))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -1,0 +1,37 @@
+"""Looks at a dataset before a run: ``tools/check_data.py`` and ``tools/browse_data.py``."""
+
+from engine.preflight.check import Case, Check, Finding, Item, Summary, TextTable
+from engine.preflight.contact_sheet import choose_items, draw_contact_sheet
+from engine.preflight.image_check import ImageCheck
+from engine.preflight.pictures import browse, build_draw, write_rgb
+from engine.preflight.report import Report, make_report
+from engine.preflight.scan import Reading, scan
+from engine.preflight.seg_check import SegMapCheck
+from engine.preflight.splits import SPLITS, Records, list_records
+
+CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck())
+"""All checks, in the order in which they see a sample; those without their field pass."""
+
+__all__ = [
+    "CHECKS",
+    "SPLITS",
+    "Case",
+    "Check",
+    "Finding",
+    "ImageCheck",
+    "Item",
+    "Reading",
+    "Records",
+    "Report",
+    "SegMapCheck",
+    "Summary",
+    "TextTable",
+    "browse",
+    "build_draw",
+    "choose_items",
+    "draw_contact_sheet",
+    "list_records",
+    "make_report",
+    "scan",
+    "write_rgb",
+]

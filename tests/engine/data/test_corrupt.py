@@ -1,0 +1,118 @@
+"""on_corrupt="skip": replaced by the next sample, counted, and limited."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from torch.utils.data import DataLoader
+
+from engine.data import (
+    BaseDataset,
+    PackInputs,
+    RandomFlip,
+    SampleKey,
+    SeededSampler,
+    Warp,
+    collate_samples,
+)
+from engine.data.corrupt import CorruptRecords
+from engine.errors import ConfigError, DataError
+
+PIPELINE = [{"type": "LoadImage"}, RandomFlip(prob=0.5), Warp(), PackInputs()]
+
+
+class Images(BaseDataset):
+    """Random images, given as arrays; LoadImage refuses those of floats."""
+
+    METAINFO = {"classes": ("a", "b"), "swap_seg_labels": []}
+
+    def __init__(self, corrupt=(), length=300, **kwargs):
+        self.corrupt = set(corrupt)
+        self.length = length
+        super().__init__(**{"pipeline": PIPELINE, "on_corrupt": "skip", **kwargs})
+
+    def load_data_list(self):
+        images = np.random.default_rng(0).integers(0, 256, (self.length, 4, 4, 3), np.uint8)
+        return [
+            {"img": image.astype(float) if i in self.corrupt else image, "img_path": f"{i}.png"}
+            for i, image in enumerate(images)
+        ]
+
+
+def test_the_next_sample_takes_its_place_with_the_same_seed_and_epoch():
+    dataset = Images(corrupt=[5, 6, 299])
+    for epoch in range(4):
+        replaced, own = (dataset[SampleKey(3, epoch, i)] for i in (5, 7))
+        assert replaced["data_samples"].img_path == "7.png"
+        assert torch.equal(replaced["inputs"], own["inputs"])
+    assert dataset[299]["data_samples"].img_path == "0.png"
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_all_are_counted_once_whatever_the_workers(num_workers):
+    dataset = Images(corrupt=[5, 100, 200])
+    loader = DataLoader(
+        dataset,
+        batch_size=4,
+        sampler=SeededSampler(dataset, seed=0),
+        num_workers=num_workers,
+        collate_fn=collate_samples,
+    )
+    for _ in range(2):
+        assert sum(len(batch["inputs"]) for batch in loader) == 300
+    assert dataset.num_corrupt == 3
+
+
+def test_each_is_warned_of_once_by_name():
+    warnings = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warnings.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    dataset = Images(corrupt=[5])
+    dataset[5], dataset[5]
+    logger.removeHandler(handler)
+    (warning,) = warnings
+    assert "takes the place of 5 (1 of 300 samples cannot be read): an image" in warning
+
+
+def test_more_than_one_percent_is_an_error():
+    dataset = Images(corrupt=range(10, 20))
+    with pytest.raises(DataError, match=r"Images: 4 of 300 samples cannot be read.*check_data"):
+        dataset[10]
+
+
+def test_one_is_allowed_in_a_small_dataset():
+    dataset = Images(corrupt=[1, 3], length=5)
+    dataset[1]
+    with pytest.raises(DataError, match="2 of 5"):
+        dataset[3]
+
+
+def test_the_limit_counts_what_this_process_reads():
+    """Of 8 ranks each reads an eighth of an epoch; later more of the records are known."""
+    records = CorruptRecords(8000, "Data")
+    records.share_of_epoch = 1000
+    for index in range(10):
+        records.add(index, DataError("cut"))
+    with pytest.raises(DataError, match="11 of 1000"):
+        records.add(10, DataError("cut"))
+    records.read[:2000] = True
+    records.add(11, DataError("cut"))
+    assert len(records) == 12
+
+
+def test_a_bug_in_a_transform_is_no_corrupt_file():
+    dataset = Images(pipeline=[{"type": "Warp"}])
+    with pytest.raises(DataError, match=r"5\.png: KeyError"):
+        dataset[5]
+    assert dataset.num_corrupt == 0
+
+
+def test_the_default_is_to_raise():
+    with pytest.raises(DataError, match="float64"):
+        Images(corrupt=[5], on_corrupt="raise")[5]
+    with pytest.raises(ConfigError, match="expected 'raise' or 'skip'"):
+        Images(on_corrupt="ignore")
