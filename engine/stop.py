@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import multiprocessing.util  # its exit handler must be older than ours
 import signal
 import threading
+from functools import cache
 from types import FrameType
 
 import torch
@@ -47,10 +51,28 @@ class StopRequest:
         return bool(flag)
 
 
+@cache
+def end_workers_at_exit() -> None:
+    """Ends workers by SIGKILL when the interpreter exits.
+
+    ``multiprocessing`` sends daemons SIGTERM then, which ours ignore, and waits for them for ever.
+    """
+
+    def kill_daemons() -> None:
+        # PyTorch's handler of SIGCHLD takes a killed worker for a crash.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for child in multiprocessing.active_children():
+            if child.daemon:
+                child.kill()
+
+    atexit.register(kill_daemons)  # runs before that of multiprocessing.util, registered earlier
+
+
 def ignore_stop_signals(*_: int) -> None:
     """Leaves signals to the main process: clusters send them to data-loading workers, too.
 
-    For the start of a worker; PyTorch's own handler would end it, and with it the run.
+    For the start of a worker; PyTorch's own handler would end it, and with it the run. Needs
+    :func:`end_workers_at_exit` in the main process.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

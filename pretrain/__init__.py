@@ -1,9 +1,24 @@
 """The vision transformer, and how it is pretrained."""
 
-import engine.checkpoint  # noqa: F401  registers what init_cfg=dict(type="Pretrained") means
+import engine.checkpoint  # registers what init_cfg=dict(type="Pretrained") means
+import engine.data
+import engine.hooks
+import engine.optim  # noqa: F401
+from pretrain import datasets  # noqa: F401
+from pretrain.mae import MAE
+from pretrain.mae_decoder import MAEPretrainDecoder
+from pretrain.mae_head import MAEPretrainHead, PixelReconstructionLoss
+from pretrain.mae_vit import MAEViT
 from pretrain.registry import MODELS
 from pretrain.vision_transformer import VisionTransformer
 
 MODELS.register_module(module=VisionTransformer)
 
-__all__ = ["VisionTransformer"]
+__all__ = [
+    "MAE",
+    "MAEPretrainDecoder",
+    "MAEPretrainHead",
+    "MAEViT",
+    "PixelReconstructionLoss",
+    "VisionTransformer",
+]

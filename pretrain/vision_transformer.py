@@ -331,18 +331,19 @@ class VisionTransformer(nn.Module):
         if grid_hw != self.grid_hw:
             pos_embed = self.resize_pos_embed(pos_embed, self.grid_hw, grid_hw)
         x = self.drop_after_pos(x + pos_embed)
+        return tuple(self._format_output(y, grid_hw) for y in self.run_layers(x))
 
+    def run_layers(self, x: Tensor) -> list[Tensor]:
+        """Tokens (B, N, D) with positions -> those (B, N, D) after each of ``out_indices``."""
+        recompute = self.activation_checkpointing and torch.is_grad_enabled()
         outputs = []
         for i, layer in enumerate(self.layers):
-            if self.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, x, use_reentrant=False)
-            else:
-                x = layer(x)
+            x = checkpoint(layer, x, use_reentrant=False) if recompute else layer(x)
             if self.final_norm and i == self.num_layers - 1:
                 x = self.ln1(x)
             if i in self.out_indices:
-                outputs.append(self._format_output(x, grid_hw))
-        return tuple(outputs)
+                outputs.append(x)
+        return outputs
 
     def _format_output(self, x: Tensor, grid_hw: tuple[int, int]) -> Tensor:
         if self.out_type == "raw":
@@ -388,7 +389,5 @@ def _patch_padding(patch_cfg: dict[str, Any] | None) -> int:
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(size, int):
-        return size, size
-    height, width = size
+    height, width = (size, size) if isinstance(size, int) else size
     return height, width

@@ -1,17 +1,19 @@
 """Measures parts of a training run.
 
 python tools/benchmark.py data configs/seg/face/sapiens_1b_face-1024x768.py
+python tools/benchmark.py model configs/seg/face/sapiens_1b_face-1024x768.py --compare
+python tools/benchmark.py pose configs/pose/goliath/sapiens_1b_goliath-1024x768.py
 """
 
 from __future__ import annotations
 
 import argparse
 
-from mmengine.config import DictAction
+from engine.benchmark import data, model
+from engine.cli import CfgOptions, run_main
+from pose import benchmark as pose
 
-from engine.benchmark import data
-
-BENCHMARKS = {"data": data}
+BENCHMARKS = {"data": data, "model": model, "pose": pose}
 """Sub-command -> module with ``add_arguments(parser)`` and ``run(args)``."""
 
 
@@ -23,7 +25,7 @@ def main() -> None:
         command = commands.add_parser(name, help=module.__doc__)
         command.add_argument("config", help="config file")
         command.add_argument(
-            "--cfg-options", nargs="+", action=DictAction, help="override settings: key=value"
+            "--cfg-options", nargs="+", action=CfgOptions, help="override settings: key=value"
         )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
@@ -32,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

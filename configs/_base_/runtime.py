@@ -7,6 +7,7 @@ env_cfg = dict(
 )
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
+    throughput=dict(type="ThroughputHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
     # Keeps the last two, and the best by the first figure that the evaluator reports.

@@ -74,7 +74,7 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
     indices = [i % len(dataset) for i in range(num)]
     times: dict[str, float] = defaultdict(float)
     stages: dict[str, float] = defaultdict(float)
-    with _single_threaded():
+    with single_threaded():
         _pass_lazy(dataset, indices[:4], seed, epoch=rounds)
         _pass_eager(dataset, eager, indices, seed, epoch=rounds)
         for epoch in range(rounds):
@@ -108,7 +108,7 @@ def _pass_eager(
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """One thread, as in a worker."""
     threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(0)

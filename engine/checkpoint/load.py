@@ -17,6 +17,7 @@ from engine.checkpoint.meta import check_patch_padding, unwrap
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.report import LoadReport
+from engine.errors import WeightsError
 
 
 def load_weights(
@@ -102,7 +103,10 @@ def apply_weights(
     check_complete(report, allow_missing)
     check_patch_padding(model, meta, source, allow_patch_padding_change)
 
-    model.load_state_dict({key: tensors[key] for key in report.matched}, strict=False)
+    try:
+        model.load_state_dict({key: tensors[key] for key in report.matched}, strict=False)
+    except WeightsError as error:  # of a module that checks what it is given
+        raise WeightsError(f"{source}: {error}") from None
     print_log(str(report), logger="current")
     return report
 

@@ -4,7 +4,14 @@ from engine.data.collate import collate_samples
 from engine.data.dataset import BaseDataset
 from engine.data.fields import FIELDS, Field
 from engine.data.formatting import PackInputs
-from engine.data.geometric import RandomCrop, RandomFlip, RandomResize, RandomRotate, Resize
+from engine.data.geometric import (
+    RandomCrop,
+    RandomFlip,
+    RandomResize,
+    RandomResizedCrop,
+    RandomRotate,
+    Resize,
+)
 from engine.data.loading import LoadImage, LoadLabels
 from engine.data.photometric import PhotoMetricDistortion
 from engine.data.preprocessor import DataPreprocessor
@@ -25,6 +32,7 @@ __all__ = [
     "RandomCrop",
     "RandomFlip",
     "RandomResize",
+    "RandomResizedCrop",
     "RandomRotate",
     "Resize",
     "Sample",

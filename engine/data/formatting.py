@@ -23,6 +23,7 @@ META_KEYS = (
     "warp_matrix",
     "flip",
     "sample_idx",
+    "sample_key",
 )
 
 
@@ -40,6 +41,7 @@ class PackInputs(BaseTransform):
         """Makes the packed sample."""
         image = sample["img"]
         pending = not np.array_equal(sample["matrix"], geometry.identity())
+        pending |= not isinstance(image, np.ndarray)  # a JPEG that Warp was to decode
         if pending or image.shape[:2] != tuple(sample["size_hw"]):
             raise ConfigError(
                 "the pipeline has geometric transforms (Resize, RandomCrop, ...) whose pixels were "

@@ -16,7 +16,7 @@ from engine.data import geometry
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.data.warp import sample_nearest
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
 
 CROP_REDRAWS = 10
 PREVIEW_HW = (64, 48)
@@ -164,6 +164,79 @@ class RandomCrop(BaseTransform):
         counts[self.ignore_index] = 0
         # A single label fills all of it, so this also asks for more than one.
         return bool(counts.max() < self.cat_max_ratio * counts.sum())
+
+
+@register_transform
+class RandomResizedCrop(BaseTransform):
+    """Stretches a random part of the canvas to ``size_hw`` (Szegedy et al., 2015).
+
+    If 10 draws do not fit the canvas, the largest central part of an allowed aspect is taken.
+
+    Args:
+        size_hw: (height, width) in pixels.
+        crop_ratio_range: Lowest and highest share of the canvas' area, drawn uniformly.
+        aspect_ratio_range: Lowest and highest width / height of the part; its logarithm is drawn
+            uniformly.
+        min_size: Shortest edge in pixels that a canvas must have: less makes a blurred picture.
+
+    Raises:
+        DataError: If an edge of the canvas is shorter than ``min_size``.
+    """
+
+    def __init__(
+        self,
+        *,
+        size_hw: Sequence[int] | None = None,
+        crop_ratio_range: tuple[float, float] = (0.2, 1.0),
+        aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
+        min_size: int = 1,
+    ) -> None:
+        self.size_hw = _require_size(self, size_hw)
+        if not 0 < crop_ratio_range[0] <= crop_ratio_range[1] <= 1:
+            raise ConfigError(
+                "RandomResizedCrop: crop_ratio_range is (low, high) with 0 < low <= high <= 1, "
+                f"found {crop_ratio_range!r}."
+            )
+        if not 0 < aspect_ratio_range[0] <= aspect_ratio_range[1]:
+            raise ConfigError(
+                "RandomResizedCrop: aspect_ratio_range is (low, high) with 0 < low <= high, "
+                f"found {aspect_ratio_range!r}."
+            )
+        self.crop_ratio_range = crop_ratio_range
+        self.aspect_ratio_range = aspect_ratio_range
+        self.min_size = min_size
+
+    def transform(self, sample: Sample) -> Sample:
+        """Draws the part and composes crop and stretch."""
+        height, width = sample["size_hw"]
+        if min(height, width) < self.min_size:
+            raise DataError(
+                f"{sample.get('img_path')} is {height}x{width} pixels (height x width), shorter "
+                f"than RandomResizedCrop's min_size={self.min_size}. Remove it, or lower min_size."
+            )
+        box = self._draw(sample["rng"], (height, width))
+        if box[2] >= 2 * self.size_hw[0] and box[3] >= 2 * self.size_hw[1]:
+            # Whole pixels also of a JPEG that is decoded at 1/2, 1/4 or 1/8 of its resolution.
+            box = tuple(length // 8 * 8 for length in box)
+        top, left, crop_h, crop_w = box
+        sample = _append(sample, geometry.crop(left, top), (crop_h, crop_w))
+        return _append_resize(sample, self.size_hw)
+
+    def _draw(self, rng: np.random.Generator, size_hw: geometry.SizeHW) -> tuple[int, ...]:
+        """Returns top, left, height and width of the part."""
+        height, width = size_hw
+        low, high = self.aspect_ratio_range
+        for _ in range(CROP_REDRAWS):
+            area = height * width * rng.uniform(*self.crop_ratio_range)
+            aspect = np.exp(rng.uniform(np.log(low), np.log(high)))
+            crop_h, crop_w = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
+            if 0 < crop_h <= height and 0 < crop_w <= width:
+                top = int(rng.integers(height - crop_h + 1))
+                left = int(rng.integers(width - crop_w + 1))
+                return top, left, crop_h, crop_w
+        crop_h = max(min(height, round(width / low)), 1)
+        crop_w = max(min(width, round(height * high)), 1)
+        return (height - crop_h) // 2, (width - crop_w) // 2, crop_h, crop_w
 
 
 @register_transform

@@ -30,13 +30,13 @@ def compose(first: Matrix, then: Matrix) -> Matrix:
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The inverse map.
+    """The inverse map, or maps (..., 2, 3).
 
     Raises:
-        numpy.linalg.LinAlgError: If the map is singular.
+        numpy.linalg.LinAlgError: If a map is singular.
     """
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def resize(from_hw: SizeHW, to_hw: SizeHW) -> Matrix:
@@ -75,8 +75,10 @@ def is_axis_aligned(matrix: Matrix) -> bool:
 
 
 def transform_points(points: NDArray, matrix: Matrix) -> NDArray:
-    """Maps points (..., 2); keeps their dtype."""
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(points.dtype, copy=False)
+    """Maps points (..., 2), or each (K, 2) by its own of maps (..., 2, 3); keeps their dtype."""
+    offset = matrix[:, 2] if matrix.ndim == 2 else matrix[..., None, :, 2]
+    mapped = points @ np.swapaxes(matrix[..., :2], -1, -2) + offset
+    return mapped.astype(points.dtype, copy=False)
 
 
 def corners(size_hw: SizeHW) -> NDArray[np.float64]:

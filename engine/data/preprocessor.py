@@ -66,3 +66,10 @@ class DataPreprocessor(BaseDataPreprocessor):
         if self.bgr_to_rgb:
             images = images.flip(1)
         return {**data, "inputs": images.float().sub_(self.mean).div_(self.std)}
+
+    def denormalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Turns normalised images (B, 3, H, W) back into pixels, uint8, in the model's channel
+        order.
+        """
+        pixels = images * self.std + self.mean
+        return pixels.round_().clamp_(0, 255).to(torch.uint8)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.structures import BaseDataElement, PixelData
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 Sample = dict[str, Any]
 """What flows through the transforms.
 
     img_path, seg_map_path, sample_idx   the dataset's record
+    archive, img_span   file, and (offset, length) in it, of an image that is no file of its own
     metainfo      the dataset's: classes, palette, swap_seg_labels, ignore_index, ...
+    sample_key    (seed, epoch, index), which seed rng
     rng           numpy.random.Generator, the only source of randomness of every transform
-    img           (H, W, 3) uint8, BGR
+    img           (H, W, 3) uint8, BGR; before Warp perhaps an EncodedJpeg
     seg_map       (H, W) uint8 class indices
     ...           further fields: see the table in ``engine.data.fields``
     ori_size_hw   (H, W) of the image file, after its EXIF rotation
@@ -29,10 +31,14 @@ class DataSample(BaseDataElement):
     """Ground truth and predictions of one image, as metrics and visualizers take them.
 
     Metainfo: ``img_path``, ``seg_map_path``, ``ori_size_hw``, ``size_hw``, ``warp_matrix``,
-    ``flip``, ``sample_idx``, as far as the pipeline knows them.
+    ``flip``, ``sample_idx``, ``sample_key``, as far as the pipeline knows them.
     """
 
     gt_sem_seg: PixelData
     """``data`` (1, H, W) uint8 class indices."""
     pred_sem_seg: PixelData
     """``data`` (1, H, W) class indices, at original size."""
+    gt_instances: InstanceData
+    """``keypoints`` (N, K, 2) in pixels of the input, ``keypoints_visible`` (N, K)."""
+    pred_instances: InstanceData
+    """``keypoints`` (N, K, 2) in pixels of the original image, ``keypoint_scores`` (N, K)."""

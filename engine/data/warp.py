@@ -8,17 +8,21 @@ errs only where a centre lies within about 1e-3 pixel of the middle between two 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
 from engine.data import geometry
-from engine.data.fields import FIELDS
+from engine.data.decoding import EncodedJpeg
+from engine.data.fields import FIELDS, Field
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 
 
 @register_transform
@@ -30,12 +34,25 @@ class Warp(BaseTransform):
 
     Args:
         seg_pad_val: Label of pixels outside the original label map.
+        interpolation: Of the image: ``"bilinear"`` (see ``sample_linear``), or ``"bicubic"``, which
+            is antialiased at every scale, and resizes parts of whole pixels only (see
+            ``sample_cubic``).
 
     Raises:
         DataError: If a map is not of the image's size.
     """
 
-    def __init__(self, *, seg_pad_val: int = 255) -> None:
+    def __init__(
+        self,
+        *,
+        seg_pad_val: int = 255,
+        interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    ) -> None:
+        if interpolation not in ("bilinear", "bicubic"):
+            raise ConfigError(
+                f"Warp: interpolation is 'bilinear' or 'bicubic', found {interpolation!r}."
+            )
+        self.interpolation = interpolation
         self.fields = {**FIELDS, "seg_map": replace(FIELDS["seg_map"], border=seg_pad_val)}
 
     def transform(self, sample: Sample) -> Sample:
@@ -52,8 +69,7 @@ class Warp(BaseTransform):
                         f"{name} of {sample.get('img_path')} is {value.shape[:2]}, but the image "
                         f"is {image_hw} (height, width). Make them the same size."
                     )
-                resample = sample_linear if field.resample == "linear" else sample_nearest
-                value = resample(value, matrix, size_hw, field.border)
+                value = self._resample(value, field, matrix, size_hw)
             elif field.resample == "points":
                 value = geometry.transform_points(value, matrix)
             elif field.resample == "boxes":
@@ -63,6 +79,18 @@ class Warp(BaseTransform):
         sample["warp_matrix"] = geometry.compose(before, matrix)
         sample["matrix"] = geometry.identity()
         return sample
+
+    def _resample(
+        self, value: Any, field: Field, matrix: geometry.Matrix, size_hw: geometry.SizeHW
+    ) -> NDArray:
+        if field.resample == "nearest":
+            return sample_nearest(value, matrix, size_hw, field.border)
+        is_cubic = self.interpolation == "bicubic"
+        if isinstance(value, EncodedJpeg):
+            value, matrix = _decode(value, matrix, size_hw, whole_pixels=is_cubic)
+        if is_cubic:
+            return sample_cubic(value, matrix, size_hw)
+        return sample_linear(value, matrix, size_hw, field.border)
 
 
 def sample_linear(
@@ -103,6 +131,32 @@ def sample_linear(
         borderValue=(border,) * 4,
     )
     return cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)
+
+
+def sample_cubic(image: NDArray, matrix: geometry.Matrix, size_hw: geometry.SizeHW) -> NDArray:
+    """Resizes a part (of whole pixels) of an image (H, W, 3) uint8 with an antialiased cubic.
+
+    The kernel is Pillow's (a = -1/2, stretched where it shrinks), and so are the values, up to
+    rounding: within 2 of 255 in a photograph, and mostly equal. Torch has it vectorised: 3 to 8 ms
+    for 1024 x 1024 pixels, a seventh to a tenth of Pillow's time. OpenCV's cubic is another one
+    (a = -3/4), and aliases.
+
+    Raises:
+        ConfigError: If the canvas shows another map of the image.
+    """
+    part = _whole_part(matrix, size_hw, image.shape[:2])
+    if part is None:
+        raise ConfigError(
+            'Warp(interpolation="bicubic") resizes whole pixels of the image, as Resize, '
+            "RandomResizedCrop and RandomFlip select them; the canvas shows a rotated one, parts "
+            'of pixels, or what lies outside. Use interpolation="bilinear".'
+        )
+    values = np.ascontiguousarray(image[part])
+    if values.shape[:2] != tuple(size_hw):
+        planes = torch.from_numpy(values).permute(2, 0, 1)[None]  # channels last: the fast path
+        resized = F.interpolate(planes, size=tuple(size_hw), mode="bicubic", antialias=True)
+        values = np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    return cv2.flip(values, 1) if geometry.is_mirror(matrix) else values
 
 
 def sample_nearest(
@@ -161,6 +215,38 @@ def _shrink(image: NDArray, matrix: geometry.Matrix) -> tuple[NDArray, geometry.
     to_hw = max(from_hw[0] // factor_y, 1), max(from_hw[1] // factor_x, 1)
     small = cv2.resize(image, (to_hw[1], to_hw[0]), interpolation=cv2.INTER_AREA)
     return small, geometry.compose(geometry.resize(to_hw, from_hw), matrix)
+
+
+def _decode(
+    encoded: EncodedJpeg, matrix: geometry.Matrix, size_hw: geometry.SizeHW, whole_pixels: bool
+) -> tuple[NDArray, geometry.Matrix]:
+    """Decodes at the lowest resolution that the canvas does not exceed; returns its matrix too."""
+    scale = np.linalg.norm(matrix[:, :2], axis=0).max()
+    for factor in (8, 4, 2):
+        reduced_hw = encoded.reduced_hw(factor)
+        if factor * scale > 1 + geometry.TOLERANCE or reduced_hw is None:
+            continue
+        reduced = geometry.compose(geometry.resize((1, 1), (factor, factor)), matrix)
+        if not whole_pixels or _whole_part(reduced, size_hw, reduced_hw) is not None:
+            return encoded.decode(factor), reduced
+    return encoded.decode(), matrix
+
+
+def _whole_part(
+    matrix: geometry.Matrix, size_hw: geometry.SizeHW, image_hw: geometry.SizeHW
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the image that the canvas shows; None unless they are whole and in it."""
+    if not geometry.is_axis_aligned(matrix) or matrix[1, 1] < 0:
+        return None
+    edges = np.array([[-0.5, -0.5], [size_hw[1] - 0.5, size_hw[0] - 0.5]])
+    origins = geometry.transform_points(edges, geometry.invert(matrix)) + 0.5
+    whole = np.rint(origins).astype(int)
+    if not np.allclose(origins, whole, rtol=0, atol=1e-6):
+        return None
+    (left, right), (top, bottom) = sorted(whole[:, 0]), whole[:, 1]
+    if min(left, top) < 0 or right > image_hw[1] or bottom > image_hw[0]:
+        return None
+    return slice(top, bottom), slice(left, right)
 
 
 def _is_inside(

@@ -50,6 +50,7 @@ def command(work_dir, faces_dir, *, processes=1, resume=False, **extra):
         "train_cfg.max_epochs": 4,
         "train_cfg.val_interval": 4,
         "train_dataloader.num_workers": 1,
+        "train_dataloader.persistent_workers": True,
         "custom_hooks": [],
         **{key.replace("__", "."): value for key, value in extra.items()},
     }

@@ -1,10 +1,5 @@
 """The synthetic people: exact mirror images, exact geometry, all classes, the files of the tool."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +9,6 @@ from engine.data.synthetic_people.scene import Background, Camera, Light
 from engine.data.synthetic_people.solids import Ellipsoid, Material, Solid, swapped_name
 from engine.errors import DataError
 
-REPO = Path(__file__).parents[2]
 GREY = Material((0.5, 0.5, 0.5))
 
 
@@ -42,10 +36,11 @@ def test_mirrored_scene_renders_flipped(seed: int, size_hw: tuple[int, int]) -> 
         other.labels(FACE_LABELS), one.labels(swapped_table)[:, ::-1], strict=True
     )
     last_column = size_hw[1] - 1
-    assert other.keypoint_names == tuple(swapped_name(name) for name in one.keypoint_names)
-    np.testing.assert_array_equal(other.keypoints_visible, one.keypoints_visible)
-    flipped = np.stack([last_column - one.keypoints[:, 0], one.keypoints[:, 1]], axis=1)
-    np.testing.assert_allclose(other.keypoints, flipped, rtol=0, atol=1e-4)
+    points, others = one.keypoints, other.keypoints
+    assert others.names == tuple(swapped_name(name) for name in points.names)
+    np.testing.assert_array_equal(others.visible, points.visible)
+    flipped = np.stack([last_column - points.xy[:, 0], points.xy[:, 1]], axis=1)
+    np.testing.assert_allclose(others.xy, flipped, rtol=0, atol=1e-4)
     assert one.bbox_xyxy is not None
     x1, y1, x2, y2 = one.bbox_xyxy
     np.testing.assert_array_equal(other.bbox_xyxy, [last_column - x2, y1, last_column - x1, y2])
@@ -125,14 +120,14 @@ def test_keypoints_know_what_hides_them() -> None:
     screen = Ellipsoid("Hair", GREY, np.array([0, 0, 2.0]), radii=(0.5, 0.5, 0.5))
     for solids, visible in (((behind,), True), ((behind, screen), False)):
         picture = render(scene_of(*solids), (32, 64))
-        np.testing.assert_allclose(picture.keypoints, [[31.5, 15.5]])
-        assert picture.keypoints_visible.tolist() == [visible]
+        np.testing.assert_allclose(picture.keypoints.xy, [[31.5, 15.5]])
+        assert picture.keypoints.visible.tolist() == [visible]
 
 
 def test_scene_without_solids() -> None:
     picture = render(scene_of(), (8, 8))
     assert picture.bbox_xyxy is None
-    assert picture.keypoints.shape == (0, 2)
+    assert picture.keypoints.xy.shape == (0, 2)
     assert np.isinf(picture.depth).all()
 
 
@@ -140,41 +135,3 @@ def test_part_without_a_label_is_an_error() -> None:
     picture = render(scene_of(Ellipsoid("Tail", GREY, np.zeros(3))), (8, 8))
     with pytest.raises(DataError, match="Tail"):
         picture.labels(FACE_LABELS)
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        "make_synthetic_data", REPO / "tools" / "make_synthetic_data.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_tool_writes_the_layout_with_any_number_of_workers(tool, tmp_path: Path) -> None:
-    tool.main(["face", str(tmp_path / "a"), "--num", "3", "--size", "40", "--workers", "2"])
-    tool.main(["face", str(tmp_path / "b"), "--num", "2", "--size", "40", "--workers", "1"])
-    names = [f"{i:06d}{suffix}.png" for i in range(3) for suffix in ("", "_seg")]
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
-    for name in names[:4]:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    picture = render(sample_head(np.random.default_rng([0, 1])), (40, 40))
-    image = cv2.imread(str(tmp_path / "a" / "000001.png"), cv2.IMREAD_UNCHANGED)
-    labels = cv2.imread(str(tmp_path / "a" / "000001_seg.png"), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(image, picture.image, strict=True)
-    np.testing.assert_array_equal(labels, picture.labels(FACE_LABELS), strict=True)
-
-
-def test_tool_refuses_a_folder_with_files(tool, tmp_path: Path) -> None:
-    for name in ("000007.png", "000007_seg.png"):
-        (tmp_path / name).touch()
-    args = ["face", str(tmp_path), "--num", "1", "--size", "16"]
-    with pytest.raises(DataError, match="--overwrite"):
-        tool.main(args)
-    tool.prepare(tmp_path, "[0-9]" * 6 + "*.png", overwrite=True)
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"notes\.txt"):
-        tool.main([*args, "--overwrite"])

@@ -4,9 +4,7 @@ input_size_hw = (1024, 1024)
 data_root = "{{$DATA_ROOT:data}}/humans"
 train_pipeline = [
     dict(type="LoadImage", reduce=True),
-    dict(
-        type="RandomResizedCrop", crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)
-    ),
+    dict(type="RandomResizedCrop", crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="Warp", interpolation="bicubic"),
     dict(type="PackInputs"),

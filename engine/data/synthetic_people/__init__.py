@@ -2,14 +2,42 @@
 
 ::
 
-    scene = sample_head(np.random.default_rng(0))
-    picture = render(scene, size_hw=(512, 512))
-    labels = picture.labels(FACE_LABELS)
+    scene = sample_person(np.random.default_rng(0))
+    picture = render(scene, size_hw=(1024, 768))
+    parts = picture.labels(GOLIATH_LABELS)
+    keypoints = keypoints_of(picture, ["nose", "left_eye", "right_eye"])
 """
 
+from .body import sample_group, sample_person
 from .head import sample_head
-from .labels import FACE_CLASSES, FACE_LABELS
+from .keypoint_names import keypoints_of
+from .labels import (
+    CIHP_CLASSES,
+    CIHP_LABELS,
+    FACE_CLASSES,
+    FACE_LABELS,
+    GOLIATH_CLASSES,
+    GOLIATH_LABELS,
+    LIP_CLASSES,
+    LIP_LABELS,
+)
 from .render import Render, render
 from .scene import Scene
 
-__all__ = ["FACE_CLASSES", "FACE_LABELS", "Render", "Scene", "render", "sample_head"]
+__all__ = [
+    "CIHP_CLASSES",
+    "CIHP_LABELS",
+    "FACE_CLASSES",
+    "FACE_LABELS",
+    "GOLIATH_CLASSES",
+    "GOLIATH_LABELS",
+    "LIP_CLASSES",
+    "LIP_LABELS",
+    "Render",
+    "Scene",
+    "keypoints_of",
+    "render",
+    "sample_group",
+    "sample_head",
+    "sample_person",
+]

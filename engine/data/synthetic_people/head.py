@@ -1,4 +1,4 @@
-"""Draws a random head with neck and shoulders, its pose, light and surroundings."""
+"""Draws a random head, alone or with neck and shoulders, its pose, light and surroundings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from .face import (
     sample_identity,
     skull,
 )
-from .scene import Background, Blob, Camera, Light, Scene
+from .scene import Camera, Scene
 from .solids import Ellipsoid, Material, Solid
+from .surroundings import sample_background, sample_light
 from .worn import CLOTH_COLOURS, beard, facewear, glasses, hair, headwear
 
 DISTANCE = 8.0  # from the plane of the camera to the head
@@ -32,19 +33,20 @@ def sample_head(rng: np.random.Generator) -> Scene:
     who = sample_identity(rng)
     yaw, pitch, roll = np.deg2rad([35, 15, 15]) * rng.uniform(-1.0, 1.0, 3)
     turn = rotation(yaw, pitch, roll)
-    head = [s.moved(turn, NECK - turn @ NECK) for s in _head(rng, who)]
+    head = [s.moved(turn, NECK - turn @ NECK) for s in head_solids(rng, who)]
     place = vec(rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.1), DISTANCE)
     lean = rotation(0.5 * yaw, 0.0, 0.3 * roll)
     bust = [s.moved(lean, NECK - lean @ NECK) for s in _bust(rng, who)]
     return Scene(
         solids=tuple(s.moved(np.eye(3), place) for s in [*head, *bust]),
-        light=_light(rng),
+        light=sample_light(rng),
         camera=Camera(view_height=rng.uniform(2.8, 3.5)),
-        background=_background(rng),
+        background=sample_background(rng),
     )
 
 
-def _head(rng: np.random.Generator, who: Identity) -> list[Solid]:
+def head_solids(rng: np.random.Generator, who: Identity) -> list[Solid]:
+    """A head that looks at the camera, with what it wears; it turns about ``NECK``."""
     face = skull(rng, who)
     hat = rng.random() < 0.35
     solids = [*ears(rng, who), *eyes(rng, who, face), *brows(rng, who, face), *nose(rng, who, face)]
@@ -79,27 +81,3 @@ def _bust(rng: np.random.Generator, who: Identity) -> list[Solid]:
         rng.uniform(0.38, 0.48) * who.width,
     )
     return [neck, chest, *both_sides([arm])]
-
-
-def _light(rng: np.random.Generator) -> Light:
-    direction = vec(rng.uniform(-0.9, 0.9), rng.uniform(-0.9, 0.3), -1.0)
-    direction /= np.linalg.norm(direction)
-    x, y, z = (float(c) for c in direction)
-    warmth = rng.uniform(-0.08, 0.08)
-    gain = rng.uniform(0.7, 0.95)
-    ambient = rng.uniform(0.1, 0.3)
-    return Light((x, y, z), (gain * (1 + warmth), gain, gain * (1 - warmth)), (ambient,) * 3)
-
-
-def _background(rng: np.random.Generator) -> Background:
-    def colour() -> tuple[float, float, float]:
-        r, g, b = (float(c) for c in rng.uniform(0.05, 0.95, 3))
-        return r, g, b
-
-    blobs = []
-    for _ in range(rng.integers(0, 9)):
-        x, y = rng.uniform(-2.2, 2.2, 2)
-        a, b = rng.uniform(0.15, 1.1, 2)
-        blobs.append(Blob((x, y), (a, b), colour(), soft=bool(rng.random() < 0.5)))
-    slope_x, slope_y = rng.uniform(-0.3, 0.3, 2)
-    return Background((colour(), colour()), (slope_x, slope_y), tuple(blobs))

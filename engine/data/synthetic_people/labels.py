@@ -1,6 +1,13 @@
-"""Tables from the names of parts to the class ids of the datasets."""
+"""Tables from the names of parts to the class ids of the datasets.
+
+A table gives every part of any scene a class; 255 is ignored.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+IGNORED = 255
 
 # FaceSynthetics (Wood et al., 2021), in its order.
 FACE_CLASSES = (
@@ -24,8 +31,139 @@ FACE_CLASSES = (
     "Headwear",
     "Facewear",
 )
+# The body parts of Goliath that the released models know, in their order.
+GOLIATH_CLASSES = (
+    "Background",
+    "Apparel",
+    "Face_Neck",
+    "Hair",
+    "Left_Foot",
+    "Left_Hand",
+    "Left_Lower_Arm",
+    "Left_Lower_Leg",
+    "Left_Shoe",
+    "Left_Sock",
+    "Left_Upper_Arm",
+    "Left_Upper_Leg",
+    "Lower_Clothing",
+    "Right_Foot",
+    "Right_Hand",
+    "Right_Lower_Arm",
+    "Right_Lower_Leg",
+    "Right_Shoe",
+    "Right_Sock",
+    "Right_Upper_Arm",
+    "Right_Upper_Leg",
+    "Torso",
+    "Upper_Clothing",
+    "Lower_Lip",
+    "Upper_Lip",
+    "Lower_Teeth",
+    "Upper_Teeth",
+    "Tongue",
+)
+# Look Into Person (Gong et al., 2017); CIHP differs in class 10, which is Torso-skin there.
+LIP_CLASSES = (
+    "Background",
+    "Hat",
+    "Hair",
+    "Glove",
+    "Sunglasses",
+    "UpperClothes",
+    "Dress",
+    "Coat",
+    "Socks",
+    "Pants",
+    "Jumpsuits",
+    "Scarf",
+    "Skirt",
+    "Face",
+    "Left-arm",
+    "Right-arm",
+    "Left-leg",
+    "Right-leg",
+    "Left-shoe",
+    "Right-shoe",
+)
 
-_INSIDE_MOUTH = ("Upper_teeth", "Tongue")
+_MOUTH = ("Mouth_interior", "Upper_teeth", "Lower_teeth", "Tongue")
+_FEATURES = ("Skin", "Nose", "Left_eye", "Right_eye", "Left_brow", "Right_brow", "Beard")
+_EARS = ("Left_ear", "Right_ear")
+_LIPS = ("Top_lip", "Bottom_lip")
+_GARMENTS = ("Shirt", "Coat", "Dress", "Jumpsuit", "Pants", "Skirt", "Scarf")
+_ON_LIMBS = tuple(f"{s}_{what}" for s in ("Left", "Right") for what in ("glove", "sock", "shoe"))
+_LIMBS = ("hand", "lower_arm", "upper_arm", "foot", "lower_leg", "upper_leg")
 
-FACE_LABELS: dict[str, int] = {name: index for index, name in enumerate(FACE_CLASSES)}
-FACE_LABELS.update(dict.fromkeys(_INSIDE_MOUTH, FACE_LABELS["Mouth_interior"]))
+
+def _table(classes: tuple[str, ...], parts: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """From classes and the parts of each; the parts of class ``""`` are ignored."""
+    ids = {"": IGNORED, **{name: index for index, name in enumerate(classes)}}
+    return {part: ids[name] for name, group in parts.items() for part in group}
+
+
+def _sided(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Left and right of a table whose names have neither; "*" stands for the side."""
+    return {
+        name.replace("*", side): [f"{side}_{part}" for part in parts]
+        for name, parts in names.items()
+        for side in ("Left", "Right")
+    }
+
+
+FACE_LABELS = _table(
+    FACE_CLASSES,
+    {
+        **{name: [name] for name in FACE_CLASSES},
+        "Mouth_interior": _MOUTH,
+        "Clothing": ("Clothing", *_GARMENTS, "Bag", *_ON_LIMBS),
+        "": ("Torso", *(f"{side}_{limb}" for side in ("Left", "Right") for limb in _LIMBS)),
+    },
+)
+GOLIATH_LABELS = _table(
+    GOLIATH_CLASSES,
+    {
+        "Background": ["Background"],
+        "Apparel": ("Headwear", "Facewear", "Scarf", "Bag", "Left_glove", "Right_glove"),
+        "Face_Neck": (*_FEATURES, *_EARS, "Mouth_interior", "Neck"),
+        "Hair": ["Hair"],
+        "Torso": ["Torso"],
+        "Upper_Clothing": ("Clothing", "Shirt", "Coat", "Dress", "Jumpsuit"),
+        "Lower_Clothing": ("Pants", "Skirt"),
+        "Lower_Lip": ["Bottom_lip"],
+        "Upper_Lip": ["Top_lip"],
+        "Lower_Teeth": ["Lower_teeth"],
+        "Upper_Teeth": ["Upper_teeth"],
+        "Tongue": ["Tongue"],
+        **_sided({f"*_{what.title()}": [what] for what in (*_LIMBS, "shoe", "sock")}),
+        "": ["Glasses"],  # frames and lenses are classes that the 28 leave out
+    },
+)
+LIP_LABELS = _table(
+    LIP_CLASSES,
+    {
+        "Background": ("Background", "Bag"),
+        "Hat": ["Headwear"],
+        "Hair": ["Hair"],
+        "Glove": ("Left_glove", "Right_glove"),
+        "Sunglasses": ["Glasses"],
+        "UpperClothes": ("Clothing", "Shirt"),
+        "Dress": ["Dress"],
+        "Coat": ["Coat"],
+        "Socks": ("Left_sock", "Right_sock"),
+        "Pants": ["Pants"],
+        "Jumpsuits": ["Jumpsuit"],
+        "Scarf": ["Scarf"],
+        "Skirt": ["Skirt"],
+        "Face": (*_FEATURES, *_EARS, *_LIPS, *_MOUTH, "Neck", "Facewear"),
+        **_sided({"*-arm": _LIMBS[:3], "*-leg": _LIMBS[3:], "*-shoe": ["shoe"]}),
+        "": ["Torso"],  # bare skin of the trunk has no class
+    },
+)
+# Jumpsuits are upper clothes in CIHP, as class 10 is the skin of neck and trunk.
+CIHP_CLASSES = tuple("Torso-skin" if name == "Jumpsuits" else name for name in LIP_CLASSES)
+CIHP_LABELS = {
+    **LIP_LABELS,
+    "Jumpsuit": LIP_LABELS["Shirt"],
+    "Torso": CIHP_CLASSES.index("Torso-skin"),
+    "Neck": CIHP_CLASSES.index("Torso-skin"),
+}

@@ -9,12 +9,11 @@ import numpy as np
 
 from engine.errors import DataError
 
+from .keypoints import Keypoints, find_keypoints
 from .scene import Camera, Light, Scene
 from .solids import Local, Material, Solid
 
 BACKGROUND = "Background"
-# A keypoint counts as seen up to this share of the view's height behind the visible surface.
-KEYPOINT_SLACK = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +27,8 @@ class Render:
         depth: (H, W) float32, world units from the plane z = 0; inf in the background.
         normal: (H, W, 3) float32, unit, x right, y down, z away from the camera, so that
             visible surfaces have z <= 0; zero in the background.
-        keypoints: (K, 2) float32 pixels (x, y), inside the image or not.
-        keypoints_visible: (K,) bool, inside the image and not hidden.
-        keypoint_names: Their K names.
-        bbox_xyxy: (4,) float32, first and last column and row that are not background, or None.
+        person: (H, W) uint8, one more than the index of the person; 0 is the background.
+        keypoints: The named points of all persons.
     """
 
     image: np.ndarray
@@ -39,10 +36,17 @@ class Render:
     part_names: tuple[str, ...]
     depth: np.ndarray
     normal: np.ndarray
-    keypoints: np.ndarray
-    keypoints_visible: np.ndarray
-    keypoint_names: tuple[str, ...]
-    bbox_xyxy: np.ndarray | None
+    person: np.ndarray
+    keypoints: Keypoints
+
+    @property
+    def bbox_xyxy(self) -> np.ndarray | None:
+        """(4,) float32, first and last column and row that are not background, or None."""
+        return _bounding_box(self.person > 0)
+
+    def box_of(self, person: int) -> np.ndarray | None:
+        """(4,) float32, first and last column and row that show the person, or None."""
+        return _bounding_box(self.person == person + 1)
 
     def labels(self, table: Mapping[str, int]) -> np.ndarray:
         """Label map (H, W) uint8 by a table from part names to class ids.
@@ -71,6 +75,8 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
     depth = np.full(size_hw, np.inf)
     seen = np.full(size_hw, -1, dtype=np.int16)
     for index, (solid, window) in enumerate(zip(scene.solids, windows, strict=True)):
+        if not depth[window].size:  # outside the picture
+            continue
         z = solid.cast(x[None, window[1]], y[window[0], None])
         nearer = z < depth[window]
         depth[window][nearer] = z[nearer]
@@ -79,14 +85,17 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
     names = _part_names(scene)
     rgb = scene.background.paint(x, y)
     part = np.zeros(size_hw, dtype=np.uint8)
+    person = np.zeros(size_hw, dtype=np.uint8)
     normal = np.zeros((*size_hw, 3))
-    for index, (solid, window) in enumerate(zip(scene.solids, windows, strict=True)):
+    for index in np.unique(seen[seen >= 0]):
+        solid, window = scene.solids[index], windows[index]
         rows, cols = np.nonzero(seen[window] == index)
         rows, cols = rows + window[0].start, cols + window[1].start
         local = solid.to_local(x[cols], y[rows], depth[rows, cols])
         unit = solid.normal(local)
         normal[rows, cols] = np.stack(unit, axis=-1)
         part[rows, cols] = names.index(solid.part)
+        person[rows, cols] = solid.person + 1
         rgb[rows, cols] = _shade(solid.material, local, unit, scene.light)
         for decal in solid.decals:
             inside = np.logical_and.reduce([region.contains(local) for region in decal.regions])
@@ -94,17 +103,14 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
             part[at] = names.index(decal.part)
             rgb[at] = _shade(decal.material, _pick(local, inside), _pick(unit, inside), scene.light)
 
-    points, visible, point_names = _keypoints(scene, depth)
     return Render(
         image=(np.clip(rgb[..., ::-1], 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8),
         part=part,
         part_names=names,
         depth=depth.astype(np.float32),
         normal=normal.astype(np.float32),
-        keypoints=points,
-        keypoints_visible=visible,
-        keypoint_names=point_names,
-        bbox_xyxy=_bounding_box(seen >= 0),
+        person=person,
+        keypoints=find_keypoints(scene, depth),
     )
 
 
@@ -148,32 +154,6 @@ def _shade(material: Material, local: Local, normal: Local, light: Light) -> np.
         shine = shine * shine
     ambient = np.asarray(light.ambient) * (1.0 - 0.25 * ny)[:, None]
     return np.asarray(material.colour) * (ambient + diffuse) + (material.gloss * shine)[:, None]
-
-
-def _keypoints(scene: Scene, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Pixels (K, 2), visibility (K,) and names of the keypoints of all solids."""
-    size_hw = (depth.shape[0], depth.shape[1])
-    points, visible, names = [], [], []
-    for solid in scene.solids:
-        for name, local in solid.keypoints.items():
-            world = solid.to_world(local)
-            x, y = scene.camera.project(world, size_hw)
-            # All pixels around the point: rounding to one would not be symmetric.
-            cols, rows = {int(np.floor(x)), int(np.ceil(x))}, {int(np.floor(y)), int(np.ceil(y))}
-            inside = all(0 <= c < size_hw[1] for c in cols) and all(
-                0 <= r < size_hw[0] for r in rows
-            )
-            slack = KEYPOINT_SLACK * scene.camera.view_height
-            names.append(name)
-            points.append((x, y))
-            visible.append(
-                inside and any(world[2] <= depth[r, c] + slack for r in rows for c in cols)
-            )
-    return (
-        np.array(points, dtype=np.float32).reshape(-1, 2),
-        np.array(visible, dtype=bool),
-        tuple(names),
-    )
 
 
 def _bounding_box(mask: np.ndarray) -> np.ndarray | None:

@@ -86,22 +86,30 @@ class Background:
 
     def paint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """RGB (H, W, 3) at the world coordinates x (W,) and y (H,)."""
-        x, y = x[None, :], y[:, None]
-        blend = np.clip(0.5 + (x * self.slope[0] + y * self.slope[1]), 0.0, 1.0)[..., None]
+        blend = 0.5 + (x[None, :] * self.slope[0] + y[:, None] * self.slope[1])
+        blend = np.clip(blend, 0.0, 1.0)[..., None]
         first, second = (np.asarray(c) for c in self.colours)
         rgb = first + (second - first) * blend
         for blob in self.blobs:
-            u = (x - blob.centre[0]) / blob.radii[0]
-            v = (y - blob.centre[1]) / blob.radii[1]
+            rows = _between(y, blob.centre[1], blob.radii[1])
+            cols = _between(x, blob.centre[0], blob.radii[0])
+            u = (x[None, cols] - blob.centre[0]) / blob.radii[0]
+            v = (y[rows, None] - blob.centre[1]) / blob.radii[1]
             inside = np.maximum(1.0 - (u * u + v * v), 0.0)[..., None]
             opacity = inside if blob.soft else inside > 0.0
-            rgb += (np.asarray(blob.colour) - rgb) * opacity
+            rgb[rows, cols] += (np.asarray(blob.colour) - rgb[rows, cols]) * opacity
         return rgb
 
     def mirrored(self) -> Background:
         """The background reflected at x = 0."""
         blobs = (replace(b, centre=(-b.centre[0], b.centre[1])) for b in self.blobs)
         return replace(self, slope=(-self.slope[0], self.slope[1]), blobs=tuple(blobs))
+
+
+def _between(axis: np.ndarray, centre: float, reach: float) -> slice:
+    """The entries of a rising axis (N,) within ``reach`` of ``centre``."""
+    first, last = np.searchsorted(axis, (centre - reach, centre + reach))
+    return slice(int(first), int(last))
 
 
 @dataclass(frozen=True, eq=False)

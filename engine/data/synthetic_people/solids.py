@@ -19,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 Local = tuple[np.ndarray, np.ndarray, np.ndarray]
+Point = tuple[float, float, float]
 P = TypeVar("P", bound="Solid")
 
 IDENTITY = np.eye(3)
@@ -84,7 +85,10 @@ class Solid:
         centre: World position (3,).
         rotation: Local axes as columns (3, 3), orthonormal; improper in a mirrored scene.
         decals: Paint, later over earlier.
-        keypoints: Name -> local position.
+        keypoints: Name -> local position of points on the surface.
+        joints: Name -> local position of points inside, which the solid itself does not hide.
+        cover: Thickness of what is worn over the solid, which hides no points of it either.
+        person: Index of the person it belongs to.
     """
 
     part: str
@@ -92,7 +96,10 @@ class Solid:
     centre: np.ndarray
     rotation: np.ndarray = field(default_factory=lambda: IDENTITY)
     decals: tuple[Decal, ...] = ()
-    keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    keypoints: Mapping[str, Point] = field(default_factory=dict)
+    joints: Mapping[str, Point] = field(default_factory=dict)
+    cover: float = 0.0
+    person: int = 0
 
     def half_extent(self) -> tuple[float, float]:
         """Half the width and height of the bounding box around the centre."""
@@ -113,7 +120,7 @@ class Solid:
         u, v, w = (r[0, i] * dx + r[1, i] * dy + r[2, i] * dz for i in range(3))
         return u, v, w
 
-    def to_world(self, local: tuple[float, float, float]) -> np.ndarray:
+    def to_world(self, local: Point) -> np.ndarray:
         """World position (3,) of one local point."""
         r = self.rotation
         return self.centre + (r[:, 0] * local[0] + r[:, 1] * local[1] + r[:, 2] * local[2])
@@ -146,6 +153,7 @@ class Solid:
             rotation=MIRROR @ self.rotation,
             decals=tuple(replace(d, part=swapped_name(d.part)) for d in self.decals),
             keypoints={swapped_name(k): v for k, v in self.keypoints.items()},
+            joints={swapped_name(k): v for k, v in self.joints.items()},
         )
 
 

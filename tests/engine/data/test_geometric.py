@@ -4,7 +4,15 @@ import mmcv
 import numpy as np
 import pytest
 
-from engine.data import RandomCrop, RandomFlip, RandomResize, RandomRotate, Resize, geometry
+from engine.data import (
+    RandomCrop,
+    RandomFlip,
+    RandomResize,
+    RandomResizedCrop,
+    RandomRotate,
+    Resize,
+    geometry,
+)
 from engine.errors import ConfigError
 
 
@@ -25,6 +33,7 @@ ALL = [
     RandomResize(size_hw=(64, 48), ratio_range=(0.2, 2.0)),
     RandomCrop(size_hw=(20, 20), cat_max_ratio=0.75),
     RandomRotate(prob=0.5, degree=45),
+    RandomResizedCrop(size_hw=(20, 20)),
     RandomFlip(prob=0.5),
 ]
 
@@ -45,7 +54,8 @@ def test_lazy_and_drawn_from_the_samples_generator_only(transform, make_sample):
 
 
 @pytest.mark.parametrize(
-    "make", [Resize, RandomCrop, lambda **k: RandomResize(ratio_range=(0.5, 2), **k)]
+    "make",
+    [Resize, RandomCrop, RandomResizedCrop, lambda **k: RandomResize(ratio_range=(0.5, 2), **k)],
 )
 def test_size_is_required_and_checked(make):
     with pytest.raises(ConfigError, match="input_size_hw"):
@@ -175,3 +185,63 @@ def test_flip_happens_with_its_probability_and_is_noted(make_sample):
     assert flips == [sample["flip"] for sample in samples]
     assert 70 < sum(flips) < 130
     assert RandomFlip(prob=1)(RandomFlip(prob=1)(make_sample()))["flip"] is False
+
+
+def resized_crops(size_hw, num=300, to_hw=(32, 32), **kwargs):
+    """Boxes (num, 4) top, left, height, width that RandomResizedCrop takes."""
+    transform = RandomResizedCrop(size_hw=to_hw, **kwargs)
+    boxes = []
+    for seed in range(num):
+        sample = {"size_hw": size_hw, "matrix": geometry.identity()}
+        sample = transform({**sample, "rng": np.random.default_rng(seed)})
+        assert sample["size_hw"] == to_hw
+        edges = np.array([[-0.5, -0.5], [to_hw[1] - 0.5, to_hw[0] - 0.5]])
+        (left, top), (right, bottom) = (
+            geometry.transform_points(edges, geometry.invert(sample["matrix"])) + 0.5
+        )
+        boxes.append((top, left, bottom - top, right - left))
+    return np.array(boxes)
+
+
+def test_resized_crops_have_the_areas_and_aspects_asked_for():
+    top, left, height, width = resized_crops((60, 60)).T
+    area, aspect = height * width / 3600, width / height
+    assert 0.19 < area.min() < 0.25 and 0.9 < area.max() <= 1
+    assert 0.72 < aspect.min() < 0.8 and 1.25 < aspect.max() < 1.37
+    assert abs(np.log(aspect).mean()) < 0.03
+    assert top.min() >= 0 and left.min() >= 0
+    assert (top + height).max() <= 60 + 1e-9 and (left + width).max() <= 60 + 1e-9
+    np.testing.assert_allclose([top, left], np.rint([top, left]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "box"), [((10, 100), (0, 43, 10, 13)), ((100, 10), (43, 0, 13, 10))]
+)
+def test_where_no_draw_fits_the_middle_is_taken(size_hw, box):
+    boxes = resized_crops(size_hw, num=20, crop_ratio_range=(0.9, 1.0))
+    np.testing.assert_allclose(boxes, [box] * 20, atol=1e-9)
+
+
+def test_large_crops_lie_on_multiples_of_eight():
+    boxes = resized_crops((401, 399))
+    large = boxes[(boxes[:, 2:] >= 64).all(axis=1)]
+    np.testing.assert_allclose(large / 8, np.rint(large / 8), atol=1e-9)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (3, 2)])
+def test_tiny_images_are_enlarged(size_hw):
+    assert (resized_crops(size_hw, num=20)[:, 2:] >= 1 - 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"crop_ratio_range": (0, 1)},
+        {"crop_ratio_range": (0.5, 1.5)},
+        {"crop_ratio_range": (0.5, 0.2)},
+        {"aspect_ratio_range": (2, 1)},
+    ],
+)
+def test_ranges_of_resized_crops_are_checked(kwargs):
+    with pytest.raises(ConfigError, match=next(iter(kwargs))):
+        RandomResizedCrop(size_hw=(8, 8), **kwargs)

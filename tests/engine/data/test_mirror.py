@@ -8,10 +8,11 @@ import seg.datasets
 from engine.data.synthetic_people import FACE_LABELS, render, sample_head
 
 
-
-
 def flipped(sample):
-    for step in (TRANSFORMS.build(dict(type="RandomFlip", prob=1.0)), TRANSFORMS.build(dict(type="Warp"))):
+    for step in (
+        TRANSFORMS.build(dict(type="RandomFlip", prob=1.0)),
+        TRANSFORMS.build(dict(type="Warp")),
+    ):
         sample = step(sample)
     return sample
 

@@ -19,6 +19,14 @@ def test_normalises_as_rgb(make_sample):
     assert batch["inputs"].dtype == torch.uint8, "the batch itself is left alone"
 
 
+def test_denormalising_gives_the_pixels_back_as_rgb(make_sample):
+    batch = collate_samples([PackInputs()(make_sample())])
+    preprocessor = DataPreprocessor()
+    images = preprocessor(batch)["inputs"]
+    assert torch.equal(preprocessor.denormalise(images), batch["inputs"].flip(1))
+    assert preprocessor.denormalise(images + 9).max() == 255
+
+
 def test_channel_order_and_statistics_can_be_set():
     images = torch.arange(3, dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     keep = DataPreprocessor(mean=(0, 0, 0), std=(1, 1, 2), bgr_to_rgb=False)

@@ -1,10 +1,12 @@
+import cv2
 import mmcv
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
+from PIL import Image
 
 from engine.data import RandomFlip, Resize, Warp, geometry
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 
 TRAIN_GEOMETRY = [
     {"type": "RandomResize", "ratio_range": (0.6, 2.0), "size_hw": (48, 36)},
@@ -223,3 +225,42 @@ def test_a_field_of_another_size_is_an_error_that_names_it(make_sample):
     sample = make_sample((40, 30), depth=np.ones((30, 40), np.float32))
     with pytest.raises(DataError, match=r"depth of face\.png is \(30, 40\).*\(40, 30\)"):
         Warp()(sample)
+
+
+def pillow_bicubic(image, box, size_hw):
+    left, top, right, bottom = box
+    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    return np.asarray(part.resize(size_hw[::-1], Image.BICUBIC))
+
+
+@pytest.mark.parametrize("size_hw", [(64, 48), (200, 150), (17, 40), (23, 11)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_bicubic_is_pillows_at_every_scale(size_hw, mirrored, make_sample):
+    sample = make_sample((90, 80), swap_seg_labels=[])
+    # On bare noise, results are cut off at 0 and 255 between the two passes.
+    sample["img"] = cv2.GaussianBlur(sample["img"], (0, 0), 1)
+    matrix = geometry.compose(geometry.crop(7, 3), geometry.resize((70, 60), size_hw))
+    expected = pillow_bicubic(sample["img"], (7, 3, 67, 73), size_hw)
+    if mirrored:
+        matrix = geometry.compose(matrix, geometry.flip(size_hw))
+        expected = expected[:, ::-1]
+    result = warped(sample, matrix, size_hw, interpolation="bicubic")["img"]
+    difference = np.abs(result.astype(int) - expected)
+    assert difference.max() <= 2
+
+
+def test_bicubic_copies_whole_pixel_crops(make_sample):
+    sample = make_sample((40, 30))
+    result = warped(sample, geometry.crop(4, 7), (20, 12), interpolation="bicubic")
+    np.testing.assert_array_equal(result["img"], sample["img"][7:27, 4:16])
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_bicubic_is_for_parts_of_whole_pixels(name, make_sample):
+    with pytest.raises(ConfigError, match="bilinear"):
+        warped(make_sample((40, 30)), MATRICES[name], (48, 36), interpolation="bicubic")
+
+
+def test_unknown_interpolation():
+    with pytest.raises(ConfigError, match="'bilinear' or 'bicubic', found 'area'"):
+        Warp(interpolation="area")

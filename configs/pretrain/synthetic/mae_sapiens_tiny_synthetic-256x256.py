@@ -1,0 +1,38 @@
+# A trial of the whole chain on rendered people (tools/make_synthetic_data.py face): minutes on a
+# CPU.
+_base_ = [
+    "../../_base_/runtime.py",
+    "../../_base_/schedules/mae_adamw_cosine.py",
+    "../../_base_/models/mae.py",
+    "../../_base_/datasets/pretrain_images.py",
+]
+input_size_hw = (256, 256)
+max_epochs = 20
+
+model = dict(
+    backbone=dict(arch="sapiens_tiny", activation_checkpointing=False),
+    neck=dict(
+        decoder_embed_dim=128, decoder_depth=2, decoder_num_heads=4, activation_checkpointing=False
+    ),
+)
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    dataset=dict(data_root="{{$DATA_ROOT:data}}/synthetic_face", exclude=("*_seg.png",)),
+)
+# Few steps: a higher rate than that of 1600 epochs.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(enable=False)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-4, begin=0, end=20, by_epoch=False),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=0.0,
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=max_epochs)

@@ -1,0 +1,147 @@
+"""From bytes to pixels: at once, or when it is known how many pixels are needed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from engine.data.geometry import SizeHW
+from engine.errors import DataError
+
+_ORIENTATION_TAG = 0x112
+_DECODE_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def read_bytes(path: str | Path, span: tuple[int, int] | None = None) -> bytes:
+    """Reads a file, or the part (offset, length) of it.
+
+    Raises:
+        DataError: If the file is missing, cannot be read, or ends before the part does.
+    """
+    offset, length = span or (0, -1)
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if span and len(data) < length:
+        raise DataError(f"{path} ends within an image. Copy the file again.")
+    return data
+
+
+def decode_image(data: bytes, name: str | Path, reduction: int = 1) -> NDArray:
+    """Decodes an image; see ``engine.data.loading.read_image``.
+
+    Args:
+        data: The encoded image.
+        name: Its name, for errors.
+        reduction: 2, 4 or 8 decodes a JPEG at that fraction of its resolution.
+
+    Raises:
+        DataError: If it is cut short, or no image that OpenCV can read.
+    """
+    if _is_cut_jpeg(data):
+        raise DataError(f"{name} is cut short: the JPEG has no end marker. Copy the file again.")
+    flags = _DECODE_FLAGS[reduction]
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise DataError(f"{name} cannot be decoded: {error}") from error
+    if image is None:
+        raise DataError(
+            f"{name} ({len(data)} bytes) is not an image that OpenCV can read: it is empty, "
+            "damaged or of another format. Copy the file again, or remove it from the dataset."
+        )
+    return image
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether the data begins as a JPEG does."""
+    return data.startswith(b"\xff\xd8")
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Whether a JPEG's scan has no end marker (ITU-T T.81, annex B).
+
+    Walks the header's segments first, since a thumbnail in them has an end marker of its own.
+    """
+    if not is_jpeg(data):
+        return False
+    position = 2
+    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return data.find(b"\xff\xd9", position) < 0
+
+
+@dataclass(frozen=True)
+class EncodedJpeg:
+    """A JPEG of which only the header was read; it stands for the image until ``Warp``.
+
+    Decoding at a fraction of the resolution is cheap: libjpeg leaves out the high frequencies of
+    each block of 8 x 8 pixels.
+    """
+
+    data: bytes
+    name: str
+    shape: tuple[int, int, int]
+    """(H, W, 3) of the whole image, turned as its EXIF orientation says."""
+    is_turned: bool
+    """Whether it is turned at all."""
+
+    @classmethod
+    def open(cls, data: bytes, name: str) -> EncodedJpeg:
+        """Reads the header.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                width, height = image.size
+                orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        except (
+            UnidentifiedImageError,
+            Image.DecompressionBombError,
+            OSError,
+            SyntaxError,
+        ) as error:
+            raise DataError(f"{name}: the header cannot be read: {error}") from error
+        if orientation in (5, 6, 7, 8):  # quarter turns
+            height, width = width, height
+        return cls(data, name, (height, width, 3), is_turned=orientation in range(2, 9))
+
+    def reduced_hw(self, reduction: int) -> SizeHW | None:
+        """The size at 1 / ``reduction``; None if the pixel grid would shift.
+
+        An incomplete last pixel must be at the right and at the bottom, as in an image that is
+        not turned.
+        """
+        height, width, _ = self.shape
+        if self.is_turned and (height % reduction or width % reduction):
+            return None
+        return -(-height // reduction), -(-width // reduction)
+
+    def decode(self, reduction: int = 1) -> NDArray:
+        """Decodes at 1 / ``reduction`` of the resolution, 1, 2, 4 or 8; (h, w, 3) uint8 BGR.
+
+        Raises:
+            DataError: If it is damaged.
+        """
+        image = decode_image(self.data, self.name, reduction)
+        if image.shape[:2] != self.reduced_hw(reduction):
+            raise DataError(f"{self.name}: the header says another size than the image has.")
+        return image

@@ -1,0 +1,119 @@
+"""Draws whole people: random bodies, poses and clothes, seen from near and from far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .build import rotation, vec
+from .clothes import dress_figure, sample_outfit
+from .face import sample_identity
+from .figure import Figure, body
+from .head import DISTANCE, NECK, head_solids
+from .poses import sample_arm, sample_legs
+from .scene import Camera, Scene
+from .skeleton import place_limbs, sample_build
+from .solids import Solid
+from .surroundings import sample_background, sample_light
+
+FRAMINGS = {"full": 0.3, "upper": 0.2, "legs": 0.2, "head": 0.3}
+ASPECT = 0.75  # width by height of the pictures that framing is meant for
+GAP = 5.0  # in depth between the people of a group
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """The solids of a person, and where its head ended up (3,)."""
+
+    solids: tuple[Solid, ...]
+    head: np.ndarray
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest x and y (2,)."""
+        centres = np.array([s.centre[:2] for s in self.solids])
+        reach = np.array([s.half_extent() for s in self.solids])
+        return (centres - reach).min(axis=0), (centres + reach).max(axis=0)
+
+    def placed(self, at: np.ndarray, index: int = 0) -> tuple[Solid, ...]:
+        """The solids moved by ``at`` (3,), as those of person ``index``."""
+        return tuple(replace(s.moved(np.eye(3), at), person=index) for s in self.solids)
+
+
+def sample_person(rng: np.random.Generator) -> Scene:
+    """Draws a scene with one person, for a portrait picture.
+
+    All 28 classes of Goliath and 20 of LIP occur over many of them. The person is seen in full,
+    from the hips up, from the hips down, or as a head with shoulders; it turns by up to 50 degrees,
+    and one in ten of those that are not close-ups turns its back.
+    """
+    framing = str(rng.choice(list(FRAMINGS), p=list(FRAMINGS.values())))
+    person = _draw(rng, close=framing == "head")
+    low, high = person.extent()
+    if framing == "full":
+        height = float(max(high[1] - low[1], (high[0] - low[0]) / ASPECT)) * rng.uniform(1.03, 1.2)
+        target = 0.5 * (low + high)
+    elif framing == "upper":
+        height = rng.uniform(5.5, 8.5)
+        target = np.array([0.0, low[1] + 0.45 * height])
+    elif framing == "legs":
+        height = rng.uniform(5.5, 7.0)
+        target = np.array([0.0, high[1] - 0.45 * height])
+    else:
+        height = rng.uniform(2.2, 3.2)
+        target = person.head[:2] + np.array([0.0, 0.1 * height])
+    target = target + rng.uniform(-0.04, 0.04, 2) * height
+    place = vec(-target[0], -target[1], DISTANCE)
+    return _scene(rng, person.placed(place), height)
+
+
+def sample_group(rng: np.random.Generator, num: int) -> Scene:
+    """Draws a scene with ``num`` people side by side and behind each other.
+
+    They may hide each other, and some may stick out of the picture. Person i of the scene has
+    index i; a higher index is farther away.
+    """
+    people = [_draw(rng, close=False) for _ in range(num)]
+    extents = [person.extent() for person in people]
+    height = max(float(high[1] - low[1]) for low, high in extents) * rng.uniform(1.05, 1.35)
+    step = rng.uniform(2.2, 4.0)
+    columns = (rng.permutation(num) - 0.5 * (num - 1)) * step
+    solids: list[Solid] = []
+    for index, (person, (low, high), x) in enumerate(zip(people, extents, columns, strict=True)):
+        y = -0.5 * (low[1] + high[1]) + rng.uniform(-0.06, 0.06) * height
+        solids += person.placed(vec(float(x), float(y), DISTANCE + GAP * index), index)
+    return _scene(rng, solids, height)
+
+
+def _draw(rng: np.random.Generator, close: bool) -> Person:
+    """A person in its own frame, turned; ``close`` shows it from the front."""
+    who, build = sample_identity(rng), sample_build(rng)
+    left_leg, right_leg = sample_legs(rng)
+    figure = Figure(
+        who,
+        build,
+        place_limbs(build, sample_arm(rng), left_leg),
+        place_limbs(build, sample_arm(rng), right_leg),
+    )
+    outfit = sample_outfit(rng)
+    below = body(figure, outfit.glove, toes=outfit.feet == "bare")
+    below += dress_figure(rng, figure, outfit)
+    yaw, pitch, roll = np.deg2rad([25, 15, 12]) * rng.uniform(-1.0, 1.0, 3)
+    nod = rotation(yaw, pitch, roll)
+    head = head_solids(rng, who)
+    yaw, pitch, roll = np.deg2rad([25 if close else 50, 6, 6]) * rng.uniform(-1.0, 1.0, 3)
+    away = np.pi if rng.random() < 0.1 and not close else 0.0
+    turn = rotation(yaw + away, pitch, roll)
+    at = turn @ (NECK - nod @ NECK)
+    solids = [s.moved(turn @ nod, at) for s in head] + [s.moved(turn, np.zeros(3)) for s in below]
+    return Person(tuple(solids), at)
+
+
+def _scene(rng: np.random.Generator, solids: Sequence[Solid], view_height: float) -> Scene:
+    return Scene(
+        solids=tuple(solids),
+        light=sample_light(rng),
+        camera=Camera(view_height),
+        background=sample_background(rng, reach=0.7 * view_height),
+    )

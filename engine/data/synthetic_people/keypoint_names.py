@@ -1,0 +1,137 @@
+"""How the datasets call the points of a scene, and the points of one person by those names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from engine.errors import DataError
+
+from .render import Render
+
+_SIDES = {"l": "Left", "left": "Left", "r": "Right", "right": "Right"}
+# Goliath counts these as the viewer sees them, from left to right or clockwise, and the scene from
+# the nose outwards. They agree on the person's left; on the right these numbers trade places.
+_COUNTED: tuple[tuple[str, Mapping[str, str]], ...] = (
+    (
+        r"midpoint_(\d)_of_.*_(?:lash|eyelid|crease)_line",
+        {"1": "2", "2": "1", "3": "6", "6": "3", "4": "5", "5": "4"},
+    ),
+    (r"midpoint_(\d)_of_eyebrow", {"2": "3", "3": "2"}),
+    (r"border_of_\w+_midpoint_(\d)", {"1": "4", "4": "1", "2": "3", "3": "2"}),
+    (r"border_of_[a-z]+_(\d+)", {"3": "9", "9": "3"}),
+    (r"point_(\d)_of_inner_helix", {"2": "8", "8": "2"}),
+)
+# The same for the lips, whose names say no side: these numbers are on the person's right.
+_RIGHT_OF_LIP = {"1": "2", "3": "6", "4": "5"}
+
+
+def scene_name(name: str) -> str:
+    """The scene's name of a keypoint of COCO, COCO-WholeBody or Goliath.
+
+    ``left_knee`` is ``Left_knee``, ``face-30`` is ``Nose``, ``inner_corner_of_l_nostril`` is
+    ``Left_inner_corner_of_nostril``. A name that no dataset has is returned in the same style.
+    """
+    landmark = re.fullmatch(r"face-(\d+)", name)
+    if landmark and int(landmark[1]) < len(_IBUG):
+        return _IBUG[int(landmark[1])]
+    name = name.replace("_third_joint", "1")
+    lip = re.fullmatch(r"midpoint_(\d)_of_(\w+_lip)", name)
+    if lip:
+        side = "Right" if lip[1] in _RIGHT_OF_LIP else "Left"
+        return f"{side}_midpoint_{_RIGHT_OF_LIP.get(lip[1], lip[1])}_of_{lip[2]}"
+    sided = re.fullmatch(r"(.*_)?(l|r|left|right)_(.+)", name)
+    if not sided:
+        return name[0].upper() + name[1:]
+    side, rest = _SIDES[sided[2]], (sided[1] or "") + sided[3]
+    return f"{side}_{_recounted(rest) if side == 'Right' else rest}"
+
+
+def _recounted(name: str) -> str:
+    for pattern, numbers in _COUNTED:
+        match = re.search(pattern, name)
+        if match:
+            start, end = match.span(1)
+            return name[:start] + numbers.get(match[1], match[1]) + name[end:]
+    return name
+
+
+def _ibug_names() -> tuple[str, ...]:
+    """The scene's names of the 68 landmarks of iBUG (Sagonas et al., 2013), in their order."""
+    right_jaw = [f"Right_jaw_{k}" for k in range(8)]
+    right_brow = [
+        "end_of_eyebrow",
+        *(f"upper_{at}_of_eyebrow" for at in ("midpoint_3", "midpoint_1", "midpoint_2")),
+        "upper_startpoint_of_eyebrow",
+    ]
+    # From the outer corner over the upper lid to the inner one, and back.
+    over = ["outer_end_of_upper", "midpoint_2_of_upper", "midpoint_1_of_upper"]
+    under = ["inner_end_of_upper", "midpoint_1_of_lower", "midpoint_2_of_lower"]
+    right_eye = [f"Right_{at}_lash_line" for at in over + under]
+    left_eye = [right_eye[k].replace("Right", "Left") for k in (3, 2, 1, 0, 5, 4)]
+    nose = ["Center_of_nose_root", "Midpoint_2_of_nose_bridge", "Midpoint_3_of_nose_bridge", "Nose"]
+    base = ["outer_corner_of_nose", "inner_corner_of_nostril"]
+
+    def lip(row: str, contour: str, numbers: Sequence[int], middle: str) -> list[str]:
+        """From the right to the left; the numbers count from the corner as on the left."""
+        end = f"_of_{row}_{contour}_lip"
+        right = [f"Right_midpoint_{k}{end}" for k in numbers]
+        return [*right, middle, *(f"Left_midpoint_{k}{end}" for k in reversed(numbers))]
+
+    corners = ["Right_outer_corner_of_mouth", "Left_outer_corner_of_mouth"]
+    inner = ["Right_inner_corner_of_mouth", "Left_inner_corner_of_mouth"]
+    return (
+        *right_jaw,
+        "Chin",
+        *(name.replace("Right", "Left") for name in reversed(right_jaw)),
+        *(f"Right_{name}" for name in right_brow),
+        *(f"Left_{name}" for name in reversed(right_brow)),
+        *nose,
+        *(f"Right_{name}" for name in base),
+        "Bottom_center_of_nose",
+        *(f"Left_{name}" for name in reversed(base)),
+        *right_eye,
+        *left_eye,
+        corners[0],
+        *lip("upper", "outer", (6, 5), "Center_of_cupid_bow"),
+        corners[1],
+        *reversed(lip("lower", "outer", (6, 5), "Center_of_lower_outer_lip")),
+        inner[0],
+        *lip("upper", "inner", (2,), "Center_of_upper_inner_lip"),
+        inner[1],
+        *reversed(lip("lower", "inner", (2,), "Center_of_lower_inner_lip")),
+    )
+
+
+_IBUG = _ibug_names()
+
+
+def keypoints_of(picture: Render, names: Sequence[str], person: int = 0) -> np.ndarray:
+    """The keypoints of one person by a dataset's names.
+
+    Args:
+        picture: The rendered scene.
+        names: K names of COCO, COCO-WholeBody or Goliath.
+        person: Index of the person.
+
+    Returns:
+        (K, 3) float32: x, y in pixels, and v: 0 outside the image, 1 hidden, 2 visible.
+
+    Raises:
+        DataError: The person has no such keypoint.
+    """
+    found = picture.keypoints
+    mine = np.flatnonzero(found.person == person)
+    row = {found.names[i]: i for i in mine}
+    unknown = [name for name in names if scene_name(name) not in row]
+    if unknown:
+        raise DataError(
+            f"Person {person} of the scene has no keypoints {unknown[:5]} ({len(unknown)} of "
+            f"{len(names)} names). Check the names: those of COCO, COCO-WholeBody and Goliath are "
+            "known, and a scene of sample_person or sample_group has all of them."
+        )
+    rows = [row[scene_name(name)] for name in names]
+    v = found.inside[rows].astype(np.float32) + found.visible[rows]
+    return np.concatenate([found.xy[rows], v[:, None]], axis=1)

@@ -1,0 +1,114 @@
+import shutil
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from engine.compile import checkpoint_activations, compilable_blocks, compile_blocks
+from engine.errors import ConfigError
+from seg.registry import MODELS
+
+INDUCTOR = pytest.param(
+    dict(backend="inductor"),
+    marks=pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler"),
+)
+ARCH = {"embed_dims": 24, "num_layers": 2, "num_heads": 2, "feedforward_channels": 48}
+
+
+def make_model():
+    torch.manual_seed(0)
+    init_default_scope("seg")
+    backbone = dict(
+        type="pretrain.VisionTransformer",
+        arch=ARCH,
+        img_size=(32, 48),
+        with_cls_token=False,
+        out_type="featmap",
+    )
+    head = dict(
+        type="VitHead",
+        num_classes=3,
+        deconv_out_channels=(16,),
+        deconv_kernel_sizes=(4,),
+        conv_out_channels=(16,),
+        conv_kernel_sizes=(1,),
+    )
+    return MODELS.build(dict(type="EncoderDecoder", backbone=backbone, decode_head=head))
+
+
+def loss_and_gradients(model):
+    torch.manual_seed(1)
+    inputs = torch.randn(2, 3, 32, 48)
+    loss = model(inputs, model.synthetic_samples(inputs), mode="loss")["decode.loss_ce"]
+    loss.backward()
+    return {"loss": loss.detach()} | {n: p.grad for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("options", [dict(backend="aot_eager"), INDUCTOR])
+def test_compiled_models_compute_the_same(options, checkpointing):
+    plain, model = make_model(), make_model()
+    if checkpointing:
+        checkpoint_activations(model)
+    assert compile_blocks(model, options) == 2 + 2
+    assert list(model.state_dict()) == list(plain.state_dict())
+    expected, found = loss_and_gradients(plain), loss_and_gradients(model)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_checkpointing_computes_the_same():
+    """Dropout included: it is drawn again as it was."""
+    plain, model = make_model(), make_model()
+    checkpoint_activations(model)
+    assert model.backbone.activation_checkpointing and model.decode_head.activation_checkpointing
+    for some in (plain, model):
+        some.decode_head.dropout.p = 0.0
+    expected, found = loss_and_gradients(plain), loss_and_gradients(model)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+    model.decode_head.dropout.p = 0.5
+    first = loss_and_gradients(model)
+    model.zero_grad()
+    torch.testing.assert_close(loss_and_gradients(model), first)
+
+
+def test_checkpointing_keeps_less():
+    def kept_bytes(model):
+        kept = {}
+
+        def keep(x):
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        inputs = torch.randn(4, 3, 32, 48)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            model(inputs, model.synthetic_samples(inputs), mode="loss")
+        return sum(kept.values())
+
+    plain, model = make_model(), make_model()
+    checkpoint_activations(model)
+    assert kept_bytes(model) < kept_bytes(plain) / 4
+
+
+def test_blocks_are_the_layers_and_the_norms():
+    model = make_model()
+    head = model.decode_head
+    norms = [head.deconv_layers[1], head.conv_layers[1]]
+    assert compilable_blocks(model) == [*model.backbone.layers, *norms]
+
+
+def test_compiling_can_be_off():
+    model = make_model()
+    assert compile_blocks(model, False) == 0
+    assert model.backbone.layers[0]._compiled_call_impl is None
+
+
+@pytest.mark.parametrize("options, message", [("inductor", "found 'inductor'"), (1, "found 1")])
+def test_wrong_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        compile_blocks(make_model(), options)
+
+
+@pytest.mark.parametrize("switch", [checkpoint_activations, compile_blocks])
+def test_models_without_such_parts(switch):
+    with pytest.raises(ConfigError, match="Linear.*Remove the key"):
+        switch(torch.nn.Linear(2, 2))

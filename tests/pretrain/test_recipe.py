@@ -1,0 +1,143 @@
+"""The schedule of the released pretraining, as the configs and the runner make it."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import (
+    MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    PARAM_SCHEDULERS,
+    init_default_scope,
+)
+
+from engine.config import load_config
+from engine.runner import Runner
+
+TINIEST = {"embed_dims": 32, "num_layers": 1, "num_heads": 2, "feedforward_channels": 64}
+HUMANS = [f"humans/mae_sapiens_{arch}_humans-1024x1024" for arch in ("0.3b", "0.6b", "1b", "2b")]
+
+
+@pytest.fixture
+def mae_config(root, tmp_path):
+    """Loads a pretraining config, shrunk; options by dotted key with ``__`` for dots."""
+
+    def load(name="synthetic/mae_sapiens_tiny_synthetic-256x256", **options):
+        images = tmp_path / "images"
+        if not images.is_dir():
+            images.mkdir()
+            rng = np.random.default_rng(0)
+            for index in range(6):
+                pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+                cv2.imwrite(str(images / f"{index}.png"), pixels)
+        defaults = {
+            "input_size_hw": (32, 32),
+            "train_dataloader.dataset.data_root": str(images),
+            "train_dataloader.batch_size": 2,
+            "train_dataloader.num_workers": 0,
+            "train_dataloader.persistent_workers": False,
+            "custom_hooks": [],
+            "default_hooks.checkpoint.interval": 1,
+            "default_hooks.logger.interval": 1,
+        }
+        options = {key.replace("__", "."): value for key, value in options.items()}
+        cfg = load_config(root / f"configs/pretrain/{name}.py", {**defaults, **options})
+        cfg.model.backbone.arch = TINIEST
+        cfg.launcher = "none"
+        return cfg
+
+    return load
+
+
+def test_weights_decay_and_tokens_norms_and_biases_do_not(root):
+    cfg = load_config(root / f"configs/pretrain/{HUMANS[0]}.py")
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.arch = TINIEST
+    model = MODELS.build(cfg.model)
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        {
+            "type": cfg.optim_wrapper.constructor,
+            "paramwise_cfg": cfg.optim_wrapper.paramwise_cfg,
+            "optim_wrapper_cfg": {
+                "type": "OptimWrapper",
+                "optimizer": cfg.optim_wrapper.optimizer,
+            },
+        }
+    )
+    optimizer = constructor(model).optimizer
+    names = {param: name for name, param in model.named_parameters()}
+    seen = set()
+    for group in optimizer.param_groups:
+        assert group["lr"] == pytest.approx(1.5e-4) and group["betas"] == (0.9, 0.95)
+        for param in group["params"]:
+            seen.add(names[param])
+            spared = any(k in names[param] for k in ("ln", "bias", "mask_token", "cls_token"))
+            assert group["weight_decay"] == (0 if spared else 0.05), names[param]
+    assert set(names.values()) - seen == {"backbone.pos_embed", "neck.decoder_pos_embed"}
+
+
+@pytest.mark.parametrize("name", HUMANS)
+def test_eight_processes_make_the_released_step_of_4096_images(name, root):
+    cfg = load_config(root / f"configs/pretrain/{name}.py")
+    images = 8 * cfg.train_dataloader.batch_size * cfg.optim_wrapper.accumulative_counts
+    assert images == 4096
+    assert cfg.optim_wrapper.optimizer.lr * images / cfg.auto_scale_lr.base_batch_size == 2.4e-3
+
+
+@pytest.mark.parametrize(("batch_size", "counts"), [(2, 1), (2, 3), (6, 1)])
+def test_learning_rate_is_that_of_the_images_a_step(batch_size, counts, mae_config, tmp_path):
+    cfg = mae_config(
+        auto_scale_lr__enable=True,
+        train_dataloader__batch_size=batch_size,
+        optim_wrapper__accumulative_counts=counts,
+        optim_wrapper__optimizer__lr=1.5e-4,
+    )
+    cfg.work_dir, cfg.experiment_name = str(tmp_path / "work"), str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(wrapper, runner.auto_scale_lr)
+    for group in wrapper.optimizer.param_groups:
+        assert group["lr"] == pytest.approx(1.5e-4 * batch_size * counts / 256)
+
+
+def test_rates_warm_up_then_follow_the_cosine(root):
+    """The schedulers of the config, over an epoch of 5 steps."""
+    cfg = load_config(root / f"configs/pretrain/{HUMANS[0]}.py")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedulers = [
+        PARAM_SCHEDULERS.build({**c, "epoch_length": 5}, default_args={"optimizer": optimizer})
+        for c in cfg.param_scheduler
+    ]
+    rates = []
+    for _ in range(1600 * 5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    warm_up, peak = 40 * 5, max(rates)
+    assert rates[0] == pytest.approx(1e-4) and peak == pytest.approx(1, abs=1e-3)
+    assert abs(rates.index(peak) - warm_up) <= 1
+    middle = (warm_up + len(rates)) // 2
+    assert rates[middle] == pytest.approx(0.5, abs=1e-2) and rates[-1] < 1e-4
+    assert len(set(rates[warm_up + 5 : warm_up + 10])) == 5, "by iteration"
+
+
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(mae_config, tmp_path):
+    """Crops, order and masks included."""
+
+    def train(work_dir, epochs, resume=False):
+        cfg = mae_config(train_cfg__max_epochs=epochs, optim_wrapper__dtype="float32")
+        cfg.param_scheduler = cfg.param_scheduler[:1]
+        cfg.work_dir = str(tmp_path / work_dir)
+        cfg.experiment_name = f"{tmp_path / work_dir}-{resume}"
+        cfg.resume = resume
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return runner.model.state_dict()
+
+    whole = train("whole", 3)
+    train("parts", 1)
+    resumed = train("parts", 3, resume=True)
+    assert whole.keys() == resumed.keys()
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
