@@ -12,6 +12,7 @@ from mmengine.model import BaseModel as MMEngineBaseModel
 from mmengine.model import initialize, is_model_wrapper
 from torch import Tensor, nn
 
+from engine.errors import ConfigError
 from engine.optim.autocast import autocast_context
 
 
@@ -96,6 +97,17 @@ class BaseModel(MMEngineBaseModel):
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Returns the named losses, and other scalars to log."""
         raise NotImplementedError
+
+    def synthetic_samples(self, inputs: Tensor) -> list:
+        """Returns data samples with random targets for :meth:`loss`, to measure its speed.
+
+        Raises:
+            ConfigError: If the model's class does not say how.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} makes no targets for a benchmark: write its method "
+            "synthetic_samples(inputs)."
+        )
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Returns the data samples with the predictions added."""

@@ -8,15 +8,16 @@ WRITERS = Registry("writer")
 
 
 def child_registries(scope: str) -> dict[str, Registry]:
-    """Makes a child of each of MMEngine's registries for the package ``scope``.
+    """Makes a child of each of MMEngine's registries, and of ours, for the package ``scope``.
 
     A complete set: MMEngine warns of every registry that a scope lacks, whether used or not.
 
     Returns:
         The children by their names in :mod:`mmengine.registry`, such as ``"MODELS"``.
     """
+    roots = {**vars(mmengine.registry), "WRITERS": WRITERS}
     return {
         name: Registry(root.name, parent=root, scope=scope, locations=[scope])
-        for name, root in vars(mmengine.registry).items()
+        for name, root in roots.items()
         if isinstance(root, Registry)
     }

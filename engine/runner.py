@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
 from engine.launch import init_cpu_group
 from engine.model import BaseModel, unwrap
-from engine.stop import ignore_stop_signals
+from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
 
 
@@ -152,6 +152,7 @@ class Runner(MMEngineRunner):
     ) -> DataLoader:
         """Builds a data loader; collating and the start of workers default to this project's."""
         if isinstance(dataloader, dict):
+            end_workers_at_exit()
             dataloader = {
                 "collate_fn": {"type": "collate_samples"},
                 "worker_init_fn": {"type": ignore_stop_signals},

@@ -40,7 +40,7 @@ def draw_legend(
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
     """Draws a column (height, W, 3) with a coloured box and the name of each label."""
-    row = int(np.clip(height / max(len(labels), 1), 8, max(height // 14, 14)))
+    row = int(np.clip(height / max(len(labels), 1), 8, max(height // 40, 18)))
     scale = row / 34
     names = [classes[label] if label < len(classes) else "ignored" for label in labels]
     sizes_wh = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0] for name in names]

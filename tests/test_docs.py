@@ -29,7 +29,9 @@ def commands(page, runnable_only=False):
 ALL = [(page.name, words) for page in PAGES for words in commands(page)]
 
 
-@pytest.mark.parametrize("page, words", ALL, ids=lambda value: "" if isinstance(value, list) else value)
+@pytest.mark.parametrize(
+    "page, words", ALL, ids=lambda value: "" if isinstance(value, list) else value
+)
 def test_every_tool_option_and_config_exists(page, words):
     words = [w for w in words if not re.fullmatch(r"[A-Z_]+=\S*", w)]  # DEVICES=0,1 scripts/...
     for word in words:
@@ -54,7 +56,9 @@ def test_the_commands_run(page, tmp_path):
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     for words in commands(page, runnable_only=True):
         done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
+        assert done.returncode == 0, (
+            f"{shlex.join(words)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
+        )
 
 
 def test_links_lead_to_files():

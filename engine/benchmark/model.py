@@ -163,7 +163,7 @@ def _apply_switches(model: nn.Module, variant: Variant) -> None:
 
 class _PlainNormSiLU(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.silu(nn.functional.instance_norm(x))
+        return nn.functional.silu(nn.functional.instance_norm(x), inplace=True)
 
 
 def _step(

@@ -1,5 +1,6 @@
 """From records on disk to normalised batches; importing it registers everything it holds."""
 
+from engine.data.background import RandomBackground
 from engine.data.collate import collate_samples
 from engine.data.dataset import BaseDataset
 from engine.data.fields import FIELDS, Field
@@ -29,6 +30,7 @@ __all__ = [
     "LoadLabels",
     "PackInputs",
     "PhotoMetricDistortion",
+    "RandomBackground",
     "RandomCrop",
     "RandomFlip",
     "RandomResize",

@@ -136,14 +136,15 @@ class BaseDataset(MMEngineBaseDataset):
         key = key if isinstance(key, SampleKey) else SampleKey(0, 0, int(key))
         self.full_init()
         while True:
+            record = self.record_of(key)
             if self._corrupt is not None:
-                self._corrupt.read[key.index] = True
+                self._corrupt.read[record] = True
             try:
                 return self._make(key)
             except DataError as error:
                 if self._corrupt is None:
                     raise
-                self._corrupt.add(key.index, error)
+                self._corrupt.add(record, error)
             except MMSapiensError:
                 raise
             except Exception as error:
@@ -153,8 +154,12 @@ class BaseDataset(MMEngineBaseDataset):
                 ) from error
             key = key._replace(index=(key.index + 1) % len(self))
 
+    def record_of(self, key: SampleKey) -> int:
+        """Returns the index of the record that a sample is made of; not every one need be used."""
+        return key.index
+
     def _make(self, key: SampleKey) -> Any:
-        sample = self.get_data_info(key.index)
+        sample = self.get_data_info(self.record_of(key))
         sample["metainfo"] = self._metainfo
         sample["sample_key"] = tuple(key)
         sample["rng"] = np.random.default_rng([key.seed, key.epoch, key.index])
@@ -164,5 +169,6 @@ class BaseDataset(MMEngineBaseDataset):
         return packed
 
     def _describe(self, key: SampleKey) -> str:
-        record = self.get_data_info(key.index)
-        return f"{type(self).__name__}: {record.get('img_path', f'record {key.index}')}"
+        index = self.record_of(key)
+        record = self.get_data_info(index)
+        return f"{type(self).__name__}: {record.get('img_path', f'record {index}')}"

@@ -109,8 +109,8 @@ class LoadLabels(BaseTransform):
     """Reads ``seg_map_path`` into ``seg_map`` (H, W) uint8, at the size of the image file.
 
     Before ``Warp`` the map is warped with the image; after it (as in test pipelines) it stays at
-    original size. The dataset's ``metainfo["label_map"]``, ``{label in the file: class index}``,
-    is applied if there is one; labels that it does not list are kept.
+    original size. The sample's ``label_map``, ``{label in the file: class index}``, else that of
+    the dataset's metainfo, is applied if there is one; labels that it does not list are kept.
 
     Raises:
         DataError: If the file cannot be read, its size is not the image's, or it holds a label
@@ -124,18 +124,24 @@ class LoadLabels(BaseTransform):
             raise DataError(f"{sample.get('img_path')} has no label map (no seg_map_path).")
         if "ori_size_hw" not in sample:
             raise ConfigError("LoadLabels needs the image's size: put LoadImage before it.")
-        labels = read_labels(path)
-        if labels.shape != tuple(sample["ori_size_hw"]):
+        raw = read_labels(path)
+        if raw.shape != tuple(sample["ori_size_hw"]):
             raise DataError(
-                f"{path} is {_by(labels.shape)}, but its image {sample.get('img_path')} is "
+                f"{path} is {_by(raw.shape)}, but its image {sample.get('img_path')} is "
                 f"{_by(sample['ori_size_hw'])} (height x width, after EXIF rotation). "
                 "Make them the same size."
             )
         metainfo = sample["metainfo"]
-        labels = map_labels(labels, metainfo.get("label_map"))
-        _check_labels(labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
+        labels = map_labels(raw, label_map_of(sample))
+        _check_labels(raw, labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
         sample["seg_map"] = labels
         return sample
+
+
+def label_map_of(sample: Sample) -> Mapping[int, int] | None:
+    """Returns the ``label_map`` of a record with ``metainfo``: its own, or the dataset's."""
+    own = sample.get("label_map")
+    return sample["metainfo"].get("label_map") if own is None else own
 
 
 def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:
@@ -158,12 +164,12 @@ def _lookup_table(mapping: Mapping[int, int]) -> NDArray[np.uint8]:
 
 
 def _check_labels(
-    labels: NDArray, path: str | Path, num_classes: int, ignore_index: int | None
+    raw: NDArray, labels: NDArray, path: str | Path, num_classes: int, ignore_index: int | None
 ) -> None:
     ignore_index = IGNORE_INDEX if ignore_index is None else ignore_index
     strange = (labels >= num_classes) & (labels != ignore_index)
     if strange.any():
-        label = int(labels[strange].min())
+        label = int(raw[strange].min())
         raise DataError(
             f"label {label} in {path}, but the dataset has {num_classes} classes "
             f"(0..{num_classes - 1}, {ignore_index} = ignored). Mend the file, list the missing "

@@ -11,6 +11,7 @@ Sample = dict[str, Any]
 
     img_path, seg_map_path, sample_idx   the dataset's record
     archive, img_span   file, and (offset, length) in it, of an image that is no file of its own
+    label_map     of a record whose labels are to be mapped otherwise than the metainfo says
     metainfo      the dataset's: classes, palette, swap_seg_labels, ignore_index, ...
     sample_key    (seed, epoch, index), which seed rng
     rng           numpy.random.Generator, the only source of randomness of every transform

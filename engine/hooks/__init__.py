@@ -3,5 +3,6 @@
 from engine.hooks.pictures import PicturesHook
 from engine.hooks.predictions import PredictionsHook
 from engine.hooks.progress import ProgressHook
+from engine.hooks.throughput import ThroughputHook
 
-__all__ = ["PicturesHook", "PredictionsHook", "ProgressHook"]
+__all__ = ["PicturesHook", "PredictionsHook", "ProgressHook", "ThroughputHook"]

@@ -81,7 +81,7 @@ class AutocastOptimWrapper(OptimWrapper):
         accumulative_counts: Iterations whose gradients are averaged into one step.
         clip_grad: ``dict(max_norm=..., norm_type=2)``, or ``dict(type="value", clip_value=...)``.
         on_nonfinite: ``"raise"``, or ``"skip"`` for steps whose loss or gradient is not finite.
-        max_skipped: With ``"skip"``, so many such steps in a row are still skipped; the next raises.
+        max_skipped: With ``"skip"``, so many such steps in a row are skipped; the next one raises.
 
     Raises:
         ConfigError: For float16 on a CPU, ``loss_scale`` without float16, or an unknown key.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.loading import IGNORE_INDEX, map_labels, read_labels
+from engine.data.loading import IGNORE_INDEX, label_map_of, map_labels, read_labels
 from engine.data.sample import Sample
 from engine.preflight.check import Case, Finding, Item, Summary, TextTable
 from engine.preflight.flip_audit import ClassPlaces, audit_flip_pairs
@@ -44,9 +44,7 @@ class SegMapCheck:
 
     def measure(self, sample: Sample) -> SegFacts:
         """Reads ``seg_map`` and measures it."""
-        labels = map_labels(
-            read_labels(sample["seg_map_path"]), sample["metainfo"].get("label_map")
-        )
+        labels = map_labels(read_labels(sample["seg_map_path"]), label_map_of(sample))
         sample["seg_map"] = labels
         columns, rows = _histograms(labels)
         pixels = columns.sum(axis=1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from engine.errors import ConfigError
 from seg.registry import MODELS
@@ -60,7 +61,7 @@ class CrossEntropyLoss(nn.Module):
         """Computes the loss.
 
         Args:
-            pred: Logits (B, C, H, W).
+            pred: Logits (B, C, h, w); of another size than the labels, they are resized bilinearly.
             target: Labels (B, H, W), integers in [0, C) or ``ignore_index``.
             weight: Optional factor a pixel (B, H, W).
 
@@ -75,15 +76,33 @@ class CrossEntropyLoss(nn.Module):
                 f"CrossEntropyLoss: {len(self.class_weight)} class weights for "
                 f"{pred.shape[1]} classes."
             )
-        target = target.long()
+        valid = (target != self.ignore_index).sum().clamp(min=1)
+        return self.loss_weight * self._sum(pred, target, weight) / (
+            valid if self.avg_non_ignore else target.numel()
+        )
+
+    def _sum(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Sums over all pixels, image by image.
+
+        Maps of the target's size, a float32 for each class and pixel, exist for one image at a time
+        only: the backward pass computes them again, which is cheap.
+        """
+        weights = [None] * len(pred) if weight is None else weight.split(1)
+        sums = [
+            checkpoint(self._image_sum, *image, use_reentrant=False, preserve_rng_state=False)
+            for image in zip(pred.split(1), target.split(1), weights, strict=True)
+        ]
+        return torch.stack(sums).sum()
+
+    def _image_sum(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        pred = pred.float()
+        if pred.shape[-2:] != target.shape[-2:]:
+            pred = F.interpolate(pred, target.shape[-2:], mode="bilinear")
         loss = F.cross_entropy(
-            pred.float(),
-            target,
+            pred,
+            target.long(),
             weight=self.class_weight,
             ignore_index=self.ignore_index,
-            reduction="none" if weight is not None else "sum",
+            reduction="sum" if weight is None else "none",
         )
-        if weight is not None:
-            loss = (loss * weight).sum()
-        valid = (target != self.ignore_index).sum().clamp(min=1)
-        return self.loss_weight * loss / (valid if self.avg_non_ignore else target.numel())
+        return loss if weight is None else (loss * weight).sum()

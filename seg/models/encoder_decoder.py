@@ -39,6 +39,14 @@ class EncoderDecoder(BaseModel):
         losses = self.decode_head.loss(self.forward_tensor(inputs), labels)
         return {f"decode.{name}": value for name, value in losses.items()}
 
+    def synthetic_samples(self, inputs: Tensor) -> list[DataSample]:
+        """Returns data samples with random labels, uint8 (1, H, W)."""
+        num_classes = self.decode_head.num_classes
+        labels = torch.randint(
+            num_classes, (len(inputs), 1, *inputs.shape[-2:]), device=inputs.device
+        )
+        return [DataSample(gt_sem_seg=PixelData(data=x)) for x in labels.to(torch.uint8)]
+
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:

@@ -4,37 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from engine.errors import ConfigError
+from engine.layers import conv_layers, deconv_layers, stages
 from seg.registry import MODELS
-
-# Padding and output padding that make a transposed convolution of stride 2 double the size exactly.
-_DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
-
-
-def _deconv_layers(in_channels: int, out_channels: Sequence[int], kernels: Sequence[int]) -> list:
-    layers: list[nn.Module] = []
-    for channels, kernel in zip(out_channels, kernels, strict=True):
-        if kernel not in _DECONV_PADDING:
-            raise ConfigError(f"deconv_kernel_sizes holds {kernel}; expected 2, 3 or 4.")
-        padding, output_padding = _DECONV_PADDING[kernel]
-        deconv = nn.ConvTranspose2d(
-            in_channels, channels, kernel, 2, padding, output_padding, bias=False
-        )
-        layers += [deconv, nn.InstanceNorm2d(channels), nn.SiLU(inplace=True)]
-        in_channels = channels
-    return layers
-
-
-def _conv_layers(in_channels: int, out_channels: Sequence[int], kernels: Sequence[int]) -> list:
-    layers: list[nn.Module] = []
-    for channels, kernel in zip(out_channels, kernels, strict=True):
-        conv = nn.Conv2d(in_channels, channels, kernel, padding=(kernel - 1) // 2)
-        layers += [conv, nn.InstanceNorm2d(channels), nn.SiLU(inplace=True)]
-        in_channels = channels
-    return layers
 
 
 @MODELS.register_module()
@@ -56,7 +33,10 @@ class VitHead(nn.Module):
         dropout_ratio: Share of channels dropped before the classifier in training.
         align_corners: Only False; kept so that configs of the release can be read.
         ignore_index: Label that does not count.
-        loss_decode: Config of the loss.
+        loss_decode: Config of the loss; it resizes the logits to the labels.
+        activation_checkpointing: Pass image by image and, within an image, layer by layer, storing
+            next to nothing for the backward pass. A batch then takes the memory of one image, for
+            two forward passes more.
     """
 
     def __init__(
@@ -72,6 +52,7 @@ class VitHead(nn.Module):
         align_corners: bool = False,
         ignore_index: int = 255,
         loss_decode: dict | None = None,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         last_channels = [in_channels, *deconv_out_channels, *conv_out_channels][-1]
@@ -85,13 +66,10 @@ class VitHead(nn.Module):
             )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
+        self.activation_checkpointing = activation_checkpointing
         deconv_channels = [in_channels, *deconv_out_channels][-1]
-        self.deconv_layers = nn.Sequential(
-            *_deconv_layers(in_channels, deconv_out_channels, deconv_kernel_sizes)
-        )
-        self.conv_layers = nn.Sequential(
-            *_conv_layers(deconv_channels, conv_out_channels, conv_kernel_sizes)
-        )
+        self.deconv_layers = deconv_layers(in_channels, deconv_out_channels, deconv_kernel_sizes)
+        self.conv_layers = conv_layers(deconv_channels, conv_out_channels, conv_kernel_sizes)
         self.dropout = nn.Dropout2d(dropout_ratio)
         self.conv_seg = nn.Conv2d(last_channels, num_classes, kernel_size=1)
         self.loss_decode = MODELS.build(loss_decode or {"type": "CrossEntropyLoss"})
@@ -105,8 +83,20 @@ class VitHead(nn.Module):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Maps the last feature map (B, D, h, w) to logits (B, C, h * 2^n, w * 2^n)."""
-        x = self.deconv_layers(feats[-1])
-        x = self.conv_layers(x)
+        # The layout in which bf16 convolutions are fastest, on GPU and CPU, and in which the
+        # backbone's tokens are already.
+        x = feats[-1].contiguous(memory_format=torch.channels_last)
+        if not self.activation_checkpointing:
+            return self._classify(x)
+        images = x.split(1)
+        return torch.cat([checkpoint(self._classify, x, use_reentrant=False) for x in images])
+
+    def _classify(self, x: Tensor) -> Tensor:
+        for stage in stages(self.deconv_layers) + stages(self.conv_layers):
+            if self.activation_checkpointing:
+                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = stage(x)
         return self.conv_seg(self.dropout(x))
 
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -118,13 +108,13 @@ class VitHead(nn.Module):
 
         Returns:
             The loss under its name, and ``acc_seg``, the percentage of right pixels among the valid
-            ones, counted on every fourth row and column: a figure for the log need not cost what
-            the loss costs.
+            ones, counted on every second row and column of the logits: a figure for the log need
+            not cost what the loss costs.
         """
-        logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear")
-        some_labels = labels[:, ::4, ::4]
+        some_pred = logits.detach()[..., ::2, ::2].argmax(1)
+        some_labels = F.interpolate(labels[:, None].float(), some_pred.shape[1:])[:, 0]
         valid = some_labels != self.ignore_index
-        right = (logits.detach()[..., ::4, ::4].argmax(1) == some_labels) & valid
+        right = (some_pred == some_labels) & valid
         return {
             self.loss_decode.loss_name: self.loss_decode(logits, labels),
             "acc_seg": 100.0 * right.sum() / valid.sum().clamp(min=1),

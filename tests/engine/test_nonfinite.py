@@ -63,5 +63,5 @@ def test_too_many_skipped_in_a_row_stop_the_run(face_config):
     cfg = face_config(optim_wrapper__on_nonfinite="skip", optim_wrapper__max_skipped=2)
     runner = Runner.from_cfg(cfg)
     break_gradient(runner, {1, 2, 3})
-    with pytest.raises(NonFiniteError, match="Iteration 4.*step 3 in a row"):
+    with pytest.raises(NonFiniteError, match=r"Iteration 4.*step 3 in a row"):
         runner.train()

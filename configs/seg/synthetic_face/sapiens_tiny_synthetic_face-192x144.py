@@ -1,4 +1,4 @@
-# A trial of the whole chain on rendered faces (tools/make_synthetic_data.py face): minutes on a CPU.
+# A trial of the whole chain on rendered faces (make_synthetic_data.py face): minutes on a CPU.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_layer_decay_poly.py",

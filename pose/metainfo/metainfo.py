@@ -1,0 +1,143 @@
+"""What a set of keypoints is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from engine.data.dataset import index_flip_pairs
+from engine.errors import ConfigError
+
+RGB = tuple[int, int, int]
+DEFAULT_COLOR: RGB = (255, 128, 0)
+DEFAULT_LINK_COLOR: RGB = (96, 96, 255)
+
+
+class Link(NamedTuple):
+    """A line of the skeleton, between two keypoints."""
+
+    start: str
+    end: str
+    color: RGB = DEFAULT_LINK_COLOR
+
+
+@dataclass(frozen=True)
+class PoseMetainfo:
+    """A set of K keypoints. It is checked when it is made.
+
+    Args:
+        name: Of the set.
+        keypoints: K names, in the order of their ids.
+        flip_pairs: Pairs of names that a mirror exchanges; the others stay themselves.
+        sigmas: How far annotators disagree on each keypoint, as a share of the person's size: the
+            kappa / 2 of COCO's object keypoint similarity. Empty if unknown: then there is no AP.
+        joint_weights: Importance of each keypoint; by default 1.
+        colors: RGB (0-255) of each keypoint; by default orange.
+        skeleton: Lines between keypoints.
+        upper_body: Names of the upper half, which half-body augmentation may keep alone.
+        lower_body: Names of the lower half.
+        groups: Ids of the keypoints that are also scored by themselves, such as a hand's.
+
+    Raises:
+        ConfigError: If names repeat, a pair, a link or a half names no keypoint, a name that begins
+            with left_ or right_ has no partner, or a list is not of length K.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    flip_pairs: tuple[tuple[str, str], ...] = ()
+    sigmas: tuple[float, ...] = ()
+    joint_weights: tuple[float, ...] = ()
+    colors: tuple[RGB, ...] = ()
+    skeleton: tuple[Link, ...] = ()
+    upper_body: tuple[str, ...] = ()
+    lower_body: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        num = len(self.keypoints)
+        object.__setattr__(self, "joint_weights", self.joint_weights or (1.0,) * num)
+        object.__setattr__(self, "colors", self.colors or (DEFAULT_COLOR,) * num)
+        self._check()
+
+    def _check(self) -> None:
+        num = self.num_keypoints
+        if not self.keypoints:
+            raise ConfigError(
+                f"{self.name}: keypoints is empty; expected the names of all of them."
+            )
+        repeated = [name for name, count in Counter(self.keypoints).items() if count > 1]
+        if repeated:
+            raise ConfigError(f"{self.name}: keypoints names {', '.join(repeated)} more than once.")
+        self._flip_pair_ids()
+        for key in ("sigmas", "joint_weights", "colors"):
+            values = getattr(self, key)
+            if values and len(values) != num:
+                raise ConfigError(
+                    f"{self.name}: {key} has {len(values)} values for {num} keypoints."
+                )
+        if min(self.sigmas, default=1) <= 0:
+            raise ConfigError(f"{self.name}: sigmas must be positive, found {min(self.sigmas)}.")
+        self._require_known("skeleton", (end for link in self.skeleton for end in link[:2]))
+        self._require_known("upper_body", self.upper_body)
+        self._require_known("lower_body", self.lower_body)
+        for group, ids in self.groups.items():
+            if not set(ids) <= set(range(num)):
+                raise ConfigError(f"{self.name}: group {group!r} holds an id outside 0..{num - 1}.")
+
+    def _require_known(self, key: str, names: Iterable[str]) -> None:
+        unknown = [name for name in names if name not in self.ids]
+        if unknown:
+            raise ConfigError(
+                f"{self.name}: {key} names {', '.join(map(repr, unknown))}, not among its "
+                f"{self.num_keypoints} keypoints: {', '.join(self.keypoints)}."
+            )
+
+    @property
+    def num_keypoints(self) -> int:
+        """K."""
+        return len(self.keypoints)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Name -> id."""
+        return {name: i for i, name in enumerate(self.keypoints)}
+
+    def _flip_pair_ids(self) -> tuple[tuple[int, int], ...]:
+        return index_flip_pairs(self.keypoints, self.flip_pairs, self.name, kind="keypoints")
+
+    @cached_property
+    def keypoint_swap_indices(self) -> tuple[int, ...]:
+        """For each keypoint, the one that takes its place in a mirrored image."""
+        indices = list(range(self.num_keypoints))
+        for a, b in self._flip_pair_ids():
+            indices[a], indices[b] = b, a
+        return tuple(indices)
+
+    @cached_property
+    def skeleton_ids(self) -> tuple[tuple[int, int], ...]:
+        """The two ids of each link."""
+        return tuple((self.ids[link.start], self.ids[link.end]) for link in self.skeleton)
+
+    @cached_property
+    def upper_body_ids(self) -> tuple[int, ...]:
+        """Ids of the upper half."""
+        return tuple(self.ids[name] for name in self.upper_body)
+
+    @cached_property
+    def lower_body_ids(self) -> tuple[int, ...]:
+        """Ids of the lower half."""
+        return tuple(self.ids[name] for name in self.lower_body)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain values only, fit for a checkpoint; ``parse_metainfo`` reads them back.
+
+        ``keypoint_swap_indices``, which mirroring transforms read, is among them.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["skeleton"] = tuple(tuple(link) for link in self.skeleton)
+        values["groups"] = dict(self.groups)
+        return {**values, "keypoint_swap_indices": self.keypoint_swap_indices}

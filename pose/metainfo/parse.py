@@ -1,0 +1,77 @@
+"""Keypoint sets of a config: one of ours by name, or one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from engine.errors import ConfigError, near_miss
+from pose.metainfo.coco import COCO, COCO_WHOLEBODY
+from pose.metainfo.goliath import GOLIATH
+from pose.metainfo.metainfo import Link, PoseMetainfo
+from pose.metainfo.openpose import OPENPOSE18, OPENPOSE134
+
+METAINFOS: dict[str, PoseMetainfo] = {
+    metainfo.name: metainfo for metainfo in (COCO, COCO_WHOLEBODY, GOLIATH, OPENPOSE18, OPENPOSE134)
+}
+"""The sets of this package by name."""
+
+_KEYS = tuple(f.name for f in fields(PoseMetainfo))
+_DERIVED = "keypoint_swap_indices"
+
+
+def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
+    """Makes a keypoint set from what a config, or a checkpoint's metainfo, says.
+
+        parse_metainfo("coco_wholebody")
+        parse_metainfo(dict(
+            name="hand_tools",
+            keypoints=["hammer_head", "hammer_grip", "left_hand", "right_hand"],
+            flip_pairs=[("left_hand", "right_hand")],
+            skeleton=[("hammer_head", "hammer_grip")],       # or (name, name, (r, g, b))
+            sigmas=[0.05, 0.05, 0.03, 0.03],
+        ))
+
+    Args:
+        metainfo: A key of :data:`METAINFOS`, or the arguments of :class:`PoseMetainfo`, lists
+            instead of tuples allowed.
+
+    Raises:
+        ConfigError: If the name or a key is unknown, a key is missing, or the set contradicts
+            itself.
+    """
+    if isinstance(metainfo, str):
+        return _by_name(metainfo)
+    values = {key: value for key, value in metainfo.items() if key != _DERIVED}
+    for key in values:
+        if key not in _KEYS:
+            guess = near_miss(key, _KEYS)
+            hint = f" Did you mean {guess!r}?" if guess else ""
+            raise ConfigError(
+                f"metainfo has the unknown key {key!r}; known are {', '.join(_KEYS)}.{hint}"
+            )
+    for key in ("name", "keypoints"):
+        if key not in values:
+            raise ConfigError(f"metainfo has no {key!r}; found {', '.join(values) or 'nothing'}.")
+    skeleton = values.pop("skeleton", ())
+    groups = values.pop("groups", {})
+    return PoseMetainfo(
+        **{key: _tuples(value) for key, value in values.items()},
+        skeleton=tuple(Link(*_tuples(link)) for link in skeleton),
+        groups={group: tuple(ids) for group, ids in groups.items()},
+    )
+
+
+def _by_name(name: str) -> PoseMetainfo:
+    if name not in METAINFOS:
+        raise ConfigError(
+            f"metainfo {name!r} is none of {', '.join(METAINFOS)}. For keypoints of your own give "
+            "dict(name=..., keypoints=[...], flip_pairs=[...], ...)."
+        )
+    return METAINFOS[name]
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, nested ones too, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

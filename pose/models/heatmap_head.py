@@ -1,0 +1,152 @@
+"""The head of the pose estimators: one heatmap a keypoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from engine.errors import ConfigError
+from engine.layers import conv_layers, deconv_layers
+from pose.codec import UDPHeatmap, find_peaks
+from pose.registry import MODELS
+
+_PCK_THRESHOLD = 0.05
+
+
+@MODELS.register_module()
+class HeatmapHead(nn.Module):
+    """Upsamples the feature map by two a deconvolution, then regresses the heatmaps.
+
+    The state-dict keys are the release's: ``deconv_layers.{0,3,..}``, ``conv_layers.{0,3,..}`` and
+    ``final_layer``. The output is no probability: a clear peak is near 1 and may exceed it.
+
+    Args:
+        in_channels: Channels of the feature map; the estimator fills in the backbone's.
+        out_channels: Number of keypoints K; the estimator fills in its metainfo's.
+        deconv_out_channels: Channels of each deconvolution.
+        deconv_kernel_sizes: Kernel of each deconvolution: 2, 3 or 4.
+        conv_out_channels: Channels of each convolution.
+        conv_kernel_sizes: Kernel of each convolution, odd.
+        loss: Config of the loss.
+        decoder: Config of the :class:`pose.codec.UDPHeatmap` that draws the targets and reads the
+            heatmaps. Its sizes follow from the next two.
+        input_size_hw: Size of the model's input; the estimator fills in the backbone's.
+        feature_size_hw: Size of the feature map, likewise.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        deconv_out_channels: Sequence[int] = (768, 768),
+        deconv_kernel_sizes: Sequence[int] = (4, 4),
+        conv_out_channels: Sequence[int] = (768, 768),
+        conv_kernel_sizes: Sequence[int] = (1, 1),
+        loss: dict | None = None,
+        decoder: dict | None = None,
+        input_size_hw: tuple[int, int] | None = None,
+        feature_size_hw: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        channels = [in_channels, *deconv_out_channels]
+        self.deconv_layers = deconv_layers(in_channels, deconv_out_channels, deconv_kernel_sizes)
+        self.conv_layers = conv_layers(channels[-1], conv_out_channels, conv_kernel_sizes)
+        self.final_layer = nn.Conv2d([*channels, *conv_out_channels][-1], out_channels, 1)
+        self.loss_module = MODELS.build(loss or {"type": "KeypointMSELoss"})
+        upsampling = 2 ** len(deconv_out_channels)
+        heatmap_size_hw = feature_size_hw and tuple(upsampling * n for n in feature_size_hw)
+        self.decoder = _build_decoder(decoder, input_size_hw, heatmap_size_hw)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Draws all weights from N(0, 0.001), with zero biases, as the release."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, std=0.001)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Maps the last feature map (B, D, h, w) to heatmaps (B, K, h * 2^n, w * 2^n)."""
+        return self.final_layer(self.conv_layers(self.deconv_layers(feats[-1])))
+
+    def loss(self, heatmaps: Tensor, keypoints: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """Draws the targets on the device of the heatmaps, and compares.
+
+        Args:
+            heatmaps: Raw output of :meth:`forward` (B, K, h, w).
+            keypoints: (B, K, 2), input pixels.
+            visible: (B, K), 0 or 1.
+
+        Returns:
+            ``loss_kpt``, and ``acc_pose``: see :func:`pck`.
+
+        Raises:
+            ConfigError: If the number of keypoints is not the head's.
+        """
+        if keypoints.shape[1] != self.out_channels:
+            raise ConfigError(
+                f"The dataset gives {keypoints.shape[1]} keypoints, but the head has out_channels="
+                f"{self.out_channels}. Give the dataset and the model the same metainfo."
+            )
+        target, weight = self.decoder.encode(keypoints, visible)
+        return {
+            "loss_kpt": self.loss_module(heatmaps, target, weight),
+            "acc_pose": pck(heatmaps, keypoints, weight, self.decoder),
+        }
+
+
+def pck(
+    heatmaps: Tensor,
+    keypoints: Tensor,
+    weight: Tensor,
+    decoder: UDPHeatmap,
+    threshold: float = _PCK_THRESHOLD,
+) -> Tensor:
+    """The share of keypoints whose highest pixel is near the truth (PCK), to watch a training by.
+
+    Near means a distance below ``threshold``, where the width and the height of the heatmap are
+    each 1. (The release swaps the two.)
+
+    Args:
+        heatmaps: (B, K, h, w).
+        keypoints: (B, K, 2), input pixels.
+        weight: (B, K); keypoints of weight 0 do not count.
+        decoder: Which heatmaps these are.
+        threshold: Share of the heatmap's size.
+
+    Returns:
+        Scalar in [0, 1]: the mean over the keypoints that occur in the batch.
+    """
+    peaks_xy, _ = find_peaks(heatmaps.detach().flatten(0, 1))
+    size_wh = keypoints.new_tensor(decoder.heatmap_size_wh)
+    truth_xy = keypoints / keypoints.new_tensor(decoder.stride_xy)
+    # A blob that reaches in from outside is highest at the border.
+    truth_xy = truth_xy.clamp(min=0).minimum(size_wh - 1)
+    distance = ((peaks_xy.view_as(truth_xy) - truth_xy) / size_wh).norm(dim=-1)
+    counts = weight > 0
+    near = ((distance < threshold) & counts).sum(dim=0)
+    occurs = counts.sum(dim=0)
+    return (near / occurs.clamp(min=1)).sum() / (occurs > 0).sum().clamp(min=1)
+
+
+def _build_decoder(
+    decoder: dict | None,
+    input_size_hw: tuple[int, int] | None,
+    heatmap_size_hw: tuple[int, int] | None,
+) -> UDPHeatmap:
+    """Builds the decoder of the sizes that are known; its own, if given, must agree."""
+    known = {"input_size": input_size_hw, "heatmap_size": heatmap_size_hw}
+    cfg = {"type": "UDPHeatmap", **(decoder or {})}
+    for key, size_hw in known.items():
+        if size_hw is None:
+            continue
+        size_wh = size_hw[::-1]
+        if tuple(cfg.setdefault(key, size_wh)) != size_wh:
+            raise ConfigError(
+                f"HeatmapHead: decoder.{key} is {tuple(cfg[key])}, but the model's is {size_wh} "
+                f"(width, height). Leave it out: it is filled in."
+            )
+    return MODELS.build(cfg)

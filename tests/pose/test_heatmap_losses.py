@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from engine.errors import ConfigError
+from pose.models import KeypointMSELoss, KeypointOHKMMSELoss
+
+
+@pytest.fixture
+def recorded(golden):
+    return golden("pose")
+
+
+@pytest.fixture
+def batch(recorded):
+    return recorded["in/pred"], recorded["in/target"], recorded["in/weight"]
+
+
+def test_losses_equal_the_recorded_ones(recorded, batch):
+    ohkm = KeypointOHKMMSELoss(use_target_weight=True, topk=recorded.meta["topk"])
+    torch.testing.assert_close(KeypointMSELoss()(*batch), recorded["out/mse"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(ohkm(*batch), recorded["out/ohkm"], atol=1e-6, rtol=0)
+
+
+def test_keypoints_without_weight_stay_in_the_mean():
+    pred, target = torch.ones(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+    weight = torch.tensor([[1.0, 0, 0, 0]])
+    assert KeypointMSELoss()(pred, target, weight) == 0.25
+    assert KeypointMSELoss(loss_weight=2)(pred, target) == 2
+    assert KeypointMSELoss(use_target_weight=False)(pred, target, weight) == 1
+
+
+def test_only_the_hardest_keypoints_learn():
+    pred = torch.tensor([1.0, 3.0, 2.0, 9.0]).view(1, 4, 1, 1).requires_grad_()
+    weight = torch.tensor([[1.0, 1, 1, 0]])
+    loss = KeypointOHKMMSELoss(topk=2)(pred, torch.zeros(1, 4, 1, 1), weight)
+    loss.backward()
+    assert loss == (9 + 4) / 2
+    assert (pred.grad.flatten() != 0).tolist() == [False, True, True, False]
+
+
+def test_more_hard_keypoints_than_there_are(batch):
+    with pytest.raises(ConfigError, match="topk=18, but there are 17"):
+        KeypointOHKMMSELoss(topk=18)(*batch)
