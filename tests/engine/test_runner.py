@@ -114,3 +114,14 @@ def test_evaluation_runs_in_the_precision_of_the_training(face_config):
     runner.load_or_resume()
     runner.test()
     assert seen and set(seen) == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    "switch", [dict(activation_checkpointing=True), dict(compile=dict(backend="aot_eager"))]
+)
+def test_switches_change_how_a_run_computes_and_not_what(face_config, switch):
+    exact = dict(train_cfg__max_epochs=2, optim_wrapper__dtype="float32")
+    plain, cfg = face_config(**exact), face_config(**exact, **switch)
+    train(plain)
+    train(cfg)
+    assert losses(cfg) == pytest.approx(losses(plain), abs=1e-4)
