@@ -1,4 +1,6 @@
 # make demo   a trained, evaluated, visualised face model on synthetic data, on a CPU, in minutes
+# make demo-parts   the same for 28 body parts; make demo-depth, demo-normal: depth, normals
+# make demo-pretrain   masked autoencoding, then body parts from it and from scratch, compared
 # make test   the tests
 # make lint   style, format and types
 # All of them first make .venv with the tested versions (constraints.txt), once.
@@ -11,12 +13,15 @@ INSTALLED := .venv/.installed
 setup: $(INSTALLED)
 
 $(INSTALLED): setup.py constraints.txt
+	@echo "Making .venv and installing the tested versions into it; torch alone takes a while."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-demo: $(INSTALLED)
-	PATH="$(abspath $(BIN)):$$PATH" scripts/demo/face.sh
+demo: demo-face
+
+demo-%: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" scripts/demo/$*.sh
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
@@ -27,4 +32,4 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv data/synthetic_face work_dirs/demo_face
+	rm -rf .venv data/synthetic_face data/synthetic_parts data/synthetic_people work_dirs/demo_*

@@ -15,7 +15,7 @@ setup(
     packages=find_packages(include=["engine*", "pretrain*", "seg*", "pose*"]),
     install_requires=[
         "torch>=2.6",
-        "mmengine>=0.10.7",
+        "mmengine>=0.10.7,<0.11",  # engine/config/layers.py uses its private parts
         "mmcv-lite>=2.1",
         "numpy>=1.26",
         "opencv-python>=4.8",
@@ -29,5 +29,8 @@ setup(
         # drops.
         "setuptools<82",
     ],
-    extras_require={"dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14"]},
+    extras_require={
+        "detector": ["onnxruntime>=1.17"],
+        "dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14"],
+    },
 )

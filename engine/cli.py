@@ -32,6 +32,22 @@ class CfgOptions(DictAction):
         setattr(namespace, self.dest, {**earlier, **getattr(namespace, self.dest)})
 
 
+def positive_int(text: str) -> int:
+    """Reads an integer of at least 1; for argparse's ``type``."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def share(text: str) -> float:
+    """Reads a number in [0, 1]; for argparse's ``type``."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
 def run_main(main: Callable[[], int | None]) -> None:
     """Runs ``main`` and exits with its code; an error that the user can mend is one sentence.
 

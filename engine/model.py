@@ -10,9 +10,10 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModel as MMEngineBaseModel
 from mmengine.model import initialize, is_model_wrapper
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, MMSapiensError
 from engine.optim.autocast import autocast_context
 
 
@@ -23,10 +24,13 @@ class BaseModel(MMEngineBaseModel):
         autocast_dtype: Name of the precision of ``val_step`` and ``test_step`` ("bfloat16",
             "float16" or "float32"); the runner sets it to that of the optimizer wrapper.
         last_losses: This rank's terms of the last training loss, by name.
+        dataset_meta: The metainfo of the dataset that is predicted, such as its classes; the runner
+            and ``engine.infer.init_model`` set it.
     """
 
     autocast_dtype: str = "float32"
     last_losses: Mapping[str, Tensor] = MappingProxyType({})
+    dataset_meta: Mapping[str, Any] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -117,3 +121,19 @@ class BaseModel(MMEngineBaseModel):
 def unwrap(model: nn.Module) -> BaseModel:
     """Returns the model inside a data-parallel wrapper, or the model itself."""
     return cast(BaseModel, model.module if is_model_wrapper(model) else model)
+
+
+def build_model(model: nn.Module | dict) -> BaseModel:
+    """Builds a model from its config; a model passes through.
+
+    Raises:
+        ConfigError: If a part refuses its arguments.
+    """
+    if isinstance(model, nn.Module):
+        return cast(BaseModel, model)
+    try:
+        return MODELS.build(model)
+    except MMSapiensError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
 from engine.compile import checkpoint_activations, compile_blocks
 from engine.launch import init_cpu_group
-from engine.model import BaseModel, unwrap
+from engine.model import build_model, unwrap
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
 
@@ -53,7 +53,7 @@ class Runner(MMEngineRunner):
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the model, sets its precision of evaluation, and checkpoints if asked to."""
-        built: BaseModel = super().build_model(model)
+        built = build_model(model)
         built.autocast_dtype = evaluation_dtype(self.cfg)
         if self.cfg.get("activation_checkpointing"):
             checkpoint_activations(built)
@@ -184,6 +184,7 @@ class Runner(MMEngineRunner):
             dataloader = {
                 "collate_fn": {"type": "collate_samples"},
                 "worker_init_fn": {"type": ignore_stop_signals},
+                "pin_memory": torch.cuda.is_available(),
                 **dataloader,
             }
             if not dataloader.get("num_workers"):

@@ -78,6 +78,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         done = self._batches_done()
+        if done and not hasattr(self.dataloader.sampler, "skip"):
+            raise ConfigError(
+                "Resuming in the middle of an epoch needs a sampler that can skip: set "
+                'train_dataloader.sampler=dict(type="SeededSampler", shuffle=True).'
+            )
         if done:
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
         for index, data_batch in enumerate(self.dataloader, start=done):

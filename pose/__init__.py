@@ -4,4 +4,13 @@ import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
 import pretrain  # noqa: F401
-from pose import codec, models  # noqa: F401
+from pose import (  # noqa: F401
+    codec,
+    datasets,
+    hooks,
+    infer,
+    metrics,
+    models,
+    transforms,
+    visualization,
+)

@@ -4,7 +4,8 @@ import engine.checkpoint  # registers what init_cfg=dict(type="Pretrained") mean
 import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
-from pretrain import datasets  # noqa: F401
+from pretrain import datasets, visualization, writer  # noqa: F401
+from pretrain.features import FeatureExtractor
 from pretrain.mae import MAE
 from pretrain.mae_decoder import MAEPretrainDecoder
 from pretrain.mae_head import MAEPretrainHead, PixelReconstructionLoss
@@ -16,6 +17,7 @@ MODELS.register_module(module=VisionTransformer)
 
 __all__ = [
     "MAE",
+    "FeatureExtractor",
     "MAEPretrainDecoder",
     "MAEPretrainHead",
     "MAEViT",

@@ -43,14 +43,22 @@ class MAEViT(VisionTransformer):
                 f"padding; found {height}x{width} (height x width), padding {self.patch_padding}."
             )
         self.num_patches = self.grid_hw[0] * self.grid_hw[1]
+        self.set_mask_ratio(mask_ratio)
+        self.pos_embed.requires_grad_(False)
+        self.register_load_state_dict_pre_hook(partial(check_positions_on_load, "pos_embed"))
+
+    def set_mask_ratio(self, mask_ratio: float) -> None:
+        """Sets the share of the patches to remove, in [0, 1).
+
+        Raises:
+            ConfigError: If no patch would be kept.
+        """
         self.num_kept = int(self.num_patches * (1 - mask_ratio))
         if not (0 <= mask_ratio < 1 and self.num_kept):
             raise ConfigError(
                 f"MAEViT: mask_ratio={mask_ratio!r} keeps none of {self.num_patches} patches, or "
                 "is negative. Choose one in [0, 1) that keeps at least one; the release has 0.75."
             )
-        self.pos_embed.requires_grad_(False)
-        self.register_load_state_dict_pre_hook(partial(check_positions_on_load, "pos_embed"))
 
     def _reset_tokens(self) -> None:
         nn.init.normal_(self.cls_token, std=0.02)

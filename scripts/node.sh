@@ -4,7 +4,8 @@
 #   scripts/node.sh CONFIG [arguments of tools/train.py]
 #
 # Environment:
-#   DEVICES                    GPUs to use: "0,1", "0", "10,11"; all of them if unset; empty = CPU
+#   DEVICES                    GPUs to use: "0,1", "0", "10,11"; empty = CPU; unset = those of
+#                              CUDA_VISIBLE_DEVICES, or all
 #   TRAIN_BATCH_SIZE_PER_GPU   overrides train_dataloader.batch_size
 #   OUTPUT_DIR                 results; default work_dirs/<config name>
 #   RESUME_FROM                checkpoint to go on from, or "auto" for the last one of OUTPUT_DIR
@@ -15,14 +16,15 @@
 # The exit code is the training's.
 set -euo pipefail
 
-[ $# -ge 1 ] || { sed -n '2,17p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,18p' "$0"; exit 2; }
 config=$1
 shift
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python}
 
 if [ -z "${DEVICES+set}" ]; then
-    DEVICES=$("$python" -c 'import torch; print(*range(torch.cuda.device_count()), sep=",")')
+    all=$("$python" -c 'import torch; print(*range(torch.cuda.device_count()), sep=",")')
+    DEVICES=${CUDA_VISIBLE_DEVICES-$all}
 fi
 export CUDA_VISIBLE_DEVICES=$DEVICES
 if [ -z "$DEVICES" ]; then
@@ -46,19 +48,16 @@ fi
 
 case ${MODE:-multi-gpu} in
 debug)
-    for loader in train val test; do
-        options+=("${loader}_dataloader.num_workers=0" "${loader}_dataloader.persistent_workers=False")
-    done
-    exec "$python" "${args[@]}" "$@" --cfg-options "${options[@]}" train_dataloader.batch_size=1
+    exec "$python" "${args[@]}" --debug "$@"
     ;;
 multi-gpu)
     [ ${#options[@]} -eq 0 ] || options=(--cfg-options "${options[@]}")
     if [ "$processes" -le 1 ]; then
-        exec "$python" "${args[@]}" "$@" "${options[@]}"
+        exec "$python" "${args[@]}" "$@" ${options[@]+"${options[@]}"}
     fi
     # --standalone picks a free port.
     exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
-        "${args[@]}" --launcher pytorch "$@" "${options[@]}"
+        "${args[@]}" --launcher pytorch "$@" ${options[@]+"${options[@]}"}
     ;;
 *)
     echo "MODE=$MODE: expected multi-gpu or debug" >&2

@@ -53,10 +53,55 @@ def draw_legend(
         cv2.rectangle(legend, *corners, colour, thickness=-1)
         cv2.rectangle(legend, *corners, (80, 80, 80), thickness=1)
         origin = (row + row // 2, top + row - row // 3)
-        cv2.putText(
-            legend, name, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
-        )
+        _put_text(legend, name, origin, scale, (0, 0, 0))
     return legend
+
+
+def draw_confusion(confusion: np.ndarray, classes: Sequence[str], cell: int = 26) -> np.ndarray:
+    """Draws a confusion matrix as shares of each true class.
+
+    Args:
+        confusion: Pixels by (true class, predicted class), (C, C).
+        classes: Names of the classes.
+        cell: Side of a cell in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB: a row a true class, a column a predicted class, cells dark where the
+        share is high and with the share in percent from 1 % on; empty rows are of classes that do
+        not occur.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    blocks = np.kron(np.rint(255 * shares).astype(np.uint8), np.ones((cell, cell), np.uint8))
+    cells = cv2.applyColorMap(255 - blocks, cv2.COLORMAP_BONE)[..., ::-1].copy()
+    for row, column in zip(*np.nonzero(shares >= 0.005), strict=True):
+        share = shares[row, column]
+        colour = (255, 255, 255) if share > 0.5 else (0, 0, 0)
+        origin = (column * cell + 2, (row + 1) * cell - cell // 3)
+        _put_text(cells, f"{100 * share:.0f}", origin, 0.35, colour)
+    names = _draw_names(classes, cell)
+    top = np.full((names.shape[1], names.shape[1], 3), 255, np.uint8)
+    _put_text(top, "true, predicted", (4, cell - cell // 3), 0.4, (0, 0, 0))
+    columns = cv2.rotate(names, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return np.vstack([np.hstack([top, columns]), np.hstack([names, cells])])
+
+
+def _draw_names(names: Sequence[str], row: int) -> np.ndarray:
+    """Draws names one below the other, (len(names) * row, W, 3)."""
+    width = max(cv2.getTextSize(n, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] for n in names) + 8
+    picture = np.full((len(names) * row, max(width, 120), 3), 255, np.uint8)
+    for i, name in enumerate(names):
+        _put_text(picture, name, (4, (i + 1) * row - row // 3), 0.4, (0, 0, 0))
+    return picture
+
+
+def _put_text(
+    picture: np.ndarray,
+    text: str,
+    origin_xy: tuple[int, int],
+    scale: float,
+    colour: tuple[int, int, int],
+) -> None:
+    cv2.putText(picture, text, origin_xy, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
 
 
 @VISUALIZERS.register_module()

@@ -2,6 +2,7 @@
 
 python tools/benchmark.py data configs/seg/face/sapiens_1b_face-1024x768.py
 python tools/benchmark.py model configs/seg/face/sapiens_1b_face-1024x768.py --compare
+python tools/benchmark.py mask configs/pretrain/humans/mae_sapiens_0.3b_humans-1024x1024.py
 python tools/benchmark.py pose configs/pose/goliath/sapiens_1b_goliath-1024x768.py
 """
 
@@ -12,8 +13,9 @@ import argparse
 from engine.benchmark import data, model
 from engine.cli import CfgOptions, run_main
 from pose import benchmark as pose
+from pretrain import benchmark as mask
 
-BENCHMARKS = {"data": data, "model": model, "pose": pose}
+BENCHMARKS = {"data": data, "model": model, "mask": mask, "pose": pose}
 """Sub-command -> module with ``add_arguments(parser)`` and ``run(args)``."""
 
 

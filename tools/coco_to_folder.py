@@ -37,38 +37,48 @@ def parse_args() -> argparse.Namespace:
 
 def draw_labels(coco: COCO, image_id: int, label_of: dict[int, int]) -> np.ndarray:
     """Draws the labels (H, W) uint8 of an image; crowd regions are 255 where nothing else is."""
-    info = coco.loadImgs(image_id)[0]
+    info = coco.imgs[image_id]
     labels = np.zeros((info["height"], info["width"]), np.uint8)
     annotations = coco.loadAnns(coco.getAnnIds(image_id, catIds=list(label_of)))
-    for ann in sorted(annotations, key=lambda a: (not a["iscrowd"], -a["area"])):
-        labels[coco.annToMask(ann) > 0] = 255 if ann["iscrowd"] else label_of[ann["category_id"]]
+    masks = [(coco.annToMask(ann) > 0, ann) for ann in annotations if ann.get("segmentation")]
+    for mask, ann in sorted(masks, key=lambda m: (not m[1].get("iscrowd"), -m[0].sum())):
+        labels[mask] = 255 if ann.get("iscrowd") else label_of[ann["category_id"]]
     return labels
+
+
+def read_annotations(path: Path, categories: list[str]) -> tuple[COCO, dict[int, int]]:
+    """Returns the annotations, and the label of each category id."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.")
+    coco = COCO(path)
+    ids = {cat["name"]: cat["id"] for cat in coco.loadCats(coco.getCatIds())}
+    unknown = [name for name in categories if name not in ids]
+    if unknown:
+        raise ConfigError(f"--categories: {unknown} not among {sorted(ids)}.")
+    return coco, {ids[name]: label for label, name in enumerate(categories, 1)}
 
 
 def main() -> None:
     """Runs the conversion."""
     args = parse_args()
-    if not args.annotations.is_file():
-        raise DataError(f"{args.annotations} does not exist.")
-    coco = COCO(args.annotations)
-    ids = {cat["name"]: cat["id"] for cat in coco.loadCats(coco.getCatIds())}
-    unknown = [name for name in args.categories if name not in ids]
-    if unknown:
-        raise ConfigError(f"--categories: {unknown} not among {sorted(ids)}.")
-    label_of = {ids[name]: i for i, name in enumerate(args.categories, 1)}
-    for folder in ("images", "labels"):
-        (args.out_dir / folder).mkdir(parents=True, exist_ok=True)
+    coco, label_of = read_annotations(args.annotations, args.categories)
+    if args.out_dir.is_dir() and any(args.out_dir.iterdir()):
+        raise ConfigError(f"{args.out_dir} is not empty; choose another folder, or empty it.")
     written = 0
     for image_id in track(sorted(coco.imgs), "converting"):
         labels = draw_labels(coco, image_id, label_of)
         if not labels.any() and not args.keep_empty:
             continue
-        name = Path(coco.imgs[image_id]["file_name"]).name
+        name = Path(coco.imgs[image_id]["file_name"])  # may have folders, which are kept
         source = args.image_dir / name
         if not source.is_file():
             raise DataError(f"{args.annotations} names {name}, which is not in {args.image_dir}.")
-        shutil.copy(source, args.out_dir / "images" / name)
-        Image.fromarray(labels).save((args.out_dir / "labels" / name).with_suffix(".png"))
+        image_path = args.out_dir / "images" / name
+        label_path = (args.out_dir / "labels" / name).with_suffix(".png")
+        for path in (image_path, label_path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, image_path)
+        Image.fromarray(labels).save(label_path)
         written += 1
     classes = ["background", *args.categories]
     print(f"{written} of {len(coco.imgs)} images in {args.out_dir}; classes = {classes}")

@@ -2,11 +2,18 @@
 
     python tools/infer.py CONFIG CHECKPOINT --input photos --output results
     python tools/infer.py CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
+    python tools/infer.py DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
 
 --input is an image, a folder (with its sub-folders), a pattern, or a .txt file of paths.
-Segmentation writes <stem>_seg.npy (uint8 labels), <stem>.npy (bool foreground) and <stem>.png,
-at the size of the image. An unreadable image is reported, the others are done, and the exit code is
-1.
+All results are of the size of the image:
+
+    segmentation  <stem>_seg.npy (uint8 labels), <stem>.npy (bool foreground), <stem>.png
+    depth         <stem>.npy (float32 relative depth, 0 near), <stem>.png
+    normals       <stem>.npy (float32 unit vectors; axes: docs/normals.md), <stem>.png
+
+--seg-dir names masks for the pictures of depth and normals: <stem>.npy or .png, not zero on the
+person; the foreground that segmentation writes is one. An unreadable image is reported, the others
+are done, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -15,17 +22,30 @@ import argparse
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
+from mmengine.config import Config
+from mmengine.structures import PixelData
 from rich.console import Console
 from rich.progress import track
 
-from engine.cli import CfgOptions, run_main
+from engine.cli import CfgOptions, positive_int, run_main, share
 from engine.config import load_config
+from engine.config.walk import parameters
 from engine.data.loading import read_image
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.infer import Failure, InputImage, find_images, init_model, predict_images
+from engine.infer import (
+    Failure,
+    InputImage,
+    check_results,
+    find_images,
+    init_model,
+    load_mask,
+    predict_images,
+)
+from engine.model import BaseModel
 from engine.registry import WRITERS
 
 
@@ -38,12 +58,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="path of the weights")
     parser.add_argument("--input", required=True, help="image, folder, pattern or .txt list")
     parser.add_argument("--output", required=True, metavar="DIR", help="results go here")
-    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--batch-size", type=positive_int, default=1)
     parser.add_argument("--num-workers", type=int, default=2, help="processes that read images")
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1"
     )
-    parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1")
+    parser.add_argument("--opacity", type=share, help="of a segmentation's colours, 0 to 1")
+    parser.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the mirrored image, in twice the time"
+    )
     parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
     return parser.parse_args()
 
@@ -51,9 +75,12 @@ def parse_args() -> argparse.Namespace:
 class Results:
     """Writes results in threads, at most ``max_waiting`` at a time, and collects failures."""
 
-    def __init__(self, writer: object, out_dir: Path, max_waiting: int = 8) -> None:
+    def __init__(
+        self, writer: Any, out_dir: Path, seg_dir: Path | None = None, max_waiting: int = 8
+    ) -> None:
         self.writer = writer
         self.out_dir = out_dir
+        self.seg_dir = seg_dir
         self.max_waiting = max_waiting
         self.failures: list[Failure] = []
         self.waiting: list[tuple[InputImage, Future]] = []
@@ -68,7 +95,11 @@ class Results:
     def _write(self, image: InputImage, sample: DataSample) -> None:
         out_stem = self.out_dir / image.out_stem
         out_stem.parent.mkdir(parents=True, exist_ok=True)
-        self.writer.write(sample, read_image(image.path), out_stem)  # type: ignore[attr-defined]
+        pixels = read_image(image.path)
+        if self.seg_dir is not None:
+            mask = load_mask(self.seg_dir, image.out_stem, pixels.shape[:2])
+            sample.mask = PixelData(data=torch.from_numpy(mask)[None])
+        self.writer.write(sample, pixels, out_stem)
 
     def _finish_first(self) -> None:
         image, future = self.waiting.pop(0)
@@ -83,29 +114,61 @@ class Results:
         self.pool.shutdown()
 
 
-def refuse_overwriting(images: list[InputImage], out_dir: Path, suffixes: tuple[str, ...]) -> None:
-    """Raises ConfigError if a result would replace one of the images."""
-    sources = {image.path.resolve() for image in images}
-    for image in images:
-        for suffix in suffixes:
-            target = (out_dir / f"{image.out_stem}{suffix}").resolve()
-            if target in sources:
-                raise ConfigError(
-                    f"--output {str(out_dir)!r}: {target} is an input image and would be "
-                    "overwritten; choose another folder."
-                )
+def check_device(name: str) -> torch.device:
+    """Returns the device; raises ConfigError if it is unknown or not there."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def average_with_mirror(model: BaseModel) -> None:
+    """Makes the model average over mirrored images; raises ConfigError if it has no such switch."""
+    if not hasattr(model, "flip_test"):
+        raise ConfigError(
+            f"--flip: {type(model).__name__} has no flip_test. For segmentation, set "
+            "--cfg-options model.tta.flip=True."
+        )
+    model.flip_test = True
+
+
+def build_writer(cfg: Config, dataset_meta: dict, args: argparse.Namespace) -> Any:
+    """Builds the config's writer.
+
+    Raises:
+        ConfigError: If it does not know an option that was given, or would replace the masks.
+    """
+    name = cfg.writer.type
+    options = {} if args.opacity is None else {"opacity": args.opacity}
+    if options and "opacity" not in parameters(WRITERS.get(name)).names:
+        raise ConfigError(f"--opacity: {name} draws nothing over the image.")
+    writer = WRITERS.build({**cfg.writer, "dataset_meta": dataset_meta, **options})
+    if args.seg_dir is None:
+        return writer
+    if not getattr(writer, "takes_masks", False):
+        raise ConfigError(f"--seg-dir: {name} takes no masks; depth and normals do.")
+    if not args.seg_dir.is_dir() or args.seg_dir.resolve() == Path(args.output).resolve():
+        raise ConfigError(
+            f"--seg-dir {str(args.seg_dir)!r}: expected a folder of masks, and not that of "
+            "--output, whose .npy files would replace them."
+        )
+    return writer
 
 
 def main() -> int:
     """Runs the inference; returns the exit code."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    images = find_images(args.input)
-    model, dataset_meta = init_model(cfg, args.checkpoint, args.device)
-    writer = WRITERS.build({**cfg.writer, "dataset_meta": dataset_meta, "opacity": args.opacity})
-    refuse_overwriting(images, Path(args.output), writer.suffixes)
+    images = find_images(args.input, args.output)
+    model, dataset_meta = init_model(cfg, args.checkpoint, check_device(args.device))
+    if args.flip:
+        average_with_mirror(model)
+    writer = build_writer(cfg, dataset_meta, args)
+    check_results(images, Path(args.output), writer.suffixes)
 
-    results = Results(writer, Path(args.output))
+    results = Results(writer, Path(args.output), args.seg_dir)
     predictions = predict_images(model, cfg, images, args.batch_size, args.num_workers)
     console = Console(stderr=True)
     for item in _with_progress(predictions, len(images), console):

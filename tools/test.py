@@ -2,6 +2,7 @@
 
 python tools/test.py CONFIG CHECKPOINT
 python tools/test.py CONFIG CHECKPOINT --out predictions --show-dir pictures
+python tools/test.py CONFIG CHECKPOINT --tta    # the mean over mirrored and resized images: slow
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from engine.cli import CfgOptions, run_main
 from engine.config import check_data_roots, load_config
 from engine.runner import Runner
 
+DEFAULT_TTA = {"model.tta.flip": True, "model.tta.scales": (0.75, 1.0, 1.25)}
+
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
@@ -21,9 +24,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("config", help="path of the config")
     parser.add_argument("checkpoint", help="path of the weights")
-    parser.add_argument("--work-dir", help="logs go here; default work_dirs/<config name>")
+    parser.add_argument("--work-dir", help="logs go here; default work_dirs/<config name>/test")
     parser.add_argument("--out", metavar="DIR", help="write the predictions as PNGs of labels")
     parser.add_argument("--show-dir", metavar="DIR", help="write image | truth | prediction")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over views (model.tta; by default six)"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
     return parser.parse_args()
@@ -32,11 +38,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Runs the evaluation."""
     args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
+    options = {**DEFAULT_TTA, **(args.cfg_options or {})} if args.tta else args.cfg_options
+    cfg = load_config(args.config, options)
     check_data_roots(cfg, splits=("test",))
     cfg.launcher = args.launcher
-    default_dir = Path("work_dirs", Path(args.config).stem)
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir)
+    trained_in = cfg.get("work_dir") or Path("work_dirs", Path(args.config).stem)
+    cfg.work_dir = args.work_dir or str(Path(trained_in, "test"))  # beside the config that trained
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
     hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "PicturesHook"]

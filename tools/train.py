@@ -15,7 +15,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from engine.cli import CfgOptions, run_main
-from engine.config import check_data_roots, load_config
+from engine.config import check_data_roots, check_weights_exist, load_config
 from engine.replay import replay
 from engine.runner import Runner
 
@@ -38,6 +38,9 @@ def parse_args() -> argparse.Namespace:
         "--replay", metavar="FILE", help="run a saved nan_batch.pth again and report, then stop"
     )
     parser.add_argument("--seed", type=int, help="seed of the run; default: the config's")
+    parser.add_argument(
+        "--debug", action="store_true", help="no workers and batch 1, so that breakpoint() works"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
         "--cfg-options",
@@ -58,6 +61,11 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir)
     if args.seed is not None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
+    if args.debug:
+        for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+            if cfg.get(name):
+                cfg[name].update(num_workers=0, persistent_workers=False)
+        cfg.train_dataloader.batch_size = 1
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
@@ -70,9 +78,10 @@ def main() -> None:
     """Runs the training."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    apply_args(cfg, args)
     if not args.replay:
         check_data_roots(cfg)
-    apply_args(cfg, args)
+        check_weights_exist(cfg)
     runner = Runner.from_cfg(cfg)
     if args.replay:
         print(replay(runner, args.replay))

@@ -16,7 +16,8 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=2,
         save_best="auto",
-        greater_keys=["mIoU"],
+        greater_keys=["mIoU", "AP"],
+        less_keys=["loss", "RMSE", "mean_angle"],
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )

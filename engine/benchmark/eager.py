@@ -17,6 +17,7 @@ from mmcv import transforms as stock
 from mmengine.dataset import Compose
 from numpy.typing import NDArray
 
+from engine.data.background import RandomBackground
 from engine.data.geometric import CROP_REDRAWS
 from engine.errors import ConfigError
 
@@ -134,6 +135,20 @@ class EagerPhotoMetric:
         return results
 
 
+class EagerBackground:
+    """Our own transform, since MMCV has none: both pipelines spend the same on it."""
+
+    def __init__(self, transform: RandomBackground) -> None:
+        self.transform = transform
+
+    def __call__(self, results: Results) -> Results:
+        """Changes img."""
+        rng = np.random.default_rng(np.random.randint(2**31))
+        sample = {"img": results["img"], "seg_map": results["gt_seg_map"], "rng": rng}
+        results["img"] = self.transform(sample)["img"]
+        return results
+
+
 def _scale(image: NDArray, alpha: float = 1, beta: float = 0) -> NDArray:
     return np.clip(image.astype(np.float32) * alpha + beta, 0, 255).astype(np.uint8)
 
@@ -155,6 +170,7 @@ COUNTERPARTS: dict[str, Callable[[Any, Any], list[Callable]]] = {
             with_bbox=False, with_label=False, with_seg=True, imdecode_backend="pillow"
         )
     ],
+    "RandomBackground": lambda t, _: [EagerBackground(t)],
     "RandomResize": lambda t, _: [
         stock.RandomResize(_wh(t.size_hw), t.ratio_range, resize_type=stock.Resize, keep_ratio=True)
     ],

@@ -109,7 +109,7 @@ def check_complete(report: LoadReport, allow_missing: Sequence[str]) -> None:
     advice = "Make the config's model match the file"
     if keys := [*missing, *(item.key for item in mismatched)]:
         advice += (
-            ", or leave these tensors at their initial values with "
+            ", or leave these tensors at their initial values with the config's top-level "
             f"allow_missing={_to_allow(keys, report.matched)}"
         )
     raise WeightsError("\n".join([*lines, f"{advice}."]))

@@ -70,6 +70,7 @@ def check_patch_padding(
         raise WeightsError(
             f"{source} was trained with patch padding {theirs}, but the model's is {ours}, which "
             f"would shift every patch by {abs(theirs - ours)} pixels. Set the backbone's "
-            f"patch_cfg=dict(padding={theirs}), or pass allow_patch_padding_change=True if the "
-            "training that follows shall adapt to it."
+            f"patch_cfg=dict(padding={theirs}), or, if the training that "
+            "follows shall adapt to it, load it as pretrained weights: "
+            "init_cfg=dict(type='Pretrained', checkpoint=..., allow_patch_padding_change=True)."
         )

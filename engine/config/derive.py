@@ -38,6 +38,18 @@ def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
             _fill(node, "img_size", size_hw)
 
 
+def fill_schedule(cfg: Config) -> None:
+    """Lets schedules by epoch that say no ``end`` end with the training.
+
+    So that ``train_cfg.max_epochs``, or an override, is the one place that says how long it is.
+    """
+    max_epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
+    schedulers = cfg.get("param_scheduler") or []
+    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+        if max_epochs is not None and scheduler.get("by_epoch", True):
+            scheduler.setdefault("end", max_epochs)
+
+
 def _fill(node: Node, key: str, size_hw: tuple[int, int]) -> None:
     if key not in parameters(node.target).names:
         return

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from engine.config import validate
-from engine.config.derive import fill_sizes
+from engine.config.derive import fill_schedule, fill_sizes
 from engine.config.keys import did_you_mean
 from engine.config.layers import read_layers
 from engine.config.walk import SCOPES, typed_nodes
@@ -47,6 +47,7 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
         validate.check_optim_wrapper(cfg)
         validate.check_class_count(cfg, nodes)
         fill_sizes(cfg, nodes)
+        fill_schedule(cfg)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return cfg
@@ -64,6 +65,8 @@ def _read(path: Path) -> Config:
         return read_layers(path)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: {error}. Correct the path in its _base_ list.") from error
+    except (KeyError, SyntaxError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _override(cfg: Config, options: dict) -> None:

@@ -129,11 +129,16 @@ def check_optim_wrapper(cfg: Config) -> None:
 
 
 def check_class_count(cfg: Config, nodes: Iterable[Node]) -> None:
-    """Compares the head's number of classes with that of every dataset."""
+    """Compares the head's number of classes with that of every dataset.
+
+    Of datasets that are joined only the first: the labels of the others may be mapped to its
+    classes, which the joining dataset checks.
+    """
     head = (cfg.get("model") or {}).get("decode_head") or {}
     num_classes = head.get("num_classes")
     for node in nodes:
-        classes = _classes(node) if node.registry is DATASETS else None
+        is_joined = re.search(r"\.datasets\[[1-9]\d*\]", node.path)
+        classes = _classes(node) if node.registry is DATASETS and not is_joined else None
         if num_classes is None or classes is None or len(classes) == num_classes:
             continue
         raise ConfigError(
@@ -177,4 +182,25 @@ def check_data_roots(cfg: Config, splits: Iterable[str] = ("train", "val", "test
                 f'{cfg.filename}: {node.path}.data_root: there is no folder "{data_root}" '
                 f"(seen from {Path.cwd()}). Set the environment variable {variable} to the folder "
                 f"that holds your datasets, or {node.path}.data_root to this one."
+            )
+
+
+def check_weights_exist(cfg: Config) -> None:
+    """Checks that the checkpoints to start from are there, before anything long begins.
+
+    The backbone's pretrained weights are not needed if a checkpoint of the whole model follows.
+
+    Raises:
+        ConfigError: For the first file that is missing.
+    """
+    init_cfg = cfg.model.get("backbone", {}).get("init_cfg") or {}
+    places = {"load_from": cfg.get("load_from")}
+    if not cfg.get("load_from") and not cfg.get("resume"):
+        places["model.backbone.init_cfg.checkpoint"] = init_cfg.get("checkpoint")
+    for place, path in places.items():
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(
+                f'{cfg.filename}: {place}: there is no file "{path}" (seen from {Path.cwd()}). Set '
+                "the environment variable SAPIENS_CHECKPOINT_ROOT to the folder of the downloaded "
+                f"weights, or {place} to the file."
             )

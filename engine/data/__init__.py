@@ -14,6 +14,7 @@ from engine.data.geometric import (
     Resize,
 )
 from engine.data.loading import LoadImage, LoadLabels
+from engine.data.loading_maps import LoadDepth, LoadMask, LoadNormal
 from engine.data.photometric import PhotoMetricDistortion
 from engine.data.preprocessor import DataPreprocessor
 from engine.data.sample import DataSample, Sample
@@ -26,8 +27,11 @@ __all__ = [
     "DataPreprocessor",
     "DataSample",
     "Field",
+    "LoadDepth",
     "LoadImage",
     "LoadLabels",
+    "LoadMask",
+    "LoadNormal",
     "PackInputs",
     "PhotoMetricDistortion",
     "RandomBackground",

@@ -22,7 +22,7 @@ CONTRAST_RANGE = (0.5, 2.0)
 
 @register_transform
 class RandomBackground(BaseTransform):
-    """Replaces what ``img`` shows behind the foreground, and matches the foreground's colours to it.
+    """Replaces what ``img`` shows behind people, and matches their colours to it.
 
     Foreground is where ``mask`` is not 0; without a mask, where ``seg_map`` is neither 0 nor 255.
     The background covers the image: scaled to its height and cut at both sides, or stretched to

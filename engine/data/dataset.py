@@ -14,7 +14,12 @@ from engine.data.corrupt import CorruptRecords
 from engine.data.sampling import SampleKey
 from engine.errors import ConfigError, DataError, MMSapiensError
 
-_SIDE = re.compile(r"^(left|right)(?=[_\- ])", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+def names_a_side(name: str) -> bool:
+    """Whether one of the words of a name (Left_arm, arm_left, LeftArm) is left or right."""
+    return any(word.lower() in ("left", "right") for word in _WORD.findall(name))
 
 
 def index_flip_pairs(
@@ -33,8 +38,8 @@ def index_flip_pairs(
 
     Raises:
         ConfigError: If a pair names an unknown class, a class stands in two pairs, or a class
-            called Left_... or Right_... has no partner, so that a mirrored image would keep a wrong
-            label.
+            named after a side (Left_arm, arm_left, LeftArm) has no partner, so that a mirrored
+            image would keep a wrong label.
     """
     ids = {name: i for i, name in enumerate(classes)}
     paired: set[str] = set()
@@ -50,7 +55,7 @@ def index_flip_pairs(
             if name in paired:
                 raise ConfigError(f"{source}: {name!r} stands in two of the flip_pairs.")
             paired.add(name)
-    alone = [name for name in classes if _SIDE.match(name) and name not in paired]
+    alone = [name for name in classes if names_a_side(name) and name not in paired]
     if alone:
         raise ConfigError(
             f"{source}: {', '.join(alone)}: named after a side, but in no pair of flip_pairs, so a "
@@ -159,14 +164,18 @@ class BaseDataset(MMEngineBaseDataset):
         return key.index
 
     def _make(self, key: SampleKey) -> Any:
+        packed = self._draw(key)
+        if packed is None:
+            raise DataError(f"{self._describe(key)}: a transform returned None.")
+        return packed
+
+    def _draw(self, key: SampleKey) -> Any:
+        """Returns what the pipeline makes of ``key``; None if a transform rejects it."""
         sample = self.get_data_info(self.record_of(key))
         sample["metainfo"] = self._metainfo
         sample["sample_key"] = tuple(key)
         sample["rng"] = np.random.default_rng([key.seed, key.epoch, key.index])
-        packed = self.pipeline(sample)
-        if packed is None:
-            raise DataError(f"{self._describe(key)}: a transform returned None.")
-        return packed
+        return self.pipeline(sample)
 
     def _describe(self, key: SampleKey) -> str:
         index = self.record_of(key)

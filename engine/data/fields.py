@@ -69,7 +69,7 @@ def _swap_table(pairs: tuple[tuple[int, int], ...], num_classes: int) -> NDArray
 
 
 def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
-    """Turns, mirrors and un-stretches unit normals (H, W, 3) with the image; x right, y down.
+    """Turns, mirrors and un-stretches unit normals (H, W, 3) with the image; x right, y up.
 
     The map acts on space as B = diag(A, s), with A its linear part and s = sqrt(|det A|): a zoom
     magnifies depth too, so it leaves directions alone. Normals are covectors: n' ~ B^-T n. Times
@@ -78,6 +78,7 @@ def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
     """
     linear = matrix[:, :2]
     turn = np.sqrt(abs(np.linalg.det(linear))) * np.linalg.inv(linear).T
+    turn *= [[1, -1], [-1, 1]]  # y of normals points up, that of pixels down
     if np.allclose(turn, np.eye(2), rtol=0, atol=geometry.TOLERANCE):
         return normal
     turned = normal.copy()

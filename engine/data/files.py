@@ -30,9 +30,20 @@ def leave_out_unpaired() -> Iterator[list[tuple[Path, str]]]:
 
 
 def pair_by_stem(
-    images: dict[str, Path], labels: dict[str, Path], img_dir: Path, seg_dir: Path
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    img_dir: Path,
+    seg_dir: Path,
+    what: str = "label map",
 ) -> list[tuple[str, str, str]]:
     """Pairs images and labels of the same stem; a partner missing on either side is an error.
+
+    Args:
+        images: Images by stem.
+        labels: Their partners by stem.
+        img_dir: Where the images are.
+        seg_dir: Where their partners are.
+        what: What a partner is called.
 
     Raises:
         DataError: With the number of unpaired files, some of their names, and where they were
@@ -40,17 +51,17 @@ def pair_by_stem(
     """
     if not images:
         raise DataError(f"No images ({', '.join(IMAGE_SUFFIXES)}) in {str(img_dir)!r}.")
-    for have, lack, what, where in (
-        (images, labels, "label map", seg_dir),
+    for have, lack, lacking, where in (
+        (images, labels, what, seg_dir),
         (labels, images, "image", img_dir),
     ):
         alone = sorted(set(have) - set(lack))
         left_out = _left_out.get()
         if left_out is not None:
-            left_out += [(have[stem], f"no {what} in {str(where)!r}") for stem in alone]
+            left_out += [(have[stem], f"no {lacking} in {str(where)!r}") for stem in alone]
         elif alone:
             raise DataError(
-                f"{len(alone)} of {len(have)} files have no {what} in {str(where)!r}, such as "
+                f"{len(alone)} of {len(have)} files have no {lacking} in {str(where)!r}, such as "
                 f"{', '.join(str(have[stem]) for stem in alone[:3])}. Add the missing files "
                 "or remove these."
             )
@@ -68,7 +79,7 @@ def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
         raise DataError(f"The folder {str(folder)!r} does not exist.")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes:
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             stem = path.relative_to(folder).with_suffix("").as_posix()
             if stem in found:
                 raise DataError(f"{found[stem]} and {path} differ only in their suffix; keep one.")

@@ -8,12 +8,27 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
+from numpy.typing import NDArray
 
 from engine.data import geometry
 from engine.data.registry import register_transform
 from engine.data.sample import DataSample, Sample
 from engine.errors import ConfigError
+
+# What a model or a metric compares with: key of the sample -> name in the data sample.
+GROUND_TRUTH = {
+    "seg_map": "gt_sem_seg",
+    "mask": "gt_mask",
+    "depth": "gt_depth_map",
+    "normal": "gt_normal_map",
+}
+# The same of people: key of the sample -> name in ``gt_instances``.
+INSTANCES = {
+    "keypoints": "keypoints",
+    "keypoints_visible": "keypoints_visible",
+    "bbox": "bboxes",
+}
 
 META_KEYS = (
     "img_path",
@@ -24,6 +39,10 @@ META_KEYS = (
     "flip",
     "sample_idx",
     "sample_key",
+    "id",
+    "img_id",
+    "bbox_xyxy",
+    "bbox_score",
 )
 
 
@@ -31,7 +50,10 @@ META_KEYS = (
 class PackInputs(BaseTransform):
     """Packs a sample as ``{"inputs": (3, H, W) uint8 BGR tensor, "data_samples": DataSample}``.
 
-    ``seg_map`` becomes ``gt_sem_seg`` (1, H, W) uint8; normalisation is left to the device.
+    Maps (H, W) or (H, W, C) become planes (C, H, W) of their dtype: ``seg_map`` is packed as
+    ``gt_sem_seg``, ``mask`` as ``gt_mask``, ``depth`` as ``gt_depth_map``, ``normal`` as
+    ``gt_normal_map``. ``keypoints``, ``keypoints_visible`` and ``bbox`` go into ``gt_instances``.
+    Normalisation is left to the device.
 
     Raises:
         ConfigError: If geometric transforms were composed, but no ``Warp`` applied them.
@@ -51,7 +73,18 @@ class PackInputs(BaseTransform):
         cv2.split(image, list(planes))  # several times faster than a transposed copy
         metainfo = {key: sample[key] for key in META_KEYS if key in sample}
         data_sample = DataSample(metainfo=metainfo)
-        if "seg_map" in sample:
-            labels = torch.from_numpy(np.ascontiguousarray(sample["seg_map"]))
-            data_sample.gt_sem_seg = PixelData(data=labels[None])
+        for key, name in GROUND_TRUTH.items():
+            if key in sample:
+                data_sample.set_field(PixelData(data=_planes(sample[key])), name)
+        people = {
+            name: torch.from_numpy(sample[key]) for key, name in INSTANCES.items() if key in sample
+        }
+        if people:
+            data_sample.gt_instances = InstanceData(**people)
         return {"inputs": torch.from_numpy(planes), "data_samples": data_sample}
+
+
+def _planes(values: NDArray) -> torch.Tensor:
+    """(H, W) or (H, W, C) -> (C, H, W)."""
+    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(values))

@@ -37,10 +37,9 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
         DataError: If the file cannot be read, or is an array that is neither bool nor integer.
     """
     if Path(path).suffix.lower() != ".npy":
-        mask = _read_image_unchanged(path)
-        if mask.ndim == 3:
-            mask = mask[..., :3].any(axis=2)
-        return (mask != 0).astype(np.uint8)
+        image = _read_image_unchanged(path)
+        is_set = image != 0 if image.ndim == 2 else image[..., :3].any(axis=2)
+        return np.asarray(is_set, np.uint8)
     mask = _read_npy(path)
     if mask.ndim != 2 or mask.dtype.kind not in "bui":
         raise DataError(

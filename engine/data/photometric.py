@@ -64,7 +64,7 @@ class PhotoMetricDistortion(BaseTransform):
         if rng.random() < 0.5:
             saturation = _to_uint8(values * rng.uniform(*self.saturation_range))
         if rng.random() < 0.5:
-            shift = int(rng.integers(-self.hue_delta, self.hue_delta))
+            shift = int(rng.integers(-self.hue_delta, max(self.hue_delta, 1)))
             hue = ((values.astype(int) + shift) % HUES).astype(np.uint8)
         if saturation is None and hue is None:
             before, after = after[before], values

@@ -24,6 +24,9 @@ from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 
+# Intermediate results of so many rows stay in the processor's cache.
+_BLOCK_ROWS = 64
+
 
 @register_transform
 class Warp(BaseTransform):
@@ -36,7 +39,8 @@ class Warp(BaseTransform):
         seg_pad_val: Label of pixels outside the original label map.
         interpolation: Of the image: ``"bilinear"`` (see ``sample_linear``), or ``"bicubic"``, which
             is antialiased at every scale, and resizes parts of whole pixels only (see
-            ``sample_cubic``).
+            ``sample_cubic``), or ``"fixed_point"``, OpenCV 4's bilinear arithmetic, on which the
+            released pose models were evaluated (see ``sample_fixed_point``).
 
     Raises:
         DataError: If a map is not of the image's size.
@@ -46,11 +50,12 @@ class Warp(BaseTransform):
         self,
         *,
         seg_pad_val: int = 255,
-        interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+        interpolation: Literal["bilinear", "bicubic", "fixed_point"] = "bilinear",
     ) -> None:
-        if interpolation not in ("bilinear", "bicubic"):
+        known = ("bilinear", "bicubic", "fixed_point")
+        if interpolation not in known:
             raise ConfigError(
-                f"Warp: interpolation is 'bilinear' or 'bicubic', found {interpolation!r}."
+                f"Warp: interpolation is one of {', '.join(known)}, found {interpolation!r}."
             )
         self.interpolation = interpolation
         self.fields = {**FIELDS, "seg_map": replace(FIELDS["seg_map"], border=seg_pad_val)}
@@ -90,6 +95,8 @@ class Warp(BaseTransform):
             value, matrix = _decode(value, matrix, size_hw, whole_pixels=is_cubic)
         if is_cubic:
             return sample_cubic(value, matrix, size_hw)
+        if self.interpolation == "fixed_point":
+            return sample_fixed_point(value, matrix, size_hw, field.border)
         return sample_linear(value, matrix, size_hw, field.border)
 
 
@@ -157,6 +164,36 @@ def sample_cubic(image: NDArray, matrix: geometry.Matrix, size_hw: geometry.Size
         resized = F.interpolate(planes, size=tuple(size_hw), mode="bicubic", antialias=True)
         values = np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
     return cv2.flip(values, 1) if geometry.is_mirror(matrix) else values
+
+
+def sample_fixed_point(
+    image: NDArray, matrix: geometry.Matrix, size_hw: geometry.SizeHW, border: float
+) -> NDArray:
+    """Resamples an image (H, W, 3) uint8 exactly as ``cv2.warpAffine`` of OpenCV 4 does.
+
+    That is bilinear at coordinates rounded to 1/32 pixel, without antialiasing; OpenCV 5 no longer
+    rounds them. The difference moves a keypoint by a tenth of a pixel.
+    """
+    height, width = size_hw
+    inverse = 1024 * geometry.invert(matrix)  # OpenCV counts in 1/1024 pixel, and keeps 1/32
+    steps = np.rint(inverse[:, :1] * np.arange(width)).astype(np.int32)
+    warped = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _BLOCK_ROWS):
+        block = warped[top : top + _BLOCK_ROWS]
+        rows = np.arange(top, top + len(block))
+        starts = np.rint(inverse[:, 1:2] * rows + inverse[:, 2:]).astype(np.int32) + 16
+        x, y = (starts[:, :, None] + steps[:, None]) >> 5
+        whole = np.stack([x >> 5, y >> 5], axis=-1).clip(-(2**15), 2**15 - 1)
+        cv2.remap(
+            image,
+            whole.astype(np.int16),
+            ((y & 31) << 5 | (x & 31)).astype(np.uint16),
+            cv2.INTER_LINEAR,
+            dst=block,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(border,) * 4,
+        )
+    return warped
 
 
 def sample_nearest(

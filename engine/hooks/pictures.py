@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from engine.data import geometry
 from engine.data.loading import read_image
+from engine.hooks.naming import OutputNames
+from engine.pictures import write_rgb
 
 
 @HOOKS.register_module()
@@ -29,7 +30,8 @@ class PicturesHook(Hook):
         num_samples: Samples a validation, spread evenly over the data set, and at most so many of a
             training batch.
         train_interval: Training iterations between pictures of a training batch; 0 for none.
-        show_dir: Folder for a picture of each tested sample, named after its image; None for none.
+        show_dir: Folder for a picture of each tested sample, named after its image, and after the
+            ``id`` of its person if it has one; None for none.
     """
 
     priority = "BELOW_NORMAL"
@@ -52,8 +54,9 @@ class PicturesHook(Hook):
         images = data_batch["inputs"][: self.num_samples]
         samples = data_batch["data_samples"][: self.num_samples]
         as_seen = [sample.clone() for sample in samples]
-        for sample in as_seen:  # predict at the size of the network's input, where the labels are
-            sample.set_metainfo({"ori_size_hw": tuple(images.shape[-2:])})
+        for sample in as_seen:  # predict in pixels of the network's input, where the labels are
+            size_hw = tuple(images.shape[-2:])
+            sample.set_metainfo({"ori_size_hw": size_hw, "warp_matrix": geometry.identity()})
         model.eval()
         with torch.no_grad():
             predicted = model.val_step({"inputs": images, "data_samples": as_seen})
@@ -66,14 +69,21 @@ class PicturesHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
     ) -> None:
         """Draws the samples of this batch that are among the evenly spread ones."""
-        num = len(runner.val_dataloader.dataset)
-        chosen = np.linspace(0, num - 1, min(self.num_samples, num)).astype(int)
+        if not is_main_process():
+            return
+        # Only the first rank draws, so it chooses among the samples that it evaluates.
+        own = np.arange(0, len(runner.val_dataloader.dataset), get_world_size())
+        chosen = own[np.linspace(0, len(own) - 1, min(self.num_samples, len(own))).astype(int)]
         for sample in outputs or ():
             if sample.sample_idx in chosen:
                 name = f"val_{sample.sample_idx:06d}"
-                runner.visualizer.add_datasample(
-                    name, _read_rgb(sample.img_path), sample, step=runner.iter
-                )
+                image_rgb = _read_rgb(sample.img_path)
+                runner.visualizer.add_datasample(name, image_rgb, sample, step=runner.iter)
+
+    def before_test(self, runner: Any) -> None:
+        """Names the pictures of the samples."""
+        if self.show_dir is not None:
+            self.names = OutputNames(runner.test_dataloader.dataset, self.show_dir)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
@@ -81,12 +91,12 @@ class PicturesHook(Hook):
         """Writes a picture of each sample to ``show_dir``."""
         if self.show_dir is None:
             return
-        root = runner.test_dataloader.dataset.data_root or "."
         for sample in outputs or ():
-            path = self.show_dir / Path(os.path.relpath(sample.img_path, root)).with_suffix(".png")
+            path = self.names[sample.img_path]
+            if "id" in sample:  # one of several people in the image
+                path = path.with_name(f"{path.stem}_{sample.id}{path.suffix}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture = runner.visualizer.draw(_read_rgb(sample.img_path), sample)
-            cv2.imwrite(str(path), picture[..., ::-1])
+            write_rgb(path, runner.visualizer.draw(_read_rgb(sample.img_path), sample))
 
 
 def _read_rgb(path: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from engine.errors import ConfigError
+from engine.hooks.naming import OutputNames
 from engine.registry import WRITERS
 
 
@@ -17,7 +18,7 @@ from engine.registry import WRITERS
 class PredictionsHook(Hook):
     """Writes the labels of each tested sample with the config's ``writer``.
 
-    Files are named after the images and keep their folders below the dataset's root.
+    Files are named after the images and keep the folders below the one that all images share.
 
     Args:
         out_dir: Folder of the files.
@@ -31,13 +32,18 @@ class PredictionsHook(Hook):
         """Builds the writer."""
         dataset = runner.test_dataloader.dataset
         self.writer = WRITERS.build({**runner.cfg.writer, "dataset_meta": dataset.metainfo})
-        self.root = dataset.data_root or "."
+        if not hasattr(self.writer, "write_labels"):
+            raise ConfigError(
+                f"{runner.cfg.writer.type} writes no file for a sample. Of keypoints the metric "
+                "writes all results: test_evaluator.outfile_prefix=PATH."
+            )
+        self.names = OutputNames(dataset, self.out_dir)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
     ) -> None:
         """Writes the labels of a batch."""
         for sample in outputs or ():
-            stem = self.out_dir / Path(os.path.relpath(sample.img_path, self.root)).with_suffix("")
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            self.writer.write_labels(sample, stem)
+            path = self.names[sample.img_path]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.writer.write_labels(sample, path.with_suffix(""))

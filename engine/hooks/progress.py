@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 from typing import Any
@@ -49,6 +50,7 @@ class ProgressHook(Hook):
                 console=Console(stderr=True),
             )
             self.progress.start()
+            atexit.register(self._stop)  # an exception or a signal must not leave a hidden cursor
             self._redirect_logging(runner.logger)
         self.tasks[stage] = self.progress.add_task(stage, total=total, completed=completed, info="")
 
@@ -68,11 +70,15 @@ class ProgressHook(Hook):
             return
         self.progress.remove_task(self.tasks.pop(stage))
         if not self.tasks:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.progress is not None:
             self.progress.stop()
-            self.progress = None
-            for handler, stream in self.streams:
-                handler.setStream(stream)
-            self.streams.clear()
+        self.progress = None
+        for handler, stream in self.streams:
+            handler.setStream(stream)
+        self.streams.clear()
 
     def before_train(self, runner: Any) -> None:
         """Starts the bar of the whole training."""

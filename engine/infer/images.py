@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.data.files import IMAGE_SUFFIXES
 from engine.data.splits import read_list
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 
 
 class InputImage(NamedTuple):
@@ -25,13 +26,15 @@ class InputImage(NamedTuple):
     out_stem: str
 
 
-def find_images(source: str) -> list[InputImage]:
+def find_images(source: str, out_dir: str | Path | None = None) -> list[InputImage]:
     """Lists images, sorted by path.
 
     Args:
         source: An image file; a folder, searched with its sub-folders; a glob pattern (``**``
             matches folders); or a ``.txt`` file with one path a line, absolute or relative to the
             file.
+
+        out_dir: Folder of the results; what it holds from an earlier run is no input.
 
     Returns:
         The images. Results keep the folder structure below the folder, or below the common folder
@@ -57,6 +60,10 @@ def find_images(source: str) -> list[InputImage]:
             f"--input {source!r}: no images found. Expected an image, a folder or pattern with "
             f"{', '.join(IMAGE_SUFFIXES)}, or a .txt file with one path a line."
         )
+    if out_dir is not None and path.suffix.lower() != ".txt" and not path.is_file():
+        results = Path(out_dir).resolve()
+        inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
+        paths = inputs or paths  # all of them: the output folder is the input folder
     paths = sorted(set(paths))
     stems = Counter(_relative(p.with_suffix(""), root) for p in paths)
     images = []
@@ -66,8 +73,38 @@ def find_images(source: str) -> list[InputImage]:
     return images
 
 
+def check_results(images: Sequence[InputImage], out_dir: Path, suffixes: Sequence[str]) -> None:
+    """Checks that no result would replace an image or another result.
+
+    Args:
+        images: The inputs.
+        out_dir: Folder of the results.
+        suffixes: What is written for an image, such as ``("_seg.npy", ".npy", ".png")``.
+
+    Raises:
+        ConfigError: If one would.
+    """
+    sources = {image.path.resolve() for image in images}
+    writers: dict[str, InputImage] = {}
+    for image in images:
+        for suffix in suffixes:
+            target = f"{image.out_stem}{suffix}"
+            if (out_dir / target).resolve() in sources:
+                raise ConfigError(
+                    f"--output {str(out_dir)!r}: {out_dir / target} is an input image and would be "
+                    "overwritten; choose another folder."
+                )
+            if target in writers:
+                raise ConfigError(
+                    f"{image.path} and {writers[target].path} would both write {target}; give "
+                    "them to separate runs, or rename one."
+                )
+            writers[target] = image
+
+
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    hidden = path.name.startswith(".")  # such as the ._a.jpg that macOS leaves
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not hidden
 
 
 def _common_folder(paths: list[Path]) -> Path:

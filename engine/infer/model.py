@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 
 from engine.checkpoint import apply_weights, read_checkpoint
-from engine.model import BaseModel
+from engine.model import BaseModel, build_model
 from engine.runner import evaluation_dtype
 
 
@@ -27,14 +27,20 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
         WeightsError: If the file does not fit.
     """
     init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model)
+    model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)
     apply_weights(model, loaded, source=checkpoint)
     model.autocast_dtype = evaluation_dtype(cfg)
     meta = loaded.get("meta", {}).get("dataset_meta") or dataset_meta_of(cfg)
+    model.dataset_meta = meta
     return model.to(device).eval(), meta
 
 
 def dataset_meta_of(cfg: Config) -> dict:
-    """Returns the metainfo of the config's test dataset without touching its files."""
+    """Returns the metainfo of the config's test dataset without touching its files.
+
+    Empty for a config without one.
+    """
+    if cfg.get("test_dataloader") is None:
+        return {}
     return DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo

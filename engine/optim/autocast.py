@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
@@ -140,7 +141,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of a loss, scaled if there is a scaler."""
-        self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
+        detached = loss.detach().clone()
+        self._loss = detached if self._loss is None else self._loss + detached
         super().backward(loss if self.scaler is None else self.scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
@@ -163,8 +165,8 @@ class AutocastOptimWrapper(OptimWrapper):
     def _clip_grad(self) -> bool:
         """Clips; returns whether gradients and loss are finite, which one number tells.
 
-        The number is the norm of all gradients (plus 0 times the loss): reading it is the one time
-        that a step waits for the device.
+        The number is the norm of all gradients plus 0 times the loss, of all ranks: reading it is
+        where a step waits for the device.
         """
         params = [
             param
@@ -175,6 +177,8 @@ class AutocastOptimWrapper(OptimWrapper):
         kwargs = dict(self.clip_grad_kwargs or {})
         norm_type = kwargs.pop("norm_type", 2.0)
         norm = get_total_norm([param.grad for param in params], norm_type)
+        if self._loss is not None:
+            all_reduce(self._loss)  # a loss that is infinite on one rank must stop or skip them all
         value = float(norm if self._loss is None else norm + 0 * self._loss)
         if not math.isfinite(value):
             self._on_nonfinite(float(norm))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import cv2
-import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.data.sampling import SampleKey
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError
+from engine.pictures import image_rgb, write_rgb
 
 Draw = Callable[[NDArray, DataSample], NDArray]
 """Draws the labels of a sample on or beside its image (H, W, 3) RGB; returns a picture in RGB."""
@@ -66,14 +64,3 @@ def browse(
         path = out_dir / f"{index:06d}_{stem}.png"
         write_rgb(path, picture)
         yield path
-
-
-def image_rgb(packed: dict[str, Any]) -> NDArray:
-    """Returns the image of a packed sample as (H, W, 3) RGB."""
-    return np.ascontiguousarray(packed["inputs"].numpy()[::-1].transpose(1, 2, 0))
-
-
-def write_rgb(path: Path, picture: NDArray) -> None:
-    """Writes a picture (H, W, 3) RGB as PNG; raises DataError if it cannot."""
-    if not cv2.imwrite(str(path), picture[..., ::-1]):
-        raise DataError(f"{path} cannot be written. Check the folder's rights and free space.")

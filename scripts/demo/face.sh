@@ -7,7 +7,10 @@ config=configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py
 data=${DATA_ROOT:-data}/synthetic_face
 work_dir=work_dirs/demo_face
 
-[ -d "$data" ] || python tools/make_synthetic_data.py face "$data" --num 640 --size 256
+if [ ! -d "$data" ]; then # rendered beside it, so that an interrupted run leaves nothing half done
+    python tools/make_synthetic_data.py face "$data.partial" --num 640 --size 256 --overwrite
+    mv "$data.partial" "$data"
+fi
 python tools/train.py "$config" --work-dir "$work_dir"
 best=$(ls -t "$work_dir"/best_mIoU_*.pth | head -n 1)
 python tools/test.py "$config" "$best" --work-dir "$work_dir/test" --show-dir "$work_dir/pictures"

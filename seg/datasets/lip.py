@@ -96,7 +96,6 @@ class CIHPDataset(_PresplitDataset):
     METAINFO: ClassVar[dict] = {
         **LIPDataset.METAINFO,
         "classes": tuple(
-            "Torso-skin" if name == "Jumpsuits" else name
-            for name in LIPDataset.METAINFO["classes"]
+            "Torso-skin" if name == "Jumpsuits" else name for name in LIPDataset.METAINFO["classes"]
         ),
     }

@@ -49,7 +49,7 @@ REMAPS: dict[str, Mapping[str, str]] = {
     # People of Pascal are dressed: trunks are clothing, and feet are in shoes.
     "pascal_to_goliath": {
         "Background": "Background",
-        **{name: "Face_Neck" for name in _HEAD},
+        **dict.fromkeys(_HEAD, "Face_Neck"),
         "Hair": "Hair",
         "Torso": "Upper_Clothing",
         "Left-hand": "Left_Hand",

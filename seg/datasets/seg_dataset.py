@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 from engine.data.dataset import BaseDataset, index_flip_pairs
@@ -21,7 +22,8 @@ class SegDataset(BaseDataset):
         data_root: Folder of the dataset.
         split: ``"train"`` and ``"val"`` divide the folder, ``"all"`` is the whole.
         val_ratio: Share of the samples held out for ``"val"``, chosen by a hash of their names.
-        val_list: Text file with the names to hold out instead of ``val_ratio``.
+        val_list: Text file with the names to hold out instead of ``val_ratio``; below
+            ``data_root``, or a path of its own.
         label_map: Raw id -> class id for files with other ids; ids not listed stay as they are.
         **kwargs: See :class:`engine.data.dataset.BaseDataset`.
     """
@@ -60,4 +62,7 @@ class SegDataset(BaseDataset):
             (name, {"img_path": img_path, "seg_map_path": seg_map_path})
             for name, img_path, seg_map_path in self.find_pairs()
         ]
-        return select_split(records, self.split, self.val_ratio, self.val_list)
+        val_list = self.val_list and Path(self.data_root, self.val_list)
+        if val_list and not val_list.is_file():
+            val_list = Path(self.val_list or "")
+        return select_split(records, self.split, self.val_ratio, val_list)

@@ -77,8 +77,10 @@ class CrossEntropyLoss(nn.Module):
                 f"{pred.shape[1]} classes."
             )
         valid = (target != self.ignore_index).sum().clamp(min=1)
-        return self.loss_weight * self._sum(pred, target, weight) / (
-            valid if self.avg_non_ignore else target.numel()
+        return (
+            self.loss_weight
+            * self._sum(pred, target, weight)
+            / (valid if self.avg_non_ignore else target.numel())
         )
 
     def _sum(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:

@@ -71,11 +71,11 @@ def test_measures_every_stage_and_restores_the_pipeline(data_root):
 
 
 def test_a_step_without_counterpart_is_an_error():
-    class RandomBackground:
+    class RandomWeather:
         pass
 
-    with pytest.raises(ConfigError, match="RandomBackground"):
-        eager_pipeline([LoadImage(), RandomBackground(), Resize(size_hw=(4, 4)), Warp()], ())
+    with pytest.raises(ConfigError, match="RandomWeather"):
+        eager_pipeline([LoadImage(), RandomWeather(), Resize(size_hw=(4, 4)), Warp()], ())
 
 
 def test_command_line(data_root, root, tmp_path, monkeypatch, capsys):
@@ -87,6 +87,7 @@ def test_command_line(data_root, root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         sys, "argv", ["benchmark.py", "data", str(config), "--num", "2", "--rounds", "1"]
     )
-    runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "images/s" in printed and "PhotoMetricDistortion" in printed

@@ -1,7 +1,5 @@
 """The schedule of the released pretraining, as the configs and the runner make it."""
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.registry import (
@@ -13,40 +11,9 @@ from mmengine.registry import (
 
 from engine.config import load_config
 from engine.runner import Runner
+from tests.pretrain.conftest import TINIEST
 
-TINIEST = {"embed_dims": 32, "num_layers": 1, "num_heads": 2, "feedforward_channels": 64}
 HUMANS = [f"humans/mae_sapiens_{arch}_humans-1024x1024" for arch in ("0.3b", "0.6b", "1b", "2b")]
-
-
-@pytest.fixture
-def mae_config(root, tmp_path):
-    """Loads a pretraining config, shrunk; options by dotted key with ``__`` for dots."""
-
-    def load(name="synthetic/mae_sapiens_tiny_synthetic-256x256", **options):
-        images = tmp_path / "images"
-        if not images.is_dir():
-            images.mkdir()
-            rng = np.random.default_rng(0)
-            for index in range(6):
-                pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-                cv2.imwrite(str(images / f"{index}.png"), pixels)
-        defaults = {
-            "input_size_hw": (32, 32),
-            "train_dataloader.dataset.data_root": str(images),
-            "train_dataloader.batch_size": 2,
-            "train_dataloader.num_workers": 0,
-            "train_dataloader.persistent_workers": False,
-            "custom_hooks": [],
-            "default_hooks.checkpoint.interval": 1,
-            "default_hooks.logger.interval": 1,
-        }
-        options = {key.replace("__", "."): value for key, value in options.items()}
-        cfg = load_config(root / f"configs/pretrain/{name}.py", {**defaults, **options})
-        cfg.model.backbone.arch = TINIEST
-        cfg.launcher = "none"
-        return cfg
-
-    return load
 
 
 def test_weights_decay_and_tokens_norms_and_biases_do_not(root):

@@ -85,12 +85,12 @@ def test_argmax_in_chunks_equals_argmax_of_all(num_classes):
     sizes_hw = [(12, 10), (31, 17)]
     whole = F.interpolate(logits[None], sizes_hw[0], mode="bilinear")
     whole = F.interpolate(whole, sizes_hw[1], mode="bilinear")
-    labels = argmax_at_size(logits, sizes_hw)
+    labels = argmax_at_size([logits], sizes_hw)
     assert torch.equal(labels, whole[0].argmax(0).to(torch.uint8))
 
 
 def test_ties_go_to_the_lower_class():
-    assert argmax_at_size(torch.zeros(19, 2, 2), []).eq(0).all()
+    assert argmax_at_size([torch.zeros(19, 2, 2)], []).eq(0).all()
 
 
 def test_predicts_without_data_samples(model):

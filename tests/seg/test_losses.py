@@ -39,6 +39,23 @@ def test_pixel_weights_and_loss_weight(logits, labels):
     torch.testing.assert_close(twice, 2 * criterion(logits, labels))
 
 
+def test_logits_are_resized_to_the_labels(logits):
+    labels = torch.randint(0, 3, (2, 9, 11))
+    resized = F.interpolate(logits, (9, 11), mode="bilinear")
+    criterion = CrossEntropyLoss(class_weight=[0.1, 2.0, 5.0])
+    torch.testing.assert_close(criterion(logits, labels), criterion(resized, labels))
+
+
+def test_no_map_of_the_labels_size_is_kept(logits):
+    sizes = []
+    labels = torch.randint(0, 3, (2, 64, 80), dtype=torch.uint8)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: sizes.append(x.numel() * x.is_floating_point()) or x, lambda x: x
+    ):
+        CrossEntropyLoss()(logits, labels)
+    assert max(sizes) <= logits.numel()
+
+
 @pytest.mark.parametrize("avg_non_ignore", [True, False])
 def test_nothing_valid_gives_zero_loss_and_gradient(logits, avg_non_ignore):
     labels = torch.full((2, 4, 5), 255)

@@ -1,9 +1,15 @@
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from engine.errors import DataError
+from engine.runner import Runner
+from seg.hooks import ConfusionMatrixHook
 from seg.metrics import IoUMetric, confusion_matrix
+from seg.visualization import draw_confusion
 
 
 def as_samples(pred, target):
@@ -61,3 +67,23 @@ def test_confusion_matrix_counts_pairs(dtype):
 def test_a_label_outside_the_classes_is_an_error():
     with pytest.raises(DataError, match=r"label 37, but there are 19 classes"):
         confusion_matrix(torch.tensor([0]), torch.tensor([37]), 19)
+
+
+def test_the_picture_of_a_matrix_shows_the_shares_of_a_row():
+    confusion = np.array([[100, 0, 0], [50, 50, 0], [0, 0, 0]])
+    picture = draw_confusion(confusion, ("a", "b", "c"), cell=20)
+    cells = picture[-60:, -60:].reshape(3, 20, 3, 20, 3)[:, 3, :, 3].astype(int).sum(-1)
+    assert cells[0, 0] < cells[1, 0] == cells[1, 1] < cells[0, 1]
+    assert (cells[2] == 765).all() and cells[0, 2] == 765
+
+
+def test_the_matrix_of_each_validation_becomes_a_picture(face_config):
+    cfg = face_config(train_cfg__max_epochs=1, train_cfg__val_interval=1)
+    assert cfg.default_hooks.confusion.type == ConfusionMatrixHook.__name__
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    (path,) = Path(cfg.work_dir).rglob("confusion_matrix_*.png")
+    metric = runner.val_loop.evaluator.metrics[0]
+    expected = draw_confusion(metric.last_confusion, metric.dataset_meta["classes"])
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], expected)
+    assert metric.last_confusion.sum() == 4 * 64 * 64

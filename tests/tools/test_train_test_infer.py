@@ -52,6 +52,13 @@ def test_test_repeats_the_score_and_writes_labels_and_pictures(
     assert height == 64 and width > 3 * 64
 
 
+def test_test_averages_over_views(trained, run, root, options):
+    done = run("test.py", root / CONFIG, trained / "epoch_2.pth", "--tta", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"tta=dict\(\s*flip=True,\s*scales=\(\s*0.75", done.stdout)
+    assert 0 <= float(score(done.stdout)) <= 100
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Images of several sizes and kinds in nested folders, one of them broken."""

@@ -20,6 +20,6 @@ model = dict(
     ),
 )
 visualizer = dict(
-    type="Visualizer",
+    type="MAEVisualizer",
     vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
 )

@@ -18,5 +18,6 @@ visualizer = dict(
     type="SegVisualizer",
     vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
 )
+default_hooks = dict(confusion=dict(type="ConfusionMatrixHook"))
 val_evaluator = dict(type="IoUMetric")
 test_evaluator = val_evaluator

@@ -37,4 +37,7 @@ param_scheduler = [
 ]
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs)
 default_hooks = dict(checkpoint=dict(interval=5, save_best=None))
-custom_hooks = [dict(type="ProgressHook")]
+custom_hooks = [
+    dict(type="PicturesHook", num_samples=8, train_interval=500),
+    dict(type="ProgressHook"),
+]

@@ -7,7 +7,6 @@ _base_ = [
     "../../_base_/datasets/face.py",
 ]
 input_size_hw = (192, 144)
-max_epochs = 16
 model = dict(decode_head=dict(num_classes=19))
 
 # Rendered heads are all of one size; mild resizing and turning suit a short training.
@@ -32,6 +31,6 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0), optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
-    dict(type="PolyLR", power=1.0, eta_min=0, begin=0, end=max_epochs, by_epoch=True),
+    dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
 ]
-train_cfg = dict(max_epochs=max_epochs, val_interval=8)
+train_cfg = dict(max_epochs=16, val_interval=8)

@@ -39,7 +39,7 @@ def unit(*xyz):
     ("matrix", "before", "after"),
     [
         (geometry.flip((4, 4)), (0.3, 0.5, 0.9), (-0.3, 0.5, 0.9)),
-        (geometry.rotate(90, (4, 4)), (1, 0, 1), (0, 1, 1)),
+        (geometry.rotate(90, (4, 4)), (1, 0, 1), (0, -1, 1)),  # clockwise; y points up
         (geometry.resize((4, 4), (12, 12)), (0.3, 0.5, 0.9), (0.3, 0.5, 0.9)),
         # Twice as wide: along x the slope falls to half; the zoom part, sqrt(2), acts on z too.
         (geometry.resize((4, 4), (4, 8)), (1, 0, 1), (1 / 2, 0, 1 / np.sqrt(2))),
@@ -57,8 +57,9 @@ def test_normals_are_those_of_the_mapped_surface():
     rng = np.random.default_rng(0)
     for _ in range(20):
         linear = rng.normal(size=(2, 2))
+        upright = linear * [[1, -1], [-1, 1]]  # the same map where y points up
         space = np.diag([0, 0, np.sqrt(abs(np.linalg.det(linear)))])
-        space[:2, :2] = linear
+        space[:2, :2] = upright
         tangents = rng.normal(size=(2, 3))
         normal = unit(*np.cross(*tangents))
         mapped = unit(*np.cross(*(tangents @ space.T)))

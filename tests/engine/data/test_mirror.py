@@ -5,7 +5,15 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 import seg.datasets
-from engine.data.synthetic_people import FACE_LABELS, render, sample_head
+from engine.data.synthetic_people import (
+    CIHP_LABELS,
+    FACE_LABELS,
+    GOLIATH_LABELS,
+    LIP_LABELS,
+    render,
+    sample_head,
+    sample_person,
+)
 
 
 def flipped(sample):
@@ -17,12 +25,12 @@ def flipped(sample):
     return sample
 
 
-def sample_of(rendered):
+def sample_of(rendered, dataset=seg.datasets.FaceDataset, labels=FACE_LABELS):
     height, width = rendered.image.shape[:2]
     return {
         "img": rendered.image,
-        "seg_map": rendered.labels(FACE_LABELS),
-        "metainfo": seg.datasets.FaceDataset(lazy_init=True).metainfo,
+        "seg_map": rendered.labels(labels),
+        "metainfo": dataset(lazy_init=True).metainfo,
         "rng": np.random.default_rng(0),
         "matrix": np.eye(2, 3),
         "size_hw": (height, width),
@@ -40,3 +48,23 @@ def test_a_mirrored_head_equals_the_flipped_one_in_every_pixel(seed, size_hw):
     np.testing.assert_array_equal(sample["img"], mirrored["img"])
     np.testing.assert_array_equal(sample["seg_map"], mirrored["seg_map"])
     assert {3, 4} & set(np.unique(sample["seg_map"])), "an eye must show, or labels are not tested"
+
+
+@pytest.mark.parametrize(
+    "dataset, labels",
+    [
+        (seg.datasets.GoliathDataset, GOLIATH_LABELS),
+        (seg.datasets.LIPDataset, LIP_LABELS),
+        (seg.datasets.CIHPDataset, CIHP_LABELS),
+    ],
+    ids=["goliath", "lip", "cihp"],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mirrored_person_equals_the_flipped_one_in_every_pixel(seed, dataset, labels):
+    scene = sample_person(np.random.default_rng(seed))
+    mirrored = sample_of(render(scene.mirrored(), (96, 72)), dataset, labels)
+    sample = flipped(sample_of(render(scene, (96, 72)), dataset, labels))
+    np.testing.assert_array_equal(sample["img"], mirrored["img"])
+    np.testing.assert_array_equal(sample["seg_map"], mirrored["seg_map"])
+    sided = np.ravel(sample["metainfo"]["swap_seg_labels"])
+    assert np.isin(sided, sample["seg_map"]).any(), "a sided part must show"

@@ -82,7 +82,7 @@ def test_nothing_drawn_changes_nothing(portrait):
 
 def test_parameters_at_rest_change_colours_by_rounding_only(portrait):
     still = PhotoMetricDistortion(
-        brightness_delta=0, contrast_range=(1, 1), saturation_range=(1, 1), hue_delta=1
+        brightness_delta=0, contrast_range=(1, 1), saturation_range=(1, 1), hue_delta=0
     )
     grey = np.full((4, 4, 3), 90, np.uint8)
     for seed in range(20):

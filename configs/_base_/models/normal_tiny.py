@@ -1,0 +1,10 @@
+# As normal, with a head that suits sapiens_tiny: two deconvolutions of few channels.
+_base_ = ["./normal.py"]
+model = dict(
+    decode_head=dict(
+        deconv_out_channels=(128, 128),
+        deconv_kernel_sizes=(4, 4),
+        conv_out_channels=(128,),
+        conv_kernel_sizes=(1,),
+    )
+)

@@ -1,0 +1,165 @@
+"""Other forms of a checkpoint: without its training state, the backbone alone, safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.checkpoint.match import BACKBONE, beginnings, tensors_of
+from engine.checkpoint.read import read_checkpoint
+from engine.errors import WeightsError
+from engine.tables import format_table
+
+SUFFIXES = (".pth", ".pt", ".safetensors")
+
+_PATCHES = "patch_embed.projection.weight"
+
+
+def convert_checkpoint(
+    source: str | Path,
+    target: str | Path,
+    *,
+    backbone_only: bool = False,
+    overwrite: bool = False,
+    trust: bool = False,
+) -> tuple[str, ...]:
+    """Writes the weights of a checkpoint, without its training state, to another file.
+
+    The target's suffix says its format. A ``.safetensors`` file holds the tensors, and ``meta`` as
+    JSON. A ``.pth`` file holds ``state_dict`` and ``meta``; with ``backbone_only`` it is flat, as
+    the released ``*_clean.pth`` files are: tensors by name and nothing else.
+
+    Args:
+        source: A ``.pth``, ``.pt`` or ``.safetensors`` file.
+        target: The file to write; it appears under its name only when complete.
+        backbone_only: Take the backbone's tensors only, without ``backbone.`` in their names.
+        overwrite: Whether the target may exist; never may it be the source.
+        trust: Whether the source may run code; see :func:`engine.checkpoint.read_checkpoint`.
+
+    Returns:
+        What of the source's top level is not in the target, such as ``"optimizer"``.
+
+    Raises:
+        WeightsError: The source cannot be read or has no backbone, the target exists or has
+            another suffix, or ``meta`` holds what JSON cannot.
+    """
+    source, target = Path(source), Path(target)
+    _check_target(source, target, overwrite)
+    checkpoint = read_checkpoint(source, trust=trust)
+    tensors = tensors_of(checkpoint, str(source))
+    if backbone_only:
+        tensors = _backbone_of(tensors, source)
+    tensors = {key: _compact(value) for key, value in tensors.items()}
+    meta = checkpoint.get("meta") or {}
+    if target.suffix == ".safetensors":
+        metadata = {key: _to_json(key, value) for key, value in meta.items()}
+        _write(target, lambda path: save_file(tensors, path, metadata))
+    else:
+        content = tensors if backbone_only else {"state_dict": tensors, "meta": meta}
+        _write(target, lambda path: torch.save(content, path))
+    if "state_dict" not in checkpoint:
+        return ()
+    flat = backbone_only and target.suffix != ".safetensors"
+    kept = {"state_dict"} if flat else {"state_dict", "meta"}
+    return tuple(key for key in checkpoint if key not in kept)
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    if target.suffix not in SUFFIXES:
+        raise WeightsError(f"{target}: its suffix says the format: one of {', '.join(SUFFIXES)}.")
+    if not target.exists():
+        return
+    if source.exists() and os.path.samefile(source, target):
+        raise WeightsError(f"{target} is the checkpoint to convert. Give another name.")
+    if not overwrite:
+        raise WeightsError(f"{target} exists. Give another name, or pass --overwrite.")
+
+
+def _backbone_of(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    below = {k.removeprefix(BACKBONE): v for k, v in tensors.items() if k.startswith(BACKBONE)}
+    for backbone in (below, dict(tensors)):
+        if _PATCHES in backbone:
+            return backbone
+    raise WeightsError(
+        f"{source} has no backbone: neither {BACKBONE}{_PATCHES} nor {_PATCHES}. Its keys begin "
+        f"with {beginnings(tensors)}."
+    )
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    """A tensor that is all of its storage: the rest of it would be written, too."""
+    is_whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if is_whole and tensor.is_contiguous() else tensor.contiguous().clone()
+
+
+def _write(target: Path, write: Callable[[Path], Any]) -> None:
+    """Writes under a temporary name, then renames."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.tmp")
+    temporary.touch()
+    mode = temporary.stat().st_mode
+    try:
+        write(temporary)
+        temporary.chmod(mode)  # safetensors makes files that only their owner may read
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _to_json(key: str, value: Any) -> str:
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.ndarray | np.generic | Tensor):
+            return item.tolist()
+        raise WeightsError(
+            f"meta[{key!r}] holds a {type(item).__name__}, which a .safetensors file cannot. "
+            "Convert to .pth."
+        )
+
+    return json.dumps(value, default=plain)
+
+
+def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
+    """Returns a checkpoint's contents as text: its tensors by the beginning of their names, what
+    else is in it, and its meta.
+
+    Args:
+        path: A ``.pth``, ``.pt`` or ``.safetensors`` file.
+        trust: See :func:`engine.checkpoint.read_checkpoint`.
+
+    Raises:
+        WeightsError: The file cannot be read, or holds no tensors.
+    """
+    checkpoint = read_checkpoint(path, trust=trust)
+    tensors = tensors_of(checkpoint, str(path))
+    groups: dict[str, list[Tensor]] = {}
+    for key, tensor in tensors.items():
+        groups.setdefault(key.partition(".")[0], []).append(tensor)
+    rows = [_row(name, group) for name, group in groups.items()]
+    rows.append(_row("all", list(tensors.values())))
+    lines = [format_table(("prefix", "tensors", "parameters", "dtypes"), rows)]
+    if "state_dict" in checkpoint:
+        others = [str(key) for key in checkpoint if key not in ("state_dict", "meta")]
+        lines.append(f"\nbesides weights and meta: {', '.join(others) or 'nothing'}")
+    meta = checkpoint.get("meta") or {}
+    lines.append("meta:" if meta else "no meta")
+    lines += [f"  {key}: {_shorten(value)}" for key, value in meta.items()]
+    return "\n".join(lines)
+
+
+def _row(name: str, tensors: list[Tensor]) -> tuple[str, ...]:
+    dtypes = dict.fromkeys(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
+    parameters = sum(tensor.numel() for tensor in tensors)
+    return name, f"{len(tensors):,}", f"{parameters:,}", ", ".join(dtypes)
+
+
+def _shorten(value: Any, length: int = 80) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= length else f"{text[:length]}... ({len(text):,} characters)"

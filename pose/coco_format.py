@@ -1,0 +1,142 @@
+"""COCO's JSON of people: what datasets read their samples from, and metrics the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DataError
+from pose.metainfo import GOLIATH_RAW_IDS, PoseMetainfo
+
+_RAW_GOLIATH = 344
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an annotation holds its keypoints.
+
+    Args:
+        fields: Lists of x, y, v that together are the K keypoints.
+        reduced_from: Length of a longer list -> which of its points the K are.
+    """
+
+    fields: tuple[str, ...] = ("keypoints",)
+    reduced_from: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def read(self, annotation: dict, metainfo: PoseMetainfo, path: str) -> NDArray[np.float64]:
+        """Returns the keypoints (K, 3) of an annotation: x, y, and v > 0 where they are labelled.
+
+        Raises:
+            DataError: If a field is missing, there are not K, or a value is not finite.
+        """
+        where = f"{path}: annotation {annotation.get('id')}"
+        missing = [name for name in self.fields if name not in annotation]
+        if missing:
+            raise DataError(
+                f"{where} has no {', '.join(missing)}; it holds {', '.join(annotation)}. Is this "
+                f"the annotation file of {metainfo.name}?"
+            )
+        values = np.concatenate([np.asarray(annotation[name], float) for name in self.fields])
+        points = values[: len(values) // 3 * 3].reshape(-1, 3)
+        if len(points) in self.reduced_from:
+            points = points[list(self.reduced_from[len(points)])]
+        if len(values) % 3 or len(points) != metainfo.num_keypoints:
+            raise DataError(
+                f"{where} has {len(values) / 3:g} keypoints (numbers in {', '.join(self.fields)}, "
+                f"divided by 3), but the metainfo {metainfo.name!r} names "
+                f"{metainfo.num_keypoints}. Give the dataset and the model the metainfo of this "
+                "file."
+            )
+        if not np.isfinite(points).all():
+            bad = metainfo.keypoints[int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])]
+            raise DataError(
+                f"{where}: keypoint {bad!r} is not finite. Write 0, 0, 0 for one that is not "
+                "labelled."
+            )
+        return points
+
+
+COCO_LAYOUT = Layout()
+WHOLEBODY_LAYOUT = Layout(
+    ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+)
+GOLIATH_LAYOUT = Layout(("goliath_wholebody_kpts",), {_RAW_GOLIATH: GOLIATH_RAW_IDS})
+
+
+@dataclass(frozen=True)
+class People:
+    """An annotation file.
+
+    Attributes:
+        path: Of the file.
+        images: Image id -> its entry.
+        annotations: In the order of the file.
+    """
+
+    path: str
+    images: dict[int, dict]
+    annotations: list[dict]
+
+
+def read_people(path: str | Path) -> People:
+    """Reads an annotation file.
+
+    Raises:
+        DataError: If it is missing, no such file, or an annotation is of an image that it lacks.
+    """
+    content = read_json(path)
+    lists = ("images", "annotations")
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
+        raise DataError(f"{path}: expected COCO's JSON, an object with the lists images and "
+                        f"annotations, found {_describe(content)}.")
+    images = {image["id"]: image for image in content["images"]}
+    _require_images(path, (found["image_id"] for found in content["annotations"]), images)
+    return People(str(path), images, content["annotations"])
+
+
+def read_detections(path: str | Path, people: People) -> list[dict]:
+    """Reads detected boxes: [{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...].
+
+    Raises:
+        DataError: If the file is missing, no such list, or a box is of an unknown image.
+    """
+    content = read_json(path)
+    keys = {"image_id", "bbox", "score"}
+    if not isinstance(content, list) or not all(keys <= set(found) for found in content):
+        raise DataError(f"{path}: expected COCO's detections, a list of objects with "
+                        f"{', '.join(sorted(keys))}, found {_describe(content)}.")
+    _require_images(path, (found["image_id"] for found in content), people.images, people.path)
+    return content
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file; raises DataError if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _require_images(
+    path: str | Path, ids: Iterable[int], images: dict[int, dict], source: str | None = None
+) -> None:
+    unknown = sorted(set(ids) - set(images))
+    if unknown:
+        raise DataError(
+            f"{path}: {len(unknown)} image ids, such as {unknown[0]!r}, are not among the "
+            f"{len(images)} images of {source or 'the file'}. Are these of the same split?"
+        )
+
+
+def _describe(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"an object with {', '.join(map(str, content)) or 'nothing'}"
+    return f"a {type(content).__name__}"

@@ -1,0 +1,218 @@
+"""People in COCO's JSON: one sample a person."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
+
+from engine.data.dataset import BaseDataset
+from engine.data.sampling import SampleKey
+from engine.errors import DataError
+from pose.coco_format import (
+    COCO_LAYOUT,
+    GOLIATH_LAYOUT,
+    WHOLEBODY_LAYOUT,
+    Layout,
+    People,
+    read_detections,
+    read_people,
+)
+from pose.metainfo import parse_metainfo
+from pose.registry import DATASETS
+
+MAX_REDRAWS = 1000
+REDRAW_STREAM = 3
+"""Sets the generator of redraws apart from those of samples and orders."""
+_SLOTS = 256  # of counters: the process itself and its data workers
+_PERSON = 1
+
+
+@DATASETS.register_module()
+class CocoDataset(BaseDataset):
+    """COCO's keypoints, or any in a JSON of the same format: give your own ``metainfo``.
+
+    A record holds ``img_path``, ``img_id``, ``id`` (of the annotation), ``bbox`` (1, 4) x1, y1, x2,
+    y2 and ``bbox_score`` (1,); and, unless boxes are detected, ``keypoints`` (1, K, 2) and
+    ``keypoints_visible`` (1, K), 0 or 1. Left out are crowds and people without a keypoint.
+
+    A sample that a transform rejects (``RequireKeypoints``) is replaced by one that is drawn at
+    random, with a generator of its own key; ``num_redrawn`` counts them.
+
+    Args:
+        ann_file: Annotations, relative to ``data_root``.
+        data_root: Folder of the dataset.
+        data_prefix: ``img``: the folder of the images, relative to ``data_root``.
+        metainfo: The keypoint set, if not the class's: see :func:`pose.metainfo.parse_metainfo`.
+        bbox_file: Detected boxes, relative to ``data_root``, to evaluate with instead of the
+            annotated ones.
+        bbox_score_thr: Lowest score of a detected box.
+        drop_bad_boxes: Leave out boxes without an area, or outside their image, with a warning;
+            otherwise they are errors.
+        **kwargs: See :class:`engine.data.dataset.BaseDataset`.
+
+    Raises:
+        DataError: If a file contradicts itself, the metainfo or the images.
+    """
+
+    KEYPOINTS: ClassVar[str] = "coco"
+    LAYOUT: ClassVar[Layout] = COCO_LAYOUT
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = "",
+        data_prefix: dict | None = None,
+        metainfo: str | Mapping[str, Any] | None = None,
+        bbox_file: str | None = None,
+        bbox_score_thr: float = 0.0,
+        drop_bad_boxes: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.ann_path = os.path.join(data_root, ann_file)
+        self.img_dir = os.path.join(data_root, (data_prefix or {}).get("img", ""))
+        self.bbox_path = bbox_file and os.path.join(data_root, bbox_file)
+        self.bbox_score_thr = bbox_score_thr
+        self.drop_bad_boxes = drop_bad_boxes
+        self._redrawn = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()
+        super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)  # type: ignore[arg-type]
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: str | Mapping[str, Any] | None = None) -> dict:
+        # MMEngine's would take each string in it for the name of a file.
+        return parse_metainfo(metainfo or cls.KEYPOINTS).as_dict()
+
+    def load_data_list(self) -> list[dict]:
+        """Returns the records."""
+        people = read_people(self.ann_path)
+        boxes = _Boxes(self.bbox_path or self.ann_path, self.drop_bad_boxes)
+        if self.bbox_path:
+            records = self._detected(people, boxes, self.bbox_path)
+        else:
+            records = self._annotated(people, boxes)
+        boxes.report()
+        return records
+
+    def _annotated(self, people: People, boxes: _Boxes) -> list[dict]:
+        metainfo = parse_metainfo(self._metainfo)
+        records = []
+        for found in people.annotations:
+            if found.get("iscrowd") or found.get("num_keypoints") == 0:
+                continue
+            points = self.LAYOUT.read(found, metainfo, people.path)
+            image = people.images[found["image_id"]]
+            if not (points[:, 2] > 0).any() or points[:, :2].max() <= 0:
+                continue
+            box = boxes.check(found, image, clip=True)
+            if box is not None:
+                keypoints = points[None].astype(np.float32)
+                records.append(
+                    {
+                        **self._record(image, found["id"], box, score=1.0),
+                        "keypoints": keypoints[..., :2],
+                        "keypoints_visible": (keypoints[..., 2] > 0).astype(np.float32),
+                    }
+                )
+        return records
+
+    def _detected(self, people: People, boxes: _Boxes, path: str) -> list[dict]:
+        records = []
+        for number, found in enumerate(read_detections(path, people)):
+            if found.get("category_id", _PERSON) != _PERSON or found["score"] < self.bbox_score_thr:
+                continue
+            image = people.images[found["image_id"]]
+            box = boxes.check({"id": number, **found}, image, clip=False)
+            if box is not None:
+                records.append(self._record(image, number, box, found["score"]))
+        return records
+
+    def _record(self, image: dict, number: int, box_xyxy: NDArray, score: float) -> dict:
+        return {
+            "img_path": os.path.join(self.img_dir, image["file_name"]),
+            "img_id": image["id"],
+            "id": number,
+            "bbox": box_xyxy[None],
+            "bbox_score": np.array([score], np.float32),
+        }
+
+    def _make(self, key: SampleKey) -> Any:
+        packed = self._draw(key)
+        generator = None
+        for _ in range(MAX_REDRAWS):
+            if packed is not None:
+                return packed
+            worker = get_worker_info()
+            self._redrawn[0 if worker is None else 1 + worker.id % (_SLOTS - 1)] += 1
+            generator = generator or np.random.default_rng([*key, REDRAW_STREAM])
+            packed = self._draw(key._replace(index=int(generator.integers(len(self)))))
+        raise DataError(
+            f"{type(self).__name__}: {MAX_REDRAWS} samples in a row were rejected by the pipeline. "
+            "Lower num_keypoints of RequireKeypoints."
+        )
+
+    @property
+    def num_redrawn(self) -> int:
+        """How many samples were rejected so far, by this process and its data workers."""
+        return int(self._redrawn.sum())
+
+
+@DATASETS.register_module()
+class CocoWholeBodyDataset(CocoDataset):
+    """COCO-WholeBody: 133 keypoints, in five lists an annotation."""
+
+    KEYPOINTS = "coco_wholebody"
+    LAYOUT = WHOLEBODY_LAYOUT
+
+
+@DATASETS.register_module()
+class GoliathDataset(CocoDataset):
+    """Goliath: 308 keypoints in ``goliath_wholebody_kpts``, or the raw list of 344 with teeth."""
+
+    KEYPOINTS = "goliath"
+    LAYOUT = GOLIATH_LAYOUT
+
+
+class _Boxes:
+    """Checks the boxes of a file, and speaks once of all that are bad."""
+
+    def __init__(self, path: str, drop: bool) -> None:
+        self.path = path
+        self.drop = drop
+        self.bad: list[str] = []
+
+    def check(self, found: dict, image: dict, clip: bool) -> NDArray[np.float32] | None:
+        """Returns a box as (4,) x1, y1, x2, y2, clipped to the pixels' centers or not.
+
+        None if it has no area, or nothing of it is in the image.
+        """
+        x, y, w, h = np.asarray(found["bbox"], np.float64)
+        box = np.array([x, y, x + w, y + h])
+        limit = np.array([image["width"], image["height"]] * 2) - 1
+        clipped = box.clip(0, limit)
+        # A NaN fails the comparison.
+        if not (w > 0 and h > 0 and (clipped[2:] > clipped[:2]).all()):
+            self.bad.append(
+                f"{found['id']} [x, y, w, h] = {found['bbox']} in {image['file_name']} of "
+                f"{image['width']}x{image['height']} (width x height)"
+            )
+            return None
+        return (clipped if clip else box).astype(np.float32)
+
+    def report(self) -> None:
+        """Raises DataError for bad boxes, or warns of them if they are dropped."""
+        if not self.bad:
+            return
+        message = (
+            f"{self.path}: {len(self.bad)} boxes have no area or lie outside their image, such as "
+            f"that of {self.bad[0]}."
+        )
+        if not self.drop:
+            raise DataError(f"{message} Mend them, or leave them out: drop_bad_boxes=True.")
+        print_log(f"{message} They are left out.", "current", logging.WARNING)

@@ -1,0 +1,130 @@
+"""People drawn over an image, or on black as OpenPose does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.geometry import SizeHW
+from pose.metainfo import PoseMetainfo, to_openpose
+
+_LIMB_OPACITY, _JOINT_OPACITY = 0.6, 0.8
+
+
+@dataclass(frozen=True)
+class Pen:
+    """How people are drawn.
+
+    Args:
+        radius: Of a keypoint, pixels.
+        thickness: Of a link, pixels.
+        kpt_thr: Keypoints with a lower score, and their links, are left out.
+        show_ids: Write the id beside each keypoint.
+    """
+
+    radius: int = 4
+    thickness: int = 2
+    kpt_thr: float = 0.3
+    show_ids: bool = False
+
+
+def draw_people(
+    image: NDArray, keypoints: NDArray, scores: NDArray, metainfo: PoseMetainfo, pen: Pen
+) -> None:
+    """Draws links and keypoints over an RGB image (H, W, 3) uint8, in place.
+
+    What lies outside the image is left out.
+
+    Args:
+        image: Is changed.
+        keypoints: (N, K, 2), pixels.
+        scores: (N, K).
+        metainfo: Of the K keypoints.
+        pen: How.
+    """
+    for points, shown in _visible(keypoints, scores, image.shape[:2], pen):
+        for (a, b), link in zip(metainfo.skeleton_ids, metainfo.skeleton, strict=True):
+            if shown[a] and shown[b]:
+                cv2.line(image, points[a], points[b], link.color, pen.thickness, cv2.LINE_AA)
+        for i in np.flatnonzero(shown):
+            cv2.circle(image, points[i], pen.radius, metainfo.colors[i], -1, cv2.LINE_AA)
+        _write_ids(image, points, shown, pen)
+
+
+def draw_openpose(
+    size_hw: SizeHW, keypoints: NDArray, scores: NDArray, metainfo: PoseMetainfo, pen: Pen
+) -> NDArray[np.uint8]:
+    """Draws people on black in OpenPose's style, ControlNet's input; see ``to_openpose``.
+
+    Args:
+        size_hw: Of the picture.
+        keypoints: (N, K, 2), pixels.
+        scores: (N, K).
+        metainfo: Of the K keypoints.
+        pen: How; links are ellipses, ``thickness`` their smaller semi-axis.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    canvas = np.zeros((*size_hw, 3), np.uint8)
+    keypoints, scores, target = to_openpose(keypoints, scores, metainfo, pen.kpt_thr)
+    for points, shown in _visible(keypoints, scores, size_hw, pen):
+        for (a, b), link in zip(target.skeleton_ids, target.skeleton, strict=True):
+            if shown[a] and shown[b]:
+                polygon = _limb(points[a], points[b], pen.thickness)
+                _blend(canvas, polygon, link.color, _LIMB_OPACITY)
+        for i in np.flatnonzero(shown):
+            joint = cv2.ellipse2Poly(points[i], (pen.radius, pen.radius), 0, 0, 360, 10)
+            _blend(canvas, joint, target.colors[i], _JOINT_OPACITY)
+        _write_ids(canvas, points, shown, pen)
+    return canvas
+
+
+Points = list[tuple[int, int]]
+
+
+def _visible(
+    keypoints: NDArray, scores: NDArray, size_hw: SizeHW, pen: Pen
+) -> Iterator[tuple[Points, NDArray]]:
+    """Yields whole pixels of each person, and which of them to draw."""
+    size_wh = np.array(size_hw[::-1])
+    pixels = np.rint(keypoints).astype(int)
+    inside = ((pixels >= 0) & (pixels < size_wh)).all(axis=-1)
+    shown = inside & (scores >= pen.kpt_thr)
+    for person, mask in zip(pixels.tolist(), shown, strict=True):
+        yield [(x, y) for x, y in person], mask
+
+
+def _limb(start: tuple[int, int], end: tuple[int, int], half_width: int) -> NDArray[np.int32]:
+    (x1, y1), (x2, y2) = start, end
+    length = np.hypot(x2 - x1, y2 - y1)
+    angle = np.degrees(np.arctan2(y2 - y1, x2 - x1))
+    middle = (x1 + x2) // 2, (y1 + y2) // 2
+    return cv2.ellipse2Poly(middle, (int(length / 2), half_width), int(angle), 0, 360, 5)
+
+
+def _blend(
+    canvas: NDArray, polygon: NDArray, color: tuple[int, int, int], opacity: float
+) -> None:
+    """Blends a filled polygon; only its surroundings are touched, which a large picture needs."""
+    x, y, w, h = cv2.boundingRect(polygon)
+    left, top = max(x, 0), max(y, 0)
+    part = canvas[top : y + h, left : x + w]
+    if part.size:
+        filled = cv2.fillConvexPoly(part.copy(), polygon - (left, top), color)
+        part[:] = cv2.addWeighted(part, 1 - opacity, filled, opacity, 0)
+
+
+def _write_ids(image: NDArray, points: Points, shown: NDArray, pen: Pen) -> None:
+    if not pen.show_ids:
+        return
+    scale = max(0.1 * pen.radius, 0.3)
+    for i in np.flatnonzero(shown):
+        origin = points[i][0] + pen.radius, points[i][1] - pen.radius
+        cv2.putText(
+            image, str(i), origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
+        )

@@ -1,0 +1,82 @@
+"""Where the people of an image are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DataError
+from pose.coco_format import read_json
+
+Boxes = NDArray[np.float32]
+"""(N, 5): x1, y1, x2, y2 in pixels, and a score."""
+
+
+class BoxSource(Protocol):
+    """Finds people: a detector, a file, or the whole image.
+
+    It is called in the processes that read images, so it must be picklable.
+    """
+
+    def __call__(self, image_bgr: NDArray, name: str) -> Boxes:
+        """Returns the boxes of an image.
+
+        Args:
+            image_bgr: (H, W, 3) uint8.
+            name: Path of the image relative to the input.
+        """
+        ...
+
+
+def whole_image(image_bgr: NDArray, name: str) -> Boxes:
+    """Takes the image for one person."""
+    height, width = image_bgr.shape[:2]
+    return np.array([[0, 0, width, height, 1]], np.float32)
+
+
+class BoxesFile:
+    """Boxes from a JSON file: ``{"folder/a.jpg": [[x1, y1, x2, y2, score], ...], ...}``.
+
+    Names are paths relative to the input, or bare file names. The score may be left out, and is
+    then 1; an image without people has an empty list.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        DataError: If it is no such file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise DataError(
+                f'{path}: expected an object {{"a.jpg": [[x1, y1, x2, y2, score], ...]}}, found a '
+                f"{type(content).__name__}."
+            )
+        self.boxes = {name: self._check(name, boxes) for name, boxes in content.items()}
+
+    def _check(self, name: str, boxes: list) -> Boxes:
+        rows = [[*box, 1.0] if len(box) == 4 else box for box in boxes]
+        if any(len(row) != 5 for row in rows):
+            raise DataError(
+                f"{self.path}: a box of {name!r} has not 4 or 5 numbers: x1, y1, x2, y2 (, score)."
+            )
+        return np.array(rows, np.float32).reshape(-1, 5)
+
+    def __call__(self, image_bgr: NDArray, name: str) -> Boxes:
+        """Returns the boxes of an image; see :class:`BoxSource`.
+
+        Raises:
+            DataError: If the file does not list it.
+        """
+        for key in (name, Path(name).name):
+            if key in self.boxes:
+                return self.boxes[key]
+        raise DataError(
+            f"{self.path} has no boxes of {name!r}; give it an empty list if nobody is there."
+        )

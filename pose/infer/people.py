@@ -1,0 +1,168 @@
+"""Everybody's keypoints: an image is decoded once, and people of several images share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from engine.data.collate import collate_samples
+from engine.data.loading import read_image
+from engine.data.sample import DataSample
+from engine.infer import Failure, InputImage
+from engine.model import BaseModel
+from pose.infer.boxes import Boxes, BoxSource
+
+Crops = list[dict[str, Any]]
+"""Packed samples, one a person."""
+
+
+class PeopleOfImage(NamedTuple):
+    """What was found in an image.
+
+    Attributes:
+        image: The file.
+        pixels: The image (H, W, 3) uint8 BGR.
+        sample: With ``pred_instances`` of all people, in pixels of the image: ``keypoints``,
+            ``keypoint_scores``, ``bboxes`` and ``bbox_scores``.
+    """
+
+    image: InputImage
+    pixels: NDArray
+    sample: DataSample
+
+
+def crop_people(pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str) -> Crops:
+    """Cuts people out of an image.
+
+    Args:
+        pipeline: Of the test dataset.
+        image_bgr: (H, W, 3) uint8.
+        boxes: (N, 5).
+        name: Of the image, for errors.
+
+    Raises:
+        DataError: If a box has no area.
+    """
+    return [
+        pipeline(
+            {
+                "img": image_bgr,
+                "img_path": name,
+                "bbox": box[None, :4],
+                "bbox_score": box[4:],
+                "metainfo": {},
+                "rng": np.random.default_rng(0),
+            }
+        )
+        for box in boxes
+    ]
+
+
+def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceData:
+    """Predicts people in batches; see :class:`PeopleOfImage` for what of them is returned."""
+    samples: list[DataSample] = []
+    for start in range(0, len(crops), batch_size):
+        with torch.inference_mode():
+            samples += model.test_step(collate_samples(crops[start : start + batch_size]))
+    boxes = [np.asarray([*sample.bbox_xyxy, *sample.bbox_score], np.float32) for sample in samples]
+    stacked = torch.from_numpy(np.array(boxes, np.float32).reshape(-1, 5))
+    found = [sample.pred_instances for sample in samples]
+    return InstanceData(
+        keypoints=_join([people.keypoints for people in found], (0, 0, 2)),
+        keypoint_scores=_join([people.keypoint_scores for people in found], (0, 0)),
+        bboxes=stacked[:, :4],
+        bbox_scores=stacked[:, 4],
+    )
+
+
+def _join(parts: list[Tensor], empty: tuple[int, ...]) -> Tensor:
+    return torch.cat(parts) if parts else torch.zeros(empty)
+
+
+def predict_people(
+    model: BaseModel,
+    cfg: Config,
+    images: Sequence[InputImage],
+    find_boxes: BoxSource,
+    batch_size: int = 8,
+    num_workers: int = 2,
+) -> Iterator[PeopleOfImage | Failure]:
+    """Predicts everybody in images, in order of the images.
+
+    Args:
+        model: From :func:`engine.infer.init_model`.
+        cfg: Its config; the pipeline of its test dataset cuts people out.
+        images: The files; sizes may be mixed.
+        find_boxes: Where the people are.
+        batch_size: People a forward pass.
+        num_workers: Processes that read images, find people and cut them out.
+
+    Yields:
+        What was found in an image, or a :class:`engine.infer.Failure`.
+    """
+    loader = DataLoader(
+        _Images(images, cfg.test_dataloader.dataset.pipeline, find_boxes),
+        batch_size=None,
+        num_workers=min(num_workers, len(images)),
+        collate_fn=_as_it_is,
+    )
+    waiting: list[tuple[InputImage, Tensor, Crops]] = []
+    for item in loader:
+        if isinstance(item, Failure):
+            yield from _predict_together(model, waiting, batch_size)
+            waiting = []
+            yield item
+            continue
+        waiting.append(item)
+        if sum(len(crops) for _, _, crops in waiting) >= batch_size:
+            yield from _predict_together(model, waiting, batch_size)
+            waiting = []
+    yield from _predict_together(model, waiting, batch_size)
+
+
+def _predict_together(
+    model: BaseModel, waiting: list[tuple[InputImage, Tensor, Crops]], batch_size: int
+) -> Iterator[PeopleOfImage]:
+    everybody = predict_crops(model, [crop for *_, crops in waiting for crop in crops], batch_size)
+    start = 0
+    for image, pixels, crops in waiting:
+        people = everybody[start : start + len(crops)] if len(everybody) else everybody
+        start += len(crops)
+        yield PeopleOfImage(image, pixels.numpy(), DataSample(pred_instances=people))
+
+
+class _Images(Dataset):
+    """Reads an image, finds its people and cuts them out; an error becomes a Failure."""
+
+    def __init__(
+        self, images: Sequence[InputImage], pipeline: Sequence[dict], find_boxes: BoxSource
+    ) -> None:
+        self.images = images
+        self.pipeline = Compose(list(pipeline))
+        self.find_boxes = find_boxes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[InputImage, Tensor, Crops] | Failure:
+        image = self.images[index]
+        try:
+            pixels = read_image(image.path)
+            boxes = self.find_boxes(pixels, f"{image.out_stem}{image.path.suffix}")
+            crops = crop_people(self.pipeline, pixels, boxes, str(image.path))
+        except Exception as error:  # whatever is wrong with one file must not stop the others
+            return Failure(image, f"{type(error).__name__}: {error}")
+        return image, torch.from_numpy(pixels), crops  # a tensor goes through shared memory
+
+
+def _as_it_is(item: Any) -> Any:
+    return item

@@ -1,0 +1,129 @@
+"""The files that inference leaves of people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+
+from engine.data.sample import DataSample
+from engine.errors import ConfigError
+from engine.registry import WRITERS
+from pose.drawing import Pen, draw_openpose, draw_people
+from pose.metainfo import parse_metainfo
+
+
+@WRITERS.register_module()
+class PoseWriter:
+    """Writes ``<stem>.json`` and a picture of all people, and :meth:`finish` what is of all images.
+
+    A JSON holds ``{"meta": {"image", "width", "height", "keypoint_set"}, "instances": [...]}``, an
+    instance ``{"keypoints": [[x, y], ...], "keypoint_scores": [...], "bbox": [x1, y1, x2, y2],
+    "bbox_score"}``, all in pixels of the image.
+
+    Args:
+        dataset_meta: The keypoint set.
+        radius: Of a keypoint, pixels.
+        thickness: Of a link, pixels.
+        kpt_thr: Keypoints with a lower score are not drawn; files hold all.
+        show_ids: Write the id beside each keypoint.
+        style: ``"skeleton"`` over the image as ``<stem>.jpg``, or ``"openpose"`` on black, as
+            ControlNet takes it, as ``<stem>.png``.
+    """
+
+    def __init__(
+        self,
+        dataset_meta: dict,
+        radius: int = 4,
+        thickness: int = 2,
+        kpt_thr: float = 0.3,
+        show_ids: bool = False,
+        style: Literal["skeleton", "openpose"] = "skeleton",
+    ) -> None:
+        if style not in ("skeleton", "openpose"):
+            raise ConfigError(f"PoseWriter: style is skeleton or openpose, found {style!r}.")
+        self.metainfo = parse_metainfo(dataset_meta)
+        self.pen = Pen(radius, thickness, kpt_thr, show_ids)
+        self.style = style
+        self.suffixes = (".json", ".jpg" if style == "skeleton" else ".png")
+        self._results: list[dict] = []
+
+    def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With ``pred_instances`` of N people: see :class:`pose.infer.PeopleOfImage`.
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix.
+        """
+        people = sample.pred_instances
+        height, width = image_bgr.shape[:2]
+        name = sample.get("img_path", out_stem.name)
+        meta = {"image": name, "width": width, "height": height}
+        content = {
+            "meta": {**meta, "keypoint_set": self.metainfo.name},
+            "instances": as_lists(people),
+        }
+        write_json(out_stem.with_name(f"{out_stem.name}.json"), content)
+        path = out_stem.with_name(f"{out_stem.name}{self.suffixes[1]}")
+        picture = cv2.cvtColor(self.draw(people, image_bgr), cv2.COLOR_RGB2BGR)
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f"{path} could not be written; is the folder writable and the disk full?")
+        self._results += self._as_coco(people, name)
+
+    def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray[np.uint8]:
+        """Returns the picture of all people, (H, W, 3) uint8 RGB."""
+        keypoints, scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
+        if self.style == "openpose":
+            if not len(keypoints):
+                return np.zeros_like(image_bgr)
+            return draw_openpose(image_bgr.shape[:2], keypoints, scores, self.metainfo, self.pen)
+        picture = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
+        draw_people(picture, keypoints, scores, self.metainfo, self.pen)
+        return picture
+
+    def finish(self, out_dir: Path) -> None:
+        """Writes ``coco_results.json``, all people in COCO's format, and ``keypoint_set.json``.
+
+        COCO's images are numbered; ``image_id`` is the number that a file's name consists of, else
+        its place among the written images, and ``file_name`` is added.
+        """
+        write_json(out_dir / "coco_results.json", self._results)
+        write_json(out_dir / "keypoint_set.json", self.metainfo.as_dict())
+
+    def _as_coco(self, people: InstanceData, name: str) -> list[dict]:
+        stem = Path(name).stem
+        self._num_images = getattr(self, "_num_images", 0) + 1
+        image_id = int(stem) if stem.isdecimal() else self._num_images
+        rows = []
+        for points, scores, box_score in zip(
+            people.keypoints, people.keypoint_scores, people.bbox_scores, strict=True
+        ):
+            row: dict[str, Any] = {"image_id": image_id, "file_name": name, "category_id": 1}
+            row["keypoints"] = np.column_stack([points, scores]).ravel().tolist()
+            row["score"] = float(scores.mean() * box_score)
+            rows.append(row)
+        return rows
+
+
+def as_lists(people: InstanceData) -> list[dict]:
+    """Returns each person as a dict for JSON."""
+    return [
+        {
+            "keypoints": people.keypoints[i].tolist(),
+            "keypoint_scores": people.keypoint_scores[i].tolist(),
+            "bbox": people.bboxes[i].tolist(),
+            "bbox_score": float(people.bbox_scores[i]),
+        }
+        for i in range(len(people.bbox_scores))
+    ]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file in UTF-8."""
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

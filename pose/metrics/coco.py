@@ -1,0 +1,282 @@
+"""Average precision of the predictions for a COCO-style annotation file."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, DataError
+from engine.tables import format_table
+from pose.coco_format import COCO_LAYOUT, GOLIATH_LAYOUT, WHOLEBODY_LAYOUT, Layout, read_people
+from pose.metainfo import PoseMetainfo, parse_metainfo
+from pose.metrics.coco_eval import STATS, average_precision
+from pose.metrics.nms import oks_nms, rescore
+from pose.registry import METRICS
+
+# Of a box's area, where a dataset has no areas of its own: the mean of COCO's people.
+_SHARE_OF_BOX = 0.53
+
+
+@METRICS.register_module()
+class CocoMetric(BaseMetric):
+    """Average precision and recall by object keypoint similarity.
+
+    A person's score is that of the box times the mean of the keypoint scores above a threshold.
+    Of several predictions of one person only the best is kept. A person that two ranks predict
+    counts once.
+
+    Args:
+        ann_file: Annotations of the images that are predicted.
+        score_mode: ``"bbox_keypoint"`` as above, or ``"bbox"``: the score of the box alone.
+        keypoint_score_thr: Keypoints at or below it do not count for the score.
+        nms_mode: ``"oks_nms"``, or ``"none"`` to keep all predictions.
+        nms_thr: Similarity above which two predictions are of one person.
+        use_area: Take the size of a person from the annotation's ``area``; otherwise 0.53 of the
+            box's.
+        outfile_prefix: Write the results to ``<prefix>.keypoints.json``, in COCO's format.
+        prefix: Prefix of the reported names; default: that of the class.
+    """
+
+    default_prefix: ClassVar[str] = "coco"
+    LAYOUT: ClassVar[Layout] = COCO_LAYOUT
+    PARTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """What is evaluated besides the whole -> the metainfo's groups that it consists of."""
+    RESULT_FIELDS: ClassVar[Mapping[str, str]] = {}
+    """Field of the results file -> the metainfo's group in it; without, all are ``keypoints``."""
+
+    def __init__(
+        self,
+        ann_file: str,
+        score_mode: Literal["bbox", "bbox_keypoint"] = "bbox_keypoint",
+        keypoint_score_thr: float = 0.2,
+        nms_mode: Literal["oks_nms", "none"] = "oks_nms",
+        nms_thr: float = 0.9,
+        use_area: bool = True,
+        outfile_prefix: str | None = None,
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(prefix=prefix)
+        for key, value, known in (
+            ("score_mode", score_mode, ("bbox", "bbox_keypoint")),
+            ("nms_mode", nms_mode, ("oks_nms", "none")),
+        ):
+            if value not in known:
+                raise ConfigError(
+                    f"{type(self).__name__}: {key} is one of {', '.join(known)}, found {value!r}."
+                )
+        self.ann_file = ann_file
+        self.score_mode = score_mode
+        self.keypoint_score_thr = keypoint_score_thr
+        self.nms_mode = nms_mode
+        self.nms_thr = nms_thr
+        self.use_area = use_area
+        self.outfile_prefix = outfile_prefix
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keeps the predictions of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Dicts of one person each, with ``img_id``, ``id``, ``bbox_score``,
+                ``warp_matrix`` and ``size_hw`` of the crop, and ``pred_instances``.
+        """
+        for sample in data_samples:
+            people = sample["pred_instances"]
+            height, width = sample["size_hw"]
+            zoom = abs(np.linalg.det(sample["warp_matrix"][:, :2]))
+            self.results.append(
+                {
+                    "img_id": sample["img_id"],
+                    "id": sample["id"],
+                    "bbox_score": float(np.asarray(sample["bbox_score"]).item()),
+                    "area": float((width - 1) * (height - 1) / zoom),  # pixels of the image
+                    "keypoints": people["keypoints"][0].numpy().astype(np.float64),
+                    "scores": people["keypoint_scores"][0].numpy().astype(np.float64),
+                }
+            )
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gathers the predictions of all ranks and computes the figures; ``size`` is not needed."""
+        gathered = [result for part in all_gather_object(self.results) for result in part]
+        self.results.clear()
+        figures = [None]
+        if is_main_process():
+            metrics = self.compute_metrics(gathered)
+            figures = [{f"{self.prefix}/{name}": value for name, value in metrics.items()}]
+        broadcast_object_list(figures)
+        return figures[0]  # type: ignore[return-value]
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Computes the figures of all predictions, and logs them as a table.
+
+        Returns:
+            The ten of the whole, ``AP`` first, then those of each part as ``"body AP"`` and so on.
+
+        Raises:
+            DataError: If the annotation file cannot be used, or lacks an image that was predicted.
+        """
+        metainfo = parse_metainfo(self.dataset_meta)
+        if not metainfo.sigmas:
+            raise ConfigError(
+                f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
+                "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
+            )
+        truths, points, image_ids = self._read_truth(metainfo)
+        people = self._select(results, np.array(metainfo.sigmas), set(image_ids))
+        self._write_results(people, metainfo)
+        figures = {}
+        body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
+        for part, ids in self._parts(metainfo).items():
+            figures[part] = average_precision(
+                [
+                    {**truth, "keypoints": _flat(xyv[ids])}
+                    for truth, xyv in zip(truths, points, strict=True)
+                ],
+                [_detection(person, ids, body) for person in people],
+                image_ids,
+                np.array(metainfo.sigmas)[ids],
+            )
+        self._log(figures)
+        return {
+            name if part == "whole" else f"{part} {name}": value
+            for part, values in figures.items()
+            for name, value in values.items()
+        }
+
+    def _parts(self, metainfo: PoseMetainfo) -> dict[str, list[int]]:
+        """What is evaluated -> ids of its keypoints."""
+        parts = {"whole": list(range(metainfo.num_keypoints))}
+        for part, groups in self.PARTS.items():
+            missing = [group for group in groups if group not in metainfo.groups]
+            if missing:
+                raise ConfigError(
+                    f"{type(self).__name__}: the metainfo {metainfo.name!r} has no group "
+                    f"{', '.join(missing)}; use CocoMetric, which needs none."
+                )
+            parts[part] = [i for group in groups for i in metainfo.groups[group]]
+        return parts
+
+    def _read_truth(self, metainfo: PoseMetainfo) -> tuple[list[dict], list[NDArray], list[int]]:
+        """Returns annotations, their keypoints (K, 3) and the ids of the images."""
+        people = read_people(self.ann_file)
+        truths, points = [], []
+        for found in people.annotations:
+            x, y, w, h = found["bbox"]
+            if self.use_area and "area" not in found:
+                raise DataError(
+                    f"{self.ann_file}: annotation {found['id']} has no area. Set use_area=False of "
+                    "the metric to derive it from the box."
+                )
+            truths.append(
+                {
+                    "image_id": found["image_id"],
+                    "bbox": [x, y, w, h],
+                    "area": found["area"] if self.use_area else _SHARE_OF_BOX * w * h,
+                    "iscrowd": int(found.get("iscrowd", 0)),
+                }
+            )
+            points.append(self.LAYOUT.read(found, metainfo, self.ann_file))
+        return truths, points, sorted(people.images)
+
+    def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[int]) -> list[dict]:
+        """Scores people, and leaves out repetitions; adds ``score``."""
+        by_image: dict[int, dict[int, dict]] = defaultdict(dict)
+        for result in results:
+            by_image[result["img_id"]].setdefault(result["id"], result)
+        unknown = sorted(by_image.keys() - image_ids)
+        if unknown:
+            raise DataError(
+                f"{self.ann_file} lacks {len(unknown)} of the predicted images, such as image id "
+                f"{unknown[0]}. Give the metric the ann_file of the dataset."
+            )
+        selected = []
+        for _, found in sorted(by_image.items()):
+            people = [person for _, person in sorted(found.items())]
+            scores = np.array([person["bbox_score"] for person in people])
+            if self.score_mode == "bbox_keypoint":
+                keypoint_scores = np.stack([person["scores"] for person in people])
+                scores = rescore(scores, keypoint_scores, self.keypoint_score_thr)
+            kept: Sequence[int] = range(len(people))
+            if self.nms_mode == "oks_nms":
+                keypoints = np.stack([person["keypoints"] for person in people])
+                areas = np.array([person["area"] for person in people])
+                kept = oks_nms(keypoints, scores, areas, sigmas, self.nms_thr)
+            selected += [{**people[i], "score": float(scores[i])} for i in kept]
+        return selected
+
+    def _write_results(self, people: list[dict], metainfo: PoseMetainfo) -> None:
+        if self.outfile_prefix is None:
+            return
+        whole = range(metainfo.num_keypoints)
+        groups = {**metainfo.groups, "whole": whole}
+        fields = self.RESULT_FIELDS or {"keypoints": "whole"}
+        path = Path(f"{self.outfile_prefix}.keypoints.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for person in people:
+            xys = np.column_stack([person["keypoints"], person["scores"]])
+            values = {name: _flat(xys[list(groups[group])]) for name, group in fields.items()}
+            row = {"image_id": person["img_id"], "category_id": 1, "score": person["score"]}
+            rows.append({**row, **values})
+        path.write_text(json.dumps(rows), encoding="utf-8")
+
+    def _log(self, figures: dict[str, dict[str, float]]) -> None:
+        rows = [
+            [part, *(f"{values[name]:.3f}" for name in STATS)] for part, values in figures.items()
+        ]
+        table = format_table(["keypoints", *STATS], rows)
+        MMLogger.get_current_instance().info(f"{self.prefix}:\n{table}")
+
+
+_HANDS = {"lefthand": ("left_hand",), "righthand": ("right_hand",)}
+_GROUP_FIELDS = {
+    "keypoints": "body",
+    "foot_kpts": "foot",
+    "face_kpts": "face",
+    "lefthand_kpts": "left_hand",
+    "righthand_kpts": "right_hand",
+}
+
+
+@METRICS.register_module()
+class CocoWholeBodyMetric(CocoMetric):
+    """The same for COCO-WholeBody: the whole, and body, foot, face, lefthand and righthand."""
+
+    default_prefix = "coco-wholebody"
+    LAYOUT = WHOLEBODY_LAYOUT
+    PARTS: ClassVar = {"body": ("body",), "foot": ("foot",), "face": ("face",), **_HANDS}
+    RESULT_FIELDS = _GROUP_FIELDS
+
+
+@METRICS.register_module()
+class GoliathMetric(CocoWholeBodyMetric):
+    """The same for Goliath: the whole of 308, and its parts."""
+
+    default_prefix = "goliath"
+    LAYOUT = GOLIATH_LAYOUT
+    RESULT_FIELDS: ClassVar = {**_GROUP_FIELDS, "goliath_wholebody_kpts": "whole"}
+
+
+def _flat(points: NDArray) -> list[float]:
+    return points.ravel().tolist()
+
+
+def _detection(person: dict, ids: list[int], body: list[int]) -> dict:
+    """A prediction for pycocotools; as in the release, the area is that of the body's extent."""
+    xys = np.column_stack([person["keypoints"], person["scores"]])
+    width, height = np.ptp(person["keypoints"][body], axis=0)
+    return {
+        "image_id": person["img_id"],
+        "score": person["score"],
+        "area": float(width * height),
+        "keypoints": _flat(xys[ids]),
+    }

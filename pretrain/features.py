@@ -1,0 +1,106 @@
+"""Features of images, and where the transformer looked to make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from engine.data.sample import DataSample
+from engine.errors import ConfigError
+from engine.model import BaseModel
+from pretrain.attention import QUERIES, attention_maps
+from pretrain.registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureExtractor(BaseModel):
+    """A backbone alone, to predict with.
+
+    Args:
+        backbone: Config of a ``VisionTransformer`` with ``out_type="featmap"``. With
+            ``with_cls_token`` it computes what it did in the pretraining; finetuned models have no
+            class token.
+        attention_query: ``"cls_token"``, ``"mean"`` or ``"centre"`` adds maps of the attention from
+            there; see :func:`pretrain.attention.attention_maps`.
+        attention_layer: Of which layer, negative ones counted from the end.
+        attention_heads: Of which heads, counted from 0; all by default.
+        data_preprocessor: Config of the preprocessor.
+
+    Raises:
+        ConfigError: If the backbone has no such token, layer or head, or makes no feature map.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        *,
+        attention_query: str | None = None,
+        attention_layer: int = -1,
+        attention_heads: Sequence[int] | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        self.backbone = MODELS.build(backbone)
+        self.attention_query = attention_query
+        self.attention_layer = attention_layer
+        heads = range(self.backbone.arch["num_heads"])
+        self.attention_heads = list(heads if attention_heads is None else attention_heads)
+        self._check()
+
+    def _check(self) -> None:
+        backbone, query, layer = self.backbone, self.attention_query, self.attention_layer
+        num_layers, num_heads = backbone.num_layers, backbone.arch["num_heads"]
+        has_heads = self.attention_heads and set(self.attention_heads) <= set(range(num_heads))
+        for is_right, message in (
+            (
+                backbone.out_type == "featmap",
+                f"backbone.out_type is {backbone.out_type!r}; it must be 'featmap'",
+            ),
+            (
+                query in (None, *QUERIES),
+                f"attention_query={query!r} is none of {', '.join(QUERIES)}",
+            ),
+            (
+                query != "cls_token" or backbone.num_extra_tokens,
+                "attention_query='cls_token' needs backbone.with_cls_token=True",
+            ),
+            (
+                -num_layers <= layer < num_layers,
+                f"attention_layer={layer} is not among {num_layers} layers",
+            ),
+            (has_heads, f"attention_heads={self.attention_heads} are not among {num_heads} heads"),
+        ):
+            if not is_right:
+                raise ConfigError(f"FeatureExtractor: {message}.")
+
+    def forward_tensor(self, inputs: Tensor) -> Tensor:
+        """Encodes images (B, 3, H, W) as features (B, D, h, w) of the last layer asked for."""
+        return self.backbone(inputs)[-1]
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> list[DataSample]:
+        """Adds ``features`` (D, h, w), and ``attention`` (heads, h, w) if it is asked for."""
+        data_samples = [DataSample() for _ in inputs] if data_samples is None else data_samples
+        given: list[Tensor] = []
+
+        def keep_input(_: Any, args: tuple[Tensor, ...]) -> None:
+            given.append(args[0])
+
+        layer = self.backbone.layers[self.attention_layer]
+        handle = layer.attn.register_forward_pre_hook(keep_input)
+        try:
+            features = self.forward_tensor(inputs)
+        finally:
+            handle.remove()
+        for sample, feature in zip(data_samples, features, strict=True):
+            sample.features = PixelData(data=feature)
+        if self.attention_query:
+            grid_hw = (features.shape[2], features.shape[3])
+            maps = attention_maps(layer.attn, given[0], self.attention_query, grid_hw)
+            for sample, chosen in zip(data_samples, maps[:, self.attention_heads], strict=True):
+                sample.attention = PixelData(data=chosen)
+        return data_samples

@@ -1,0 +1,35 @@
+"""Images with masks and depth."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from seg.datasets.masked import MaskedDataset
+from seg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class DepthGeneralDataset(MaskedDataset):
+    """``images/``, ``masks/`` and ``depths/``: npy (H, W), exr, or grey png of 16 bits.
+
+    Larger is farther, in any unit: training takes it relative to the mask of each picture.
+
+    Args:
+        depth_scale: Factor of all depths, such as 0.001 for png files in millimetres.
+        **kwargs: See :class:`seg.datasets.masked.MaskedDataset`.
+    """
+
+    folders: ClassVar = ("images", "masks", "depths")
+    map_name = "depth"
+    map_suffixes = (".npy", ".exr", ".png")
+
+    def __init__(self, depth_scale: float = 1.0, **kwargs: Any) -> None:
+        metainfo = {**(kwargs.pop("metainfo", None) or {}), "depth_scale": depth_scale}
+        super().__init__(metainfo=metainfo, **kwargs)
+
+
+@DATASETS.register_module()
+class RenderPeopleDataset(DepthGeneralDataset):
+    """The same as ``rgb/``, ``mask/`` and ``depth/``."""
+
+    folders: ClassVar = ("rgb", "mask", "depth")

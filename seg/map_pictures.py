@@ -1,0 +1,140 @@
+"""Pictures of depth and normals."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.visualization import Visualizer
+from numpy.typing import NDArray
+
+from engine.data.sample import DataSample
+from seg.registry import VISUALIZERS
+
+BACKGROUND = 100  # grey
+SOBEL_SIZE = 7
+
+
+def colour_depth(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colours depth (H, W) from the nearest (bright) to the farthest (dark) inside the mask.
+
+    Returns:
+        (H, W, 3) RGB of OpenCV's inferno; grey outside the mask.
+    """
+    nearness = 255 * (1 - _relative(depth, mask))
+    picture = cv2.applyColorMap(nearness.astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].copy()
+    picture[~mask] = BACKGROUND
+    return picture
+
+
+def normals_of_depth(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Normals (H, W, 3) of a surface whose relative depth is its height, by 7x7 Sobel slopes.
+
+    Relative depth has no unit, so neither have the slopes: this shows shapes, and measures nothing.
+    """
+    relative = np.where(mask, _relative(depth, mask), 1).astype(np.float32)
+    slope_x = cv2.Sobel(relative, cv2.CV_32F, 1, 0, ksize=SOBEL_SIZE)
+    slope_y = cv2.Sobel(relative, cv2.CV_32F, 0, 1, ksize=SOBEL_SIZE)
+    # x right, y up, z towards the camera: where depth grows to the right, the surface faces right.
+    normal = np.dstack([slope_x, -slope_y, np.ones_like(relative)])
+    return normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+
+
+def colour_normals(normal: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colours unit normals (H, W, 3): (n + 1) / 2 with X in red, Y in green, Z in blue.
+
+    Returns:
+        (H, W, 3) RGB; black outside the mask.
+    """
+    colours = np.where(mask[..., None], (normal + 1) * 127.5, 0)
+    return colours.round().clip(0, 255).astype(np.uint8)
+
+
+def _relative(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """0 at the nearest and 1 at the farthest pixel of the mask; all 0 if there is one depth."""
+    values = depth[mask]
+    near, far = (values.min(), values.max()) if values.size else (0, 0)
+    inside = np.where(mask, depth - near, 0)
+    return (inside / (far - near or 1)).clip(0, 1)
+
+
+class MapVisualizer(Visualizer):
+    """Draws image | truth | prediction.
+
+    Args:
+        max_height: Pictures are scaled down to this height in pixels.
+        **kwargs: ``vis_backends``, ``save_dir``, ``name``: see MMEngine's Visualizer.
+    """
+
+    map_name: ClassVar[str]
+    """Data samples hold the maps as ``gt_<map_name>`` and ``pred_<map_name>``."""
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        max_height: int = 512,
+        vis_backends: list | None = None,
+        save_dir: str | None = None,
+    ) -> None:
+        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
+        self.max_height = max_height
+
+    @staticmethod
+    def colour(values: NDArray, mask: NDArray) -> NDArray:
+        """Makes (H, W, 3) RGB of a map and a mask (H, W)."""
+        raise NotImplementedError
+
+    @master_only
+    def add_datasample(
+        self, name: str, image: np.ndarray, data_sample: DataSample, step: int = 0
+    ) -> None:
+        """Sends the picture of one sample to all backends.
+
+        Args:
+            name: Name of the picture.
+            image: RGB image (H, W, 3) uint8 at the size of the sample's maps.
+            data_sample: With the true or the predicted map or both, and ``gt_mask`` if it has one.
+            step: Training iteration.
+        """
+        self.add_image(name, self.draw(image, data_sample), step)
+
+    def draw(self, image: np.ndarray, data_sample: DataSample) -> np.ndarray:
+        """Returns the picture as RGB uint8; see :meth:`add_datasample`."""
+        mask = mask_of(data_sample, "gt_mask", image.shape[:2])
+        panels = [image]
+        for key in (f"gt_{self.map_name}", f"pred_{self.map_name}"):
+            if key in data_sample:
+                panels.append(self.colour(map_of(data_sample, key), mask))
+        scale = min(1.0, self.max_height / len(image))
+        return cv2.resize(np.hstack(panels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+@VISUALIZERS.register_module()
+class DepthVisualizer(MapVisualizer):
+    """Draws image | true depth | predicted depth, each from its nearest to its farthest pixel."""
+
+    map_name = "depth_map"
+    colour = staticmethod(colour_depth)
+
+
+@VISUALIZERS.register_module()
+class NormalVisualizer(MapVisualizer):
+    """Draws image | true normals | predicted normals."""
+
+    map_name = "normal_map"
+    colour = staticmethod(colour_normals)
+
+
+def map_of(sample: Any, key: str) -> NDArray[np.float32]:
+    """The map under ``key`` as (H, W), or (H, W, C) if it has several channels."""
+    values = sample.get(key).data.float().cpu().numpy()
+    return values[0] if len(values) == 1 else values.transpose(1, 2, 0)
+
+
+def mask_of(sample: Any, key: str, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask (H, W) under ``key``; everything if there is none."""
+    if key not in sample:
+        return np.ones(size_hw, bool)
+    return sample.get(key).data[0].cpu().numpy() > 0

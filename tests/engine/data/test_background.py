@@ -1,0 +1,110 @@
+import cv2
+import numpy as np
+import pytest
+
+from engine.data.background import CONTRAST_RANGE, RandomBackground, cover, match_colours
+from engine.errors import ConfigError, DataError
+
+BLUE, GREY = (200, 40, 10), (120, 120, 120)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two plain backgrounds, in nested folders."""
+    (tmp_path / "sub").mkdir()
+    for name, colour in {"a.png": BLUE, "sub/b.PNG": GREY}.items():
+        assert cv2.imwrite(str(tmp_path / name), np.full((30, 50, 3), colour, np.uint8))
+    return tmp_path
+
+
+def person(make_sample, **fields):
+    """A sample whose rows 10 to 29 are a person, of which rows 20 to 24 are ignored."""
+    sample = make_sample(**fields)
+    sample["seg_map"][:] = 0
+    sample["seg_map"][10:30] = 2
+    sample["seg_map"][20:25] = 255
+    return sample
+
+
+def test_only_the_image_behind_the_labelled_person_is_replaced(root, make_sample):
+    fields = {name: np.random.default_rng(0).random((40, 30)) for name in ("depth", "normal")}
+    before, after = (person(make_sample, **fields) for _ in range(2))
+    after = RandomBackground(root=str(root), prob=1.0)(after)
+    background = after["img"][0, 0]
+    assert tuple(background) in (BLUE, GREY)
+    shows = (after["img"] == background).all(axis=2)
+    expected = (before["seg_map"] == 0) | (before["seg_map"] == 255)
+    assert shows[expected].all() and shows[~expected].mean() < 0.1
+    for name in ("seg_map", "depth", "normal", "matrix"):
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_a_mask_goes_before_labels(root, make_sample):
+    mask = np.zeros((40, 30), np.uint8)
+    mask[:5] = 255
+    sample = RandomBackground(root=str(root), prob=1.0)(person(make_sample, mask=mask))
+    shows = (sample["img"] == sample["img"][-1, -1]).all(axis=2)
+    assert shows[5:].all() and not shows[:5].all()
+
+
+def test_the_sample_decides(root, make_sample):
+    transform = RandomBackground(root=str(root), prob=0.5)
+    images = [
+        transform(person(make_sample, seed=seed))["img"] for seed in range(20) for _ in (0, 1)
+    ]
+    assert all(np.array_equal(a, b) for a, b in zip(images[::2], images[1::2], strict=True))
+    corners = {tuple(image[0, 0]) for image in images}
+    assert {BLUE, GREY} < corners and len(corners) > 3, "both backgrounds, and some unchanged"
+
+
+@pytest.mark.parametrize("label", [0, 2, 255])
+def test_an_image_of_one_kind_stays(root, make_sample, label):
+    sample = make_sample()
+    sample["seg_map"][:] = label
+    before = sample["img"].copy()
+    after = RandomBackground(root=str(root), prob=1.0)(sample)
+    np.testing.assert_array_equal(after["img"], before)
+
+
+def test_the_background_covers_the_image():
+    wide = np.zeros((10, 100, 3), np.uint8)
+    wide[:, 45:55] = 255
+    assert cover(wide, (20, 20)).min() == 255, "the middle is kept"
+    narrow = np.repeat(np.arange(0, 250, 25, dtype=np.uint8)[:, None, None], 3, axis=2)
+    stretched = cover(narrow, (10, 40))
+    assert stretched.shape == (10, 40, 3) and (stretched == narrow).all()
+
+
+def test_colours_take_the_mean_and_deviation_of_the_reference():
+    rng = np.random.default_rng(0)
+    image = rng.normal(90, 20, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+    reference = rng.normal((140, 120, 100), 30, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+    region = np.arange(40)[:, None] + np.zeros((1, 40)) < 20
+    matched = match_colours(image, region, reference, ~region)
+    lab, target = (cv2.cvtColor(x, cv2.COLOR_BGR2LAB).astype(float) for x in (matched, reference))
+    np.testing.assert_allclose(lab[region].mean(0), target[~region].mean(0), atol=1.5)
+    np.testing.assert_allclose(lab[region].std(0), target[~region].std(0), rtol=0.1)
+
+
+def test_a_plain_background_does_not_fade_the_person():
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    everywhere = np.ones((40, 40), bool)
+    matched = match_colours(image, everywhere, np.full_like(image, 127), everywhere)
+    lightness = [cv2.cvtColor(x, cv2.COLOR_BGR2LAB)[..., 0].std() for x in (matched, image)]
+    assert lightness[0] == pytest.approx(CONTRAST_RANGE[0] * lightness[1], rel=0.05)
+
+
+def test_wrong_folders_are_errors_when_it_is_made(tmp_path):
+    with pytest.raises(DataError, match=r"no folder '.*nowhere'"):
+        RandomBackground(root=str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="holds no images"):
+        RandomBackground(root=str(tmp_path))
+
+
+def test_wrong_use(root, make_sample):
+    with pytest.raises(ConfigError, match="prob is in"):
+        RandomBackground(root=str(root), prob=2)
+    sample = make_sample()
+    del sample["seg_map"]
+    with pytest.raises(ConfigError, match="mask or seg_map"):
+        RandomBackground(root=str(root), prob=1.0)(sample)

@@ -1,0 +1,177 @@
+import cv2
+import numpy as np
+import pytest
+
+from engine.data import LoadDepth, LoadMask, LoadNormal
+from engine.data.loading_maps import axis_signs, read_depth, read_mask
+from engine.errors import ConfigError, DataError
+
+SIZE_HW = (4, 6)
+
+
+def save(path, array):
+    np.save(path, array) if path.suffix == ".npy" else cv2.imwrite(str(path), array)
+    return str(path)
+
+
+@pytest.fixture
+def sample(tmp_path):
+    mask = np.zeros(SIZE_HW, np.uint8)
+    mask[1:3, 1:5] = 255
+    return {
+        "img_path": "a.jpg",
+        "mask_path": save(tmp_path / "mask.png", mask),
+        "ori_size_hw": SIZE_HW,
+        "metainfo": {},
+    }
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+@pytest.mark.parametrize(
+    "foreground, dtype", [(1, bool), (255, "uint8"), (1, "uint8"), (3, "int64")]
+)
+def test_masks_of_all_kinds_become_zeros_and_ones(tmp_path, suffix, foreground, dtype):
+    mask = np.zeros(SIZE_HW, dtype)
+    mask[0, 2] = foreground
+    mask = mask if suffix == ".npy" else mask.astype(np.uint8)
+    read = read_mask(save(tmp_path / f"m{suffix}", mask))
+    assert read.dtype == np.uint8 and read.sum() == read[0, 2] == 1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_masks(tmp_path, channels):
+    mask = np.zeros((*SIZE_HW, channels), np.uint8)
+    mask[..., 3:] = 255  # opaque
+    mask[0, 2, 1] = 255
+    assert read_mask(save(tmp_path / "m.png", mask)).sum() == 1
+
+
+def test_depth_is_not_taken_for_a_mask(tmp_path):
+    with pytest.raises(DataError, match=r"float32.*depth rather than a mask"):
+        read_mask(save(tmp_path / "m.npy", np.ones(SIZE_HW, np.float32)))
+
+
+@pytest.mark.parametrize("name", ["nothing.npy", "nothing.png"])
+def test_missing_files(tmp_path, name):
+    with pytest.raises(DataError, match=r"nothing\.\w+ does not exist"):
+        read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["broken.npy", "broken.png"])
+def test_unreadable_files(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"broken\.\w+"):
+        read_depth(tmp_path / name)
+
+
+def test_an_empty_mask(sample, tmp_path):
+    sample["mask_path"] = save(tmp_path / "mask.png", np.zeros(SIZE_HW, np.uint8))
+    with pytest.raises(DataError, match="no pixel is foreground"):
+        LoadMask()(sample)
+
+
+@pytest.mark.parametrize("step", [LoadMask, LoadDepth, LoadNormal])
+def test_order_and_missing_paths(step):
+    key = step.__name__.removeprefix("Load").lower()
+    with pytest.raises(DataError, match=f"no {key}_path"):
+        step()({"img_path": "a.jpg", "metainfo": {}})
+    first = "LoadImage" if step is LoadMask else "LoadMask"
+    with pytest.raises(ConfigError, match=f"put {first} before"):
+        step()({f"{key}_path": "a.npy", "metainfo": {}})
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+def test_depth_of_any_kind_is_scaled(sample, tmp_path, dtype):
+    sample["depth_path"] = save(tmp_path / "d.npy", np.full(SIZE_HW, 3, dtype))
+    sample["metainfo"]["depth_scale"] = 0.5
+    depth = LoadDepth()(LoadMask()(sample))["depth"]
+    assert depth.dtype == np.float32 and (depth == 1.5).all()
+
+
+def test_zero_in_a_16_bit_image_leaves_the_mask(sample, tmp_path):
+    millimetres = np.full(SIZE_HW, 1500, np.uint16)
+    millimetres[1, 1] = 0
+    sample["depth_path"] = save(tmp_path / "d.png", millimetres)
+    sample["metainfo"]["depth_scale"] = 0.001
+    sample = LoadDepth()(LoadMask()(sample))
+    assert sample["mask"].sum() == 7 and sample["mask"][1, 1] == 0
+    np.testing.assert_allclose(sample["depth"][sample["mask"] > 0], 1.5)
+
+
+def test_an_image_without_any_measured_depth(sample, tmp_path):
+    sample["depth_path"] = save(tmp_path / "d.png", np.zeros(SIZE_HW, np.uint16))
+    with pytest.raises(DataError, match="not measured, in the whole mask"):
+        LoadDepth()(LoadMask()(sample))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_depth_that_is_not_finite_inside_the_mask(sample, tmp_path, value):
+    depth = np.ones(SIZE_HW, np.float32)
+    depth[0, 0] = value  # outside: allowed
+    sample["depth_path"] = save(tmp_path / "d.npy", depth)
+    LoadDepth()(LoadMask()(dict(sample)))
+    depth[2, 3] = value
+    save(tmp_path / "d.npy", depth)
+    with pytest.raises(DataError, match=r"d\.npy: 1 of 8 pixels inside the mask.*x=3, y=2"):
+        LoadDepth()(LoadMask()(sample))
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 1), (4,)])
+def test_depth_of_another_shape(tmp_path, shape):
+    with pytest.raises(DataError, match="one number each"):
+        read_depth(save(tmp_path / "d.npy", np.ones(shape, np.float32)))
+
+
+def test_another_size_names_both_files(sample, tmp_path):
+    sample["depth_path"] = save(tmp_path / "d.npy", np.ones((6, 4), np.float32))
+    with pytest.raises(DataError, match=r"d\.npy is 6x4.*a\.jpg is 4x6"):
+        LoadDepth()(LoadMask()(sample))
+
+
+def normals(*xyz, dtype=np.float32):
+    return np.broadcast_to(np.array(xyz, dtype), (*SIZE_HW, 3)).copy()
+
+
+@pytest.mark.parametrize(
+    "axes, expected",
+    [
+        ("x right, y up, z towards", (0, 0.6, 0.8)),
+        ("x right, y down, z away", (0, -0.6, -0.8)),
+        ("x right, y up, z away", (0, 0.6, -0.8)),
+        ("x right, y down, z towards", (0, -0.6, 0.8)),
+    ],
+)
+def test_normals_are_turned_to_our_axes(sample, tmp_path, axes, expected):
+    sample["normal_path"] = save(tmp_path / "n.npy", normals(0, 0.6, 0.8))
+    sample["metainfo"]["normal_axes"] = axes
+    normal = LoadNormal()(LoadMask()(sample))["normal"]
+    np.testing.assert_allclose(normal[2, 2], expected, atol=1e-6)
+
+
+def test_unknown_axes():
+    with pytest.raises(ConfigError, match="'x right, y up, z towards'"):
+        axis_signs("x right, z up, y away")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_nearly_unit_normals_become_unit_ones(sample, tmp_path, dtype):
+    sample["normal_path"] = save(tmp_path / "n.npy", normals(0, 0.63, 0.84, dtype=dtype))
+    normal = LoadNormal()(LoadMask()(sample))["normal"]
+    assert normal.dtype == np.float32
+    np.testing.assert_allclose(normal[2, 2], (0, 0.6, 0.8), atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [0, 0.5, 2, np.nan])
+def test_normals_of_another_length_inside_the_mask(sample, tmp_path, length):
+    values = normals(0, 0, 1)
+    values[0] = 0  # outside
+    values[1, 4] *= length
+    sample["normal_path"] = save(tmp_path / "n.npy", values)
+    with pytest.raises(DataError, match=rf"1 of 8 normals.*x=4, y=1 with length {length:g}"):
+        LoadNormal()(LoadMask()(sample))
+
+
+def test_normals_of_another_shape(sample, tmp_path):
+    sample["normal_path"] = save(tmp_path / "n.npy", np.ones((*SIZE_HW, 4), np.float32))
+    with pytest.raises(DataError, match=r"\(H, W, 3\), floats"):
+        LoadNormal()(LoadMask()(sample))

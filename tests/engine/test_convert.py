@@ -1,0 +1,153 @@
+"""Every form of a checkpoint that convert_checkpoint writes loads as the source does."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from engine.checkpoint import (
+    convert_checkpoint,
+    describe_checkpoint,
+    load_weights,
+    model_meta,
+    read_checkpoint,
+)
+from engine.errors import WeightsError
+from pretrain import MAE, VisionTransformer
+
+SMALL = {"embed_dims": 32, "num_layers": 2, "num_heads": 4, "feedforward_channels": 64}
+
+
+def make_mae():
+    return MAE(
+        {"type": "MAEViT", "arch": SMALL, "img_size": 64},
+        {
+            "type": "MAEPretrainDecoder",
+            "decoder_embed_dim": 32,
+            "decoder_depth": 1,
+            "decoder_num_heads": 2,
+        },
+        {"type": "MAEPretrainHead", "loss": {"type": "PixelReconstructionLoss"}},
+    )
+
+
+@pytest.fixture
+def model():
+    return make_mae()
+
+
+@pytest.fixture
+def source(model, tmp_path):
+    """A checkpoint as a training saves it."""
+    content = {
+        "state_dict": model.state_dict(),
+        "meta": {**model_meta(model), "epoch": 3, "palette": np.eye(3, dtype=np.uint8)},
+        "optimizer": {"state": {0: torch.zeros(1000)}},
+        "message_hub": {},
+    }
+    torch.save(content, tmp_path / "epoch_3.pth")
+    return tmp_path / "epoch_3.pth"
+
+
+def assert_same(tensors, others):
+    assert tensors.keys() == others.keys()
+    assert all(torch.equal(tensors[key], others[key]) for key in tensors)
+
+
+@pytest.mark.parametrize("suffixes", [[".pth"], [".safetensors"], [".safetensors", ".pth"]])
+def test_whole_models_keep_weights_and_meta(source, model, suffixes, tmp_path):
+    path = source
+    for index, suffix in enumerate(suffixes):
+        target = tmp_path / "new" / f"{index}{suffix}"
+        dropped = convert_checkpoint(path, target)
+        assert dropped == (("optimizer", "message_hub") if index == 0 else ())
+        path = target
+    other = make_mae()
+    report = load_weights(other, path)
+    assert not report.missing and not report.unexpected
+    assert_same(other.state_dict(), model.state_dict())
+    meta = read_checkpoint(path)["meta"]
+    assert tuple(meta["grid_hw"]) == (4, 4) and meta["arch"] == SMALL and meta["epoch"] == 3
+    assert np.array_equal(meta["palette"], np.eye(3))
+    assert [p.name for p in path.parent.iterdir() if p.suffix == ".tmp"] == []
+    assert path.stat().st_mode == source.stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("again", [False, True])
+def test_backbones_are_flat_as_the_released_ones(source, model, suffix, again, tmp_path):
+    path = tmp_path / f"mae_clean{suffix}"
+    convert_checkpoint(source, path, backbone_only=True)
+    if again:
+        convert_checkpoint(path, tmp_path / f"again{suffix}", backbone_only=True)
+        path = tmp_path / f"again{suffix}"
+    if suffix == ".pth":
+        assert_same(torch.load(path), model.backbone.state_dict())
+    else:
+        with safe_open(path, framework="pt") as file:
+            assert set(file.keys()) == set(model.backbone.state_dict())
+    backbone = VisionTransformer(SMALL, img_size=(64, 48), with_cls_token=False, out_type="featmap")
+    report = load_weights(backbone, path)
+    assert report.unexpected == ("cls_token",) and len(report.resized) == 1
+    assert torch.equal(backbone.layers[1].ffn.layers[1].weight,
+                       model.backbone.layers[1].ffn.layers[1].weight)  # fmt: skip
+
+
+def test_data_parallel_names_and_views_are_cleaned(model, tmp_path):
+    whole = torch.randn(1000, 32)
+    state = {f"module.{key}": value for key, value in model.state_dict().items()}
+    state["module.neck.mask_token"] = whole[:1][None]
+    torch.save({"state_dict": state}, tmp_path / "ddp.pth")
+    convert_checkpoint(tmp_path / "ddp.pth", tmp_path / "clean.pth")
+    tensors = read_checkpoint(tmp_path / "clean.pth")["state_dict"]
+    assert tensors.keys() == model.state_dict().keys()
+    assert tensors["neck.mask_token"].untyped_storage().nbytes() == 32 * 4
+
+
+def test_nothing_is_overwritten_unasked(source, tmp_path):
+    target = tmp_path / "clean.pth"
+    convert_checkpoint(source, target, backbone_only=True)
+    before = source.read_bytes()
+    with pytest.raises(WeightsError, match=r"clean.pth exists.*--overwrite"):
+        convert_checkpoint(source, target)
+    convert_checkpoint(source, target, overwrite=True)
+    assert "state_dict" in read_checkpoint(target)
+    (tmp_path / "link.pth").symlink_to(source)
+    for same in (source, tmp_path / "link.pth"):
+        with pytest.raises(WeightsError, match="is the checkpoint to convert"):
+            convert_checkpoint(source, same, overwrite=True)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [
+        ({"head.weight": torch.zeros(1)}, "x.pth", r'has no backbone.*begin with "head."'),
+        ({"state_dict": {}, "meta": {}}, "x.pth", "holds no tensors"),
+        ({"head.weight": torch.zeros(1)}, "x.onnx", r"one of .pth, .pt, .safetensors"),
+    ],
+)
+def test_errors(content, target, message, tmp_path):
+    torch.save(content, tmp_path / "bad.pth")
+    with pytest.raises(WeightsError, match=message):
+        convert_checkpoint(tmp_path / "bad.pth", tmp_path / target, backbone_only=True)
+    assert not (tmp_path / target).exists()
+
+
+def test_meta_that_json_cannot_hold_is_an_error(model, tmp_path):
+    torch.save({"state_dict": model.state_dict(), "meta": {"odd": {1, 2}}}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"meta\['odd'\] holds a set.*Convert to .pth"):
+        convert_checkpoint(tmp_path / "a.pth", tmp_path / "a.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_the_description_tells_prefixes_counts_dtypes_and_meta(source, model, tmp_path):
+    state = {**model.state_dict(), "neck.mask_token": model.neck.mask_token.bfloat16()}
+    torch.save({"state_dict": state, "meta": {"cfg": "a\n" * 100}, "optimizer": {}}, source)
+    lines = [line.split() for line in describe_checkpoint(source).splitlines()]
+    parameters = sum(p.numel() for p in model.backbone.parameters())
+    count = str(len(model.backbone.state_dict()))
+    assert ["backbone", count, f"{parameters:,}", "float32"] in lines
+    assert next(line for line in lines if line[0] == "neck")[-2:] == ["bfloat16,", "float32"]
+    text = describe_checkpoint(source)
+    assert "besides weights and meta: optimizer" in text and "(199 characters)" in text
