@@ -93,8 +93,10 @@ def read_people(path: str | Path) -> People:
     content = read_json(path)
     lists = ("images", "annotations")
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
-        raise DataError(f"{path}: expected COCO's JSON, an object with the lists images and "
-                        f"annotations, found {_describe(content)}.")
+        raise DataError(
+            f"{path}: expected COCO's JSON, an object with the lists images and "
+            f"annotations, found {_describe(content)}."
+        )
     images = {image["id"]: image for image in content["images"]}
     _require_images(path, (found["image_id"] for found in content["annotations"]), images)
     return People(str(path), images, content["annotations"])
@@ -109,8 +111,10 @@ def read_detections(path: str | Path, people: People) -> list[dict]:
     content = read_json(path)
     keys = {"image_id", "bbox", "score"}
     if not isinstance(content, list) or not all(keys <= set(found) for found in content):
-        raise DataError(f"{path}: expected COCO's detections, a list of objects with "
-                        f"{', '.join(sorted(keys))}, found {_describe(content)}.")
+        raise DataError(
+            f"{path}: expected COCO's detections, a list of objects with "
+            f"{', '.join(sorted(keys))}, found {_describe(content)}."
+        )
     _require_images(path, (found["image_id"] for found in content), people.images, people.path)
     return content
 

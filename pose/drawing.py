@@ -78,7 +78,7 @@ def draw_openpose(
                 polygon = _limb(points[a], points[b], pen.thickness)
                 _blend(canvas, polygon, link.color, _LIMB_OPACITY)
         for i in np.flatnonzero(shown):
-            joint = cv2.ellipse2Poly(points[i], (pen.radius, pen.radius), 0, 0, 360, 10)
+            joint = _ellipse(points[i], (pen.radius, pen.radius), 0)
             _blend(canvas, joint, target.colors[i], _JOINT_OPACITY)
         _write_ids(canvas, points, shown, pen)
     return canvas
@@ -104,12 +104,14 @@ def _limb(start: tuple[int, int], end: tuple[int, int], half_width: int) -> NDAr
     length = np.hypot(x2 - x1, y2 - y1)
     angle = np.degrees(np.arctan2(y2 - y1, x2 - x1))
     middle = (x1 + x2) // 2, (y1 + y2) // 2
-    return cv2.ellipse2Poly(middle, (int(length / 2), half_width), int(angle), 0, 360, 5)
+    return _ellipse(middle, (int(length / 2), half_width), int(angle))
 
 
-def _blend(
-    canvas: NDArray, polygon: NDArray, color: tuple[int, int, int], opacity: float
-) -> None:
+def _ellipse(center: tuple[int, int], axes: tuple[int, int], angle: int) -> NDArray[np.int32]:
+    return np.array(cv2.ellipse2Poly(center, axes, angle, 0, 360, 5), np.int32)
+
+
+def _blend(canvas: NDArray, polygon: NDArray, color: tuple[int, int, int], opacity: float) -> None:
     """Blends a filled polygon; only its surroundings are touched, which a large picture needs."""
     x, y, w, h = cv2.boundingRect(polygon)
     left, top = max(x, 0), max(y, 0)

@@ -82,7 +82,7 @@ class MapVisualizer(Visualizer):
         self.max_height = max_height
 
     @staticmethod
-    def colour(values: NDArray, mask: NDArray) -> NDArray:
+    def colour(values: NDArray, mask: NDArray, /) -> NDArray:
         """Makes (H, W, 3) RGB of a map and a mask (H, W)."""
         raise NotImplementedError
 

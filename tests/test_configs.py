@@ -49,8 +49,8 @@ PARAMETERS = {
     "mae_sapiens_1b_humans-1024x1024": (1_140_739_584, 28_499_200),
     "mae_sapiens_2b_humans-1024x1024": (2_133_912_960, 28_695_808),
 }
-# Of the released models, by task; the others cut their patches from the image itself.
-PATCH_PADDING = {"lip": 2, "cihp": 2}
+# Those of these folders follow released models that cut their patches from a padded image.
+PADDED = {"normal", "pose", "seg/lip", "seg/cihp"}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -68,10 +68,6 @@ def build(cfg):
         return MODELS.build(cfg.model)
 
 
-def dataset_of(path):
-    return path.stem.split("-")[0].rpartition("_")[2]
-
-
 def count(module):
     return sum(p.numel() for p in module.parameters())
 
@@ -85,8 +81,8 @@ def test_builds_on_the_meta_device(path):
     cfg = load_config(ROOT / path)
     model = build(cfg)
     assert tuple(16 * n for n in model.backbone.grid_hw) == tuple(cfg.input_size_hw)
-    padding = 2 if path.parts[1] == "normal" else PATCH_PADDING.get(dataset_of(path), 0)
-    assert model_meta(model)["patch_padding"] == padding
+    is_padded = PADDED & {path.parts[1], "/".join(path.parts[1:3])} or "lip" in path.stem
+    assert model_meta(model)["patch_padding"] == (2 if is_padded else 0)
     height, width = (int(n) for n in path.stem.split("-")[-1].split("x"))
     assert cfg.input_size_hw == (height, width)
 

@@ -92,11 +92,11 @@ def cover(image: NDArray, size_hw: tuple[int, int]) -> NDArray:
     height, width = image.shape[:2]
     kept = min(width, max(round(size_hw[1] * height / size_hw[0]), 1))
     left = (width - kept) // 2
-    shrinks = height > size_hw[0]
+    aliases = height >= 2 * size_hw[0]
     return cv2.resize(
         image[:, left : left + kept],
         (size_hw[1], size_hw[0]),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        interpolation=cv2.INTER_AREA if aliases else cv2.INTER_LINEAR,
     )
 
 

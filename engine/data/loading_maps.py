@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -78,25 +79,27 @@ def read_depth(path: str | Path, scale: float = 1.0) -> NDArray[np.float32]:
     return depth if scale == 1 else depth * np.float32(scale)
 
 
-def read_normal(path: str | Path, axes: NormalAxes) -> NDArray[np.float32]:
+def read_normal(path: str | Path, signs: Sequence[float]) -> NDArray[np.float32]:
     """Reads normals (H, W, 3) from a .npy file of floats, and turns them to our axes.
+
+    Args:
+        path: The file.
+        signs: Factors (3,) of X, Y, Z: those of :func:`axis_signs`.
 
     Raises:
         DataError: If the file cannot be read, or is of another shape or kind.
-        ConfigError: If there are no such axes.
     """
-    signs = axis_signs(axes)
     normal = _read_npy(path)
     if normal.ndim != 3 or normal.shape[2] != 3 or normal.dtype.kind != "f":
         raise DataError(
             f"{path} is {normal.dtype} {normal.shape}; normals are (H, W, 3), floats X, Y, Z in "
             "[-1, 1]."
         )
-    return normal.astype(np.float32) * signs
+    return normal.astype(np.float32) * np.asarray(signs, np.float32)
 
 
-def axis_signs(axes: NormalAxes) -> NDArray[np.float32]:
-    """Factors (3,) of X, Y, Z that turn normals of these axes to ours, and back.
+def axis_signs(axes: NormalAxes) -> tuple[int, int, int]:
+    """Factors of X, Y, Z that turn normals of these axes to ours, and back.
 
     Raises:
         ConfigError: If there are no such axes.
@@ -104,7 +107,7 @@ def axis_signs(axes: NormalAxes) -> NDArray[np.float32]:
     if axes not in get_args(NormalAxes):
         known = ", ".join(map(repr, get_args(NormalAxes)))
         raise ConfigError(f"axes={axes!r}: expected one of {known}.")
-    return np.array([1, 1 if "y up" in axes else -1, 1 if "z towards" in axes else -1], np.float32)
+    return 1, 1 if "y up" in axes else -1, 1 if "z towards" in axes else -1
 
 
 def _read_image_unchanged(path: str | Path) -> NDArray:
@@ -206,8 +209,8 @@ class LoadDepth(BaseTransform):
 class LoadNormal(BaseTransform):
     """Reads ``normal_path`` into ``normal`` (H, W, 3) float32: x right, y up, z towards the camera.
 
-    The files' axes are the dataset's ``metainfo["normal_axes"]``. Inside the mask, lengths within
-    the tolerance become 1.
+    What is in the file is multiplied by the dataset's ``metainfo["normal_signs"]``, (3,). Inside
+    the mask, lengths within the tolerance become 1.
 
     Args:
         tolerance: Largest deviation of a length from 1 inside the mask.
@@ -223,7 +226,7 @@ class LoadNormal(BaseTransform):
     def transform(self, sample: Sample) -> Sample:
         """Adds normal."""
         path = _path_of(sample, "normal_path", "normals")
-        normal = read_normal(path, sample["metainfo"].get("normal_axes", get_args(NormalAxes)[0]))
+        normal = read_normal(path, sample["metainfo"].get("normal_signs", (1, 1, 1)))
         _check_size(normal, path, sample)
         inside = sample["mask"].astype(bool)
         length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))

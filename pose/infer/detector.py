@@ -129,8 +129,8 @@ def _read_yolox(rows: NDArray, size_hw: tuple[int, int], person_class: int) -> N
         y, x = np.mgrid[: size_hw[0] // stride, : size_hw[1] // stride]
         grids.append(np.stack([x, y, np.full_like(x, stride)], axis=-1).reshape(-1, 3))
     grid = np.concatenate(grids)
-    stride = grid[:, 2:]
-    center, size = (rows[:, :2] + grid[:, :2]) * stride, np.exp(rows[:, 2:4]) * stride
+    strides = grid[:, 2:]
+    center, size = (rows[:, :2] + grid[:, :2]) * strides, np.exp(rows[:, 2:4]) * strides
     score = rows[:, 4] * rows[:, 5 + person_class]
     return np.column_stack([center - size / 2, center + size / 2, score])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class PeopleOfImage(NamedTuple):
     Attributes:
         image: The file.
         pixels: The image (H, W, 3) uint8 BGR.
-        sample: With ``pred_instances`` of all people, in pixels of the image: ``keypoints``,
-            ``keypoint_scores``, ``bboxes`` and ``bbox_scores``.
+        sample: With ``img_path``, relative to the input, and ``pred_instances`` of all people, in
+            pixels of the image: ``keypoints``, ``keypoint_scores``, ``bboxes`` and ``bbox_scores``.
     """
 
     image: InputImage
@@ -137,7 +138,8 @@ def _predict_together(
     for image, pixels, crops in waiting:
         people = everybody[start : start + len(crops)] if len(everybody) else everybody
         start += len(crops)
-        yield PeopleOfImage(image, pixels.numpy(), DataSample(pred_instances=people))
+        sample = DataSample(metainfo={"img_path": _name(image)}, pred_instances=people)
+        yield PeopleOfImage(image, pixels.numpy(), sample)
 
 
 class _Images(Dataset):
@@ -157,11 +159,16 @@ class _Images(Dataset):
         image = self.images[index]
         try:
             pixels = read_image(image.path)
-            boxes = self.find_boxes(pixels, f"{image.out_stem}{image.path.suffix}")
+            boxes = self.find_boxes(pixels, _name(image))
             crops = crop_people(self.pipeline, pixels, boxes, str(image.path))
         except Exception as error:  # whatever is wrong with one file must not stop the others
             return Failure(image, f"{type(error).__name__}: {error}")
         return image, torch.from_numpy(pixels), crops  # a tensor goes through shared memory
+
+
+def _name(image: InputImage) -> str:
+    """Path of the image relative to the input."""
+    return Path(image.out_stem).with_name(image.path.name).as_posix()
 
 
 def _as_it_is(item: Any) -> Any:

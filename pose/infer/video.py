@@ -44,7 +44,9 @@ def predict_video(
         DataError: If the video cannot be read, or the result cannot be written.
     """
     video = cv2.VideoCapture(str(path))
-    width, height = (int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    width, height = (
+        int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
     fps = video.get(cv2.CAP_PROP_FPS) or 25.0
     if not video.isOpened() or not width:
         raise DataError(f"{path} is not a video that OpenCV can read.")

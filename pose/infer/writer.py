@@ -52,6 +52,7 @@ class PoseWriter:
         self.style = style
         self.suffixes = (".json", ".jpg" if style == "skeleton" else ".png")
         self._results: list[dict] = []
+        self._num_images = 0
 
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
         """Writes the results of an image.
@@ -76,7 +77,7 @@ class PoseWriter:
             raise OSError(f"{path} could not be written; is the folder writable and the disk full?")
         self._results += self._as_coco(people, name)
 
-    def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray[np.uint8]:
+    def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:
         """Returns the picture of all people, (H, W, 3) uint8 RGB."""
         keypoints, scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
         if self.style == "openpose":
@@ -98,7 +99,7 @@ class PoseWriter:
 
     def _as_coco(self, people: InstanceData, name: str) -> list[dict]:
         stem = Path(name).stem
-        self._num_images = getattr(self, "_num_images", 0) + 1
+        self._num_images += 1
         image_id = int(stem) if stem.isdecimal() else self._num_images
         rows = []
         for points, scores, box_score in zip(

@@ -108,12 +108,12 @@ class CocoMetric(BaseMetric):
         """Gathers the predictions of all ranks and computes the figures; ``size`` is not needed."""
         gathered = [result for part in all_gather_object(self.results) for result in part]
         self.results.clear()
-        figures = [None]
+        figures: list[dict[str, float]] = [{}]
         if is_main_process():
             metrics = self.compute_metrics(gathered)
             figures = [{f"{self.prefix}/{name}": value for name, value in metrics.items()}]
         broadcast_object_list(figures)
-        return figures[0]  # type: ignore[return-value]
+        return figures[0]
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Computes the figures of all predictions, and logs them as a table.

@@ -42,9 +42,7 @@ class GetBBoxCenterScale(BaseTransform):
         except DataError as error:
             raise DataError(f"{sample.get('img_path')}: {error}") from error
         bbox_xyxy = sample["bbox"][0].copy()
-        sample.update(
-            bbox_center=center, bbox_scale=scale, bbox_rotation=0.0, bbox_xyxy=bbox_xyxy
-        )
+        sample.update(bbox_center=center, bbox_scale=scale, bbox_rotation=0.0, bbox_xyxy=bbox_xyxy)
         return sample
 
 

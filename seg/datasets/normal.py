@@ -39,14 +39,14 @@ class NormalGeneralDataset(MaskedDataset):
     map_suffixes = (".npy",)
 
     def __init__(self, axes: NormalAxes = "x right, y up, z towards", **kwargs: Any) -> None:
-        axis_signs(axes)  # a wrong name is an error now
-        metainfo = {**(kwargs.pop("metainfo", None) or {}), "normal_axes": axes}
+        self.axes = axes
+        metainfo = {**(kwargs.pop("metainfo", None) or {}), "normal_signs": axis_signs(axes)}
         super().__init__(metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Returns the records of the split, sorted by name, after a look at their axes."""
         records = super().load_data_list()
-        check_facing(records[:NUM_CHECKED], self.metainfo["normal_axes"])
+        check_facing(records[:NUM_CHECKED], self.axes)
         return records
 
 
@@ -66,7 +66,7 @@ def check_facing(records: list[dict], axes: NormalAxes) -> None:
     normals, places = [], []
     for record in records:
         mask = read_mask(record["mask_path"])
-        normal = read_normal(record["normal_path"], axes)
+        normal = read_normal(record["normal_path"], axis_signs(axes))
         if mask.shape != normal.shape[:2]:
             return  # LoadNormal says so, with the image's size
         y, x = np.nonzero(mask[::STRIDE, ::STRIDE])

@@ -36,6 +36,14 @@ def turned(path):
     Image.fromarray(RGB).save(path, exif=exif)
 
 
+def test_images_within_archives_are_read_in_place(tmp_path):
+    data = cv2.imencode(".png", np.repeat(RGB[..., :1], 3, axis=2))[1].tobytes()
+    (tmp_path / "0.tar").write_bytes(b"before" + data + b"after")
+    record = {"archive": str(tmp_path / "0.tar"), "img_span": (6, len(data))}
+    facts = ImageCheck().measure({"img_path": f"{tmp_path}/0.tar/1.png", **record})
+    assert facts.size_hw == (24, 36) and facts.traits == {"grey"}
+
+
 @pytest.mark.parametrize(
     ("name", "write", "kinds"),
     [

@@ -1,8 +1,13 @@
 """The schedule of the released pretraining, as the configs and the runner make it."""
 
+import os
+import signal
+
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.registry import (
+    HOOKS,
     MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     PARAM_SCHEDULERS,
@@ -11,6 +16,7 @@ from mmengine.registry import (
 
 from engine.config import load_config
 from engine.runner import Runner
+from engine.stop import STOPPED_EXIT_CODE
 from tests.pretrain.conftest import TINIEST
 
 HUMANS = [f"humans/mae_sapiens_{arch}_humans-1024x1024" for arch in ("0.3b", "0.6b", "1b", "2b")]
@@ -89,12 +95,25 @@ def test_rates_warm_up_then_follow_the_cosine(root):
     assert len(set(rates[warm_up + 5 : warm_up + 10])) == 5, "by iteration"
 
 
-def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(mae_config, tmp_path):
-    """Crops, order and masks included."""
+@HOOKS.register_module()
+class SignalHook(Hook):
+    """Sends this process SIGTERM in an iteration, as a cluster does."""
 
-    def train(work_dir, epochs, resume=False):
-        cfg = mae_config(train_cfg__max_epochs=epochs, optim_wrapper__dtype="float32")
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(mae_config, tmp_path):
+    """Crops, order and masks included; an epoch has three iterations."""
+
+    def train(work_dir, resume=False, hooks=()):
+        cfg = mae_config(train_cfg__max_epochs=3, optim_wrapper__dtype="float32")
         cfg.param_scheduler = cfg.param_scheduler[:1]
+        cfg.custom_hooks = list(hooks)
         cfg.work_dir = str(tmp_path / work_dir)
         cfg.experiment_name = f"{tmp_path / work_dir}-{resume}"
         cfg.resume = resume
@@ -102,9 +121,12 @@ def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(mae_config, 
         runner.train()
         return runner.model.state_dict()
 
-    whole = train("whole", 3)
-    train("parts", 1)
-    resumed = train("parts", 3, resume=True)
+    whole = train("whole")
+    with pytest.raises(SystemExit) as end:
+        train("parts", hooks=[{"type": "SignalHook", "iteration": 5}])
+    assert end.value.code == STOPPED_EXIT_CODE
+    assert (tmp_path / "parts" / "iter_5.pth").is_file()
+    resumed = train("parts", resume=True)
     assert whole.keys() == resumed.keys()
     for key, value in whole.items():
         assert torch.equal(value, resumed[key]), key

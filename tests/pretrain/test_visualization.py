@@ -84,7 +84,9 @@ def reconstruct(mae_config, tmp_path, monkeypatch, capsys, root):
     return run
 
 
-def test_the_tool_draws_a_row_a_ratio_and_goes_on_after_a_broken_image(reconstruct, images_dir, tmp_path):
+def test_the_tool_draws_a_row_a_ratio_and_passes_over_a_broken_image(
+    reconstruct, images_dir, tmp_path
+):
     (images_dir / "broken.png").write_bytes(b"no image")
     code, printed = reconstruct("--input", images_dir, "--mask-ratios", 0.25, 0.75)
     assert code == 1 and "6 of 7 images done" in printed and "broken.png" in printed

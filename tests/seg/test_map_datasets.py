@@ -138,4 +138,4 @@ def test_unknown_axes_are_an_error_at_once():
 
 def test_the_metainfo_needs_no_files():
     dataset = NormalGeneralDataset(data_root="/nowhere", axes=RENDERED, lazy_init=True)
-    assert dataset.metainfo["normal_axes"] == RENDERED
+    assert dataset.metainfo["normal_signs"] == (1, -1, -1)

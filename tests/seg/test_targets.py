@@ -29,7 +29,7 @@ def rendered(scene, size_hw):
         img=picture.image,
         mask=(picture.person > 0).astype(np.uint8),
         depth=picture.depth,
-        normal=picture.normal * axis_signs("x right, y down, z away"),
+        normal=picture.normal * np.float32(axis_signs("x right, y down, z away")),
     )
 
 

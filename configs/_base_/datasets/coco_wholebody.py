@@ -25,9 +25,7 @@ train_dataloader = dict(
     )
 )
 val_dataloader = dict(
-    dataset=dict(
-        type="CocoWholeBodyDataset", ann_file="annotations/coco_wholebody_val_v1.0.json"
-    )
+    dataset=dict(type="CocoWholeBodyDataset", ann_file="annotations/coco_wholebody_val_v1.0.json")
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(

@@ -1,5 +1,5 @@
-# The release's training of pose: AdamW, layer-wise decay, 500 iterations of warm-up, 210 epochs with
-# two steps down. The release's step has 512 people.
+# The release's training of pose: AdamW, layer-wise decay, 500 iterations of warm-up, 210 epochs
+# with two steps down. The release's step has 512 people.
 max_epochs = 210
 optim_wrapper = dict(
     type="AutocastOptimWrapper",

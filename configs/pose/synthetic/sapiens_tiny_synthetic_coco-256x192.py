@@ -1,5 +1,5 @@
-# A trial of the whole chain on rendered people (tools/make_synthetic_data.py coco): minutes on a
-# CPU.
+# A trial of the whole chain on rendered people, in minutes on a CPU. The data:
+# python tools/make_synthetic_data.py coco data/synthetic_coco --num-val 50
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_layer_decay_multistep.py",
@@ -27,7 +27,9 @@ data = dict(data_root=root, data_prefix=dict(img="images"))
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    dataset=dict(**data, ann_file="annotations/person_keypoints_train.json", pipeline=train_pipeline),
+    dataset=dict(
+        **data, ann_file="annotations/person_keypoints_train.json", pipeline=train_pipeline
+    ),
 )
 val_dataloader = dict(
     batch_size=16,

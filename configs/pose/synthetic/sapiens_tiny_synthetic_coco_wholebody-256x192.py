@@ -1,5 +1,5 @@
-# A trial of the whole chain on rendered people (tools/make_synthetic_data.py coco_wholebody): minutes on a
-# CPU.
+# A trial of the whole chain on rendered people, in minutes on a CPU. The data:
+# python tools/make_synthetic_data.py coco_wholebody data/synthetic_coco_wholebody --num-val 50
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_layer_decay_multistep.py",

@@ -143,7 +143,7 @@ def normals(*xyz, dtype=np.float32):
 )
 def test_normals_are_turned_to_our_axes(sample, tmp_path, axes, expected):
     sample["normal_path"] = save(tmp_path / "n.npy", normals(0, 0.6, 0.8))
-    sample["metainfo"]["normal_axes"] = axes
+    sample["metainfo"]["normal_signs"] = axis_signs(axes)
     normal = LoadNormal()(LoadMask()(sample))["normal"]
     np.testing.assert_allclose(normal[2, 2], expected, atol=1e-6)
 

@@ -1,0 +1,54 @@
+"""From pictures on disk to figures, through the runner."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import VISUALIZERS
+
+import pose  # noqa: F401
+from engine.runner import Runner
+from pose.datasets import CocoDataset
+
+PREFIX = {"coco": "coco", "coco_wholebody": "coco-wholebody", "goliath": "goliath"}
+
+
+@pytest.mark.parametrize("name", PREFIX)
+def test_trains_and_evaluates(pose_config, name):
+    cfg = pose_config(name, custom_hooks__0__train_interval=1, custom_hooks__0__num_samples=1)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    work_dir = Path(cfg.work_dir)
+    (scalars,) = work_dir.glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    assert all(0 < row["loss_kpt"] < 0.1 for row in rows if "loss_kpt" in row)
+    (figures,) = [row for row in rows if f"{PREFIX[name]}/AP" in row]
+    assert len([key for key in figures if key.startswith(PREFIX[name])]) == (
+        10 if name == "coco" else 60
+    )
+    assert (work_dir / f"best_{PREFIX[name]}_AP_epoch_2.pth").is_file()
+    meta = torch.load(work_dir / "epoch_2.pth", weights_only=False)["meta"]
+    assert meta["patch_padding"] == 2 and meta["dataset_meta"]["name"] == name
+    assert list(work_dir.glob("*/vis_data/vis_image/train_0_1.png"))
+    assert list(work_dir.glob("*/vis_data/vis_image/val_*.png"))
+    (log,) = work_dir.glob("*/*.log")
+    assert "samples were redrawn for want of keypoints" in log.read_text()
+
+
+def test_a_picture_shows_truth_and_prediction_in_the_same_place(pose_config):
+    """Of the original image as of the crop, where the truth is kept."""
+    cfg = pose_config("coco")
+    dataset = CocoDataset(**{k: v for k, v in cfg.val_dataloader.dataset.items() if k != "type"})
+    sample = dataset[0]["data_samples"]
+    visualizer = VISUALIZERS.build({**cfg.visualizer, "name": "place", "vis_backends": []})
+    visualizer.dataset_meta = dataset.metainfo
+    record = dataset.get_data_info(0)
+    sample.pred_instances = sample.gt_instances.clone()
+    sample.pred_instances.keypoints = torch.from_numpy(record["keypoints"])
+    sample.pred_instances.keypoint_scores = sample.gt_instances.keypoints_visible
+    height, width = sample.ori_size_hw
+    black = torch.zeros(height, width, 3, dtype=torch.uint8).numpy()
+    picture = visualizer.draw(black, sample)
+    truth, predicted = picture[:, :width], picture[:, width:]
+    assert truth.any() and abs(truth.astype(int) - predicted).mean() < 1
