@@ -101,7 +101,11 @@ def test_parts_outside_the_model_build(path):
         VISUALIZERS.build({**cfg.visualizer, "name": path.stem, "vis_backends": []})
 
 
-@pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem in PARAMETERS], ids=lambda p: p.stem)
+# Poses of Goliath have the file names of its parts.
+COUNTED = [p for p in CONFIGS if p.stem in PARAMETERS and p.parts[1] != "pose"]
+
+
+@pytest.mark.parametrize("path", COUNTED, ids=lambda p: p.stem)
 def test_parameter_counts_are_the_releases(path):
     model = build(load_config(ROOT / path))
     head = model.decode_head if hasattr(model, "decode_head") else model.neck
