@@ -1,6 +1,7 @@
 # make demo   a trained, evaluated, visualised face model on synthetic data, on a CPU, in minutes
 # make demo-parts   the same for 28 body parts; make demo-depth, demo-normal: depth, normals
 # make demo-pretrain   masked autoencoding, then body parts from it and from scratch, compared
+# make demo-pose   17 keypoints of people
 # make test   the tests
 # make lint   style, format and types
 # All of them first make .venv with the tested versions (constraints.txt), once.

@@ -52,10 +52,10 @@ class Warp(BaseTransform):
         seg_pad_val: int = 255,
         interpolation: Literal["bilinear", "bicubic", "fixed_point"] = "bilinear",
     ) -> None:
-        known = ("bilinear", "bicubic", "fixed_point")
-        if interpolation not in known:
+        if interpolation not in ("bilinear", "bicubic", "fixed_point"):
             raise ConfigError(
-                f"Warp: interpolation is one of {', '.join(known)}, found {interpolation!r}."
+                "Warp: interpolation is 'bilinear', 'bicubic' or 'fixed_point', found "
+                f"{interpolation!r}."
             )
         self.interpolation = interpolation
         self.fields = {**FIELDS, "seg_map": replace(FIELDS["seg_map"], border=seg_pad_val)}

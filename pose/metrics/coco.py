@@ -130,12 +130,13 @@ class CocoMetric(BaseMetric):
                 f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
                 "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
             )
+        parts = self._parts(metainfo)
         truths, points, image_ids = self._read_truth(metainfo)
         people = self._select(results, np.array(metainfo.sigmas), set(image_ids))
         self._write_results(people, metainfo)
         figures = {}
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
-        for part, ids in self._parts(metainfo).items():
+        for part, ids in parts.items():
             figures[part] = average_precision(
                 [
                     {**truth, "keypoints": _flat(xyv[ids])}

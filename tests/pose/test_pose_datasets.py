@@ -1,5 +1,6 @@
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def write(tmp_path):
 def test_packs_one_person_a_sample(people_dirs, name):
     dataset = make(people_dirs, name, pipeline=PIPELINE)
     num = DATASETS[name][2]
-    annotations = json.loads(open(dataset.ann_path).read())["annotations"]
+    annotations = json.loads(Path(dataset.ann_path).read_text())["annotations"]
     assert len(dataset) == sum(found["num_keypoints"] > 0 for found in annotations)
     assert len(dataset.metainfo["keypoint_swap_indices"]) == num
     sample = dataset[0]["data_samples"]
@@ -75,7 +76,9 @@ def test_filters_are_the_releases(people_json, write):
     nowhere.update(id=3, keypoints=[0, 0, 2] * 17)
     people_json["annotations"] += [crowd, empty, nowhere]
     dataset = CocoDataset(write(people_json))
-    assert len(dataset) == 12 and not {1, 2, 3} & {dataset.get_data_info(i)["id"] for i in range(12)}
+    assert len(dataset) == 12 and not {1, 2, 3} & {
+        dataset.get_data_info(i)["id"] for i in range(12)
+    }
     # COCO-WholeBody's own labels of crowded scenes count as one more kind of visible.
     record = CocoWholeBodyDataset(write(people_json)).get_data_info(0)
     assert set(np.unique(record["keypoints_visible"])) <= {0, 1}
@@ -136,7 +139,6 @@ def test_own_keypoints_need_only_a_metainfo(people_json, write):
     own["flip_pairs"] = [("left_eye", "right_eey")]
     with pytest.raises(ConfigError, match="flip_pairs names 'right_eey'"):
         CocoDataset(write(people_json), metainfo=own)
-
 
 
 @pytest.mark.parametrize(

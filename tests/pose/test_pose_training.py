@@ -5,18 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import VISUALIZERS
 
-import pose  # noqa: F401
 from engine.runner import Runner
 from pose.datasets import CocoDataset
+from pose.registry import VISUALIZERS
 
 PREFIX = {"coco": "coco", "coco_wholebody": "coco-wholebody", "goliath": "goliath"}
 
 
 @pytest.mark.parametrize("name", PREFIX)
 def test_trains_and_evaluates(pose_config, name):
-    cfg = pose_config(name, custom_hooks__0__train_interval=1, custom_hooks__0__num_samples=1)
+    cfg = pose_config(
+        name,
+        custom_hooks__0__train_interval=1,
+        custom_hooks__0__num_samples=1,
+        train_cfg__max_epochs=1,
+        train_cfg__val_interval=1,
+    )
     runner = Runner.from_cfg(cfg)
     runner.train()
     work_dir = Path(cfg.work_dir)
@@ -27,8 +32,8 @@ def test_trains_and_evaluates(pose_config, name):
     assert len([key for key in figures if key.startswith(PREFIX[name])]) == (
         10 if name == "coco" else 60
     )
-    assert (work_dir / f"best_{PREFIX[name]}_AP_epoch_2.pth").is_file()
-    meta = torch.load(work_dir / "epoch_2.pth", weights_only=False)["meta"]
+    assert (work_dir / f"best_{PREFIX[name]}_AP_epoch_1.pth").is_file()
+    meta = torch.load(work_dir / "epoch_1.pth", weights_only=False)["meta"]
     assert meta["patch_padding"] == 2 and meta["dataset_meta"]["name"] == name
     assert list(work_dir.glob("*/vis_data/vis_image/train_0_1.png"))
     assert list(work_dir.glob("*/vis_data/vis_image/val_*.png"))

@@ -24,6 +24,21 @@ def test_packs_planes_labels_and_what_is_known(make_sample):
     assert (data_sample.ori_size_hw, data_sample.size_hw) == ((40, 30), (64, 48))
 
 
+def test_packs_people(make_sample):
+    fields = dict(
+        keypoints=np.ones((1, 3, 2), np.float32),
+        keypoints_visible=np.ones((1, 3), np.float32),
+        bbox=np.array([[1, 2, 3, 4]], np.float32),
+    )
+    person = dict(id=7, img_id=3, bbox_score=np.array([0.5], np.float32))
+    data_sample = PackInputs()(make_sample(**fields, **person))["data_samples"]
+    assert data_sample.gt_instances.keypoints.shape == (1, 3, 2)
+    assert data_sample.gt_instances.keypoints_visible.shape == (1, 3)
+    assert data_sample.gt_instances.bboxes.tolist() == [[1, 2, 3, 4]]
+    assert (data_sample.id, data_sample.img_id) == (7, 3)
+    assert "gt_instances" not in PackInputs()(make_sample())["data_samples"]
+
+
 def test_no_labels_no_ground_truth(make_sample):
     sample = make_sample()
     del sample["seg_map"]

@@ -262,5 +262,5 @@ def test_bicubic_is_for_parts_of_whole_pixels(name, make_sample):
 
 
 def test_unknown_interpolation():
-    with pytest.raises(ConfigError, match="'bilinear' or 'bicubic', found 'area'"):
+    with pytest.raises(ConfigError, match="'bilinear', 'bicubic' or 'fixed_point', found 'area'"):
         Warp(interpolation="area")

@@ -1,0 +1,215 @@
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from engine.data.sample import DataSample
+from engine.errors import ConfigError, DataError
+from engine.infer import Failure, find_images
+from pose.infer import (
+    BoxesFile,
+    OnnxDetector,
+    PoseWriter,
+    is_video,
+    predict_people,
+    predict_video,
+    whole_image,
+)
+from pose.infer.detector import fit, nms, read_outputs
+from pose.metainfo import COCO
+from pose.registry import MODELS
+
+
+@pytest.fixture
+def cfg(pose_config):
+    return pose_config("coco")
+
+
+@pytest.fixture
+def model(cfg):
+    init_default_scope("pose")
+    return MODELS.build(cfg.model).eval()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Images of several sizes in nested folders, one of them broken."""
+    rng = np.random.default_rng(0)
+    for name, size_hw in {"a.png": (90, 120), "sub/a.png": (64, 64), "sub/b.jpg": (50, 33)}.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (*size_hw, 3), np.uint8))
+    (tmp_path / "photos" / "sub" / "broken.jpg").write_bytes(b"no image")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def boxes_file(tmp_path):
+    path = tmp_path / "boxes.json"
+    boxes = {
+        "a.png": [[10, 10, 50, 80, 0.5], [60, 10, 110, 85]],
+        "sub/a.png": [],
+        "b.jpg": [[0, 0, 33, 50]],
+    }
+    path.write_text(json.dumps(boxes))
+    return path
+
+
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (2, 1), (8, 0)])
+def test_everybody_is_found_whatever_the_batches(
+    model, cfg, photos, boxes_file, batch_size, num_workers
+):
+    found = list(
+        predict_people(
+            model, cfg, find_images(str(photos)), BoxesFile(boxes_file), batch_size, num_workers
+        )
+    )
+    by_name = {item.image.path.relative_to(photos).as_posix(): item for item in found}
+    assert list(by_name) == ["a.png", "sub/a.png", "sub/b.jpg", "sub/broken.jpg"]
+    failure = by_name.pop("sub/broken.jpg")
+    assert isinstance(failure, Failure) and "broken.jpg" in failure.reason
+    people = {name: item.sample.pred_instances for name, item in by_name.items()}
+    assert [len(found.keypoints) for found in people.values()] == [2, 0, 1]
+    np.testing.assert_allclose(people["a.png"].bbox_scores, [0.5, 1])
+    np.testing.assert_allclose(people["a.png"].bboxes[1], [60, 10, 110, 85])
+    # A person alone is found in the same place.
+    alone = next(
+        predict_people(model, cfg, find_images(str(photos / "sub/b.jpg")), whole_image, 1, 0)
+    )
+    torch.testing.assert_close(
+        alone.sample.pred_instances.keypoints, people["sub/b.jpg"].keypoints, atol=1e-2, rtol=0
+    )
+
+
+def test_bad_boxes_fail_their_image_only(model, cfg, photos, tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"a.png": [[10, 10, 10, 80]], "sub/a.png": [[1, 2, 30, 40]]}))
+    found = list(predict_people(model, cfg, find_images(str(photos)), BoxesFile(path), 2, 0))
+    reasons = {item.image.path.name: item.reason for item in found if isinstance(item, Failure)}
+    assert "has no area" in reasons["a.png"] and "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"]
+    assert len(found) == 4 and len(reasons) == 3
+    path.write_text(json.dumps({"a.png": [[1, 2, 3]]}))
+    with pytest.raises(DataError, match=r"'a.png' has not 4 or 5 numbers"):
+        BoxesFile(path)
+    path.write_text("[]")
+    with pytest.raises(DataError, match="found a list"):
+        BoxesFile(path)
+
+
+def people_of(num):
+    rng = np.random.default_rng(1)
+    return InstanceData(
+        keypoints=torch.from_numpy(rng.uniform(0, 60, (num, 17, 2)).astype(np.float32)),
+        keypoint_scores=torch.ones(num, 17),
+        bboxes=torch.tensor([[1.0, 2, 30, 40]] * num).view(num, 4),
+        bbox_scores=torch.full((num,), 0.5),
+    )
+
+
+@pytest.mark.parametrize("style", ["skeleton", "openpose"])
+@pytest.mark.parametrize("num", [0, 2])
+def test_files_of_an_image(tmp_path, style, num):
+    writer = PoseWriter(COCO.as_dict(), style=style)
+    people = people_of(num)
+    sample = DataSample(metainfo={"img_path": "sub/000000000785.jpg"}, pred_instances=people)
+    image = np.full((70, 60, 3), 200, np.uint8)
+    writer.write(sample, image, tmp_path / "a.b")
+    writer.finish(tmp_path)
+    content = json.loads((tmp_path / "a.b.json").read_text())
+    assert content["meta"] == {
+        "image": "sub/000000000785.jpg", "width": 60, "height": 70, "keypoint_set": "coco"
+    }  # fmt: skip
+    assert len(content["instances"]) == num
+    results = json.loads((tmp_path / "coco_results.json").read_text())
+    assert [row["image_id"] for row in results] == [785] * num
+    if num:
+        first = content["instances"][0]
+        np.testing.assert_allclose(first["keypoints"], people.keypoints[0], rtol=1e-6)
+        assert first["bbox"] == [1, 2, 30, 40] and first["bbox_score"] == 0.5
+        assert len(first["keypoint_scores"]) == 17 and len(results[0]["keypoints"]) == 51
+    picture = cv2.imread(str(tmp_path / f"a.b{writer.suffixes[1]}"))
+    assert picture.shape == image.shape
+    background = 0 if style == "openpose" else 200
+    assert (abs(picture.astype(int) - background) > 20).any() == (num > 0)
+    names = json.loads((tmp_path / "keypoint_set.json").read_text())["keypoints"]
+    assert names == list(COCO.keypoints)
+
+
+def test_videos(model, cfg, tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for grey in (50, 100, 150):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    assert is_video(str(path)) and not is_video("photos/a.jpg")
+    out_dir = tmp_path / "out"
+    pose_writer = PoseWriter(COCO.as_dict())
+    done = list(predict_video(model, cfg, path, whole_image, pose_writer, out_dir, 2))
+    assert done == [1, 2, 3]
+    content = json.loads((out_dir / "clip.json").read_text())
+    assert content["meta"]["fps"] == 10 and content["meta"]["width"] == 64
+    assert [len(frame["instances"]) for frame in content["frames"]] == [1, 1, 1]
+    video = cv2.VideoCapture(str(out_dir / "clip.mp4"))
+    assert video.read()[1].shape == (48, 64, 3)
+    with pytest.raises(DataError, match="not a video"):
+        broken = tmp_path / "broken.mp4"
+        broken.write_bytes(b"nothing")
+        list(predict_video(model, cfg, broken, whole_image, pose_writer, out_dir))
+    shutil.copy(out_dir / "clip.mp4", tmp_path / "clip.mp4")
+    with pytest.raises(DataError, match="would be overwritten"):
+        list(predict_video(model, cfg, tmp_path / "clip.mp4", whole_image, pose_writer, tmp_path))
+
+
+class TestDetector:
+    boxes = np.array([[10, 20, 50, 90, 0.9], [12, 20, 50, 90, 0.8], [60, 20, 90, 90, 0.7]])
+
+    def test_suppressed_boxes_with_labels(self):
+        labels = np.array([[0, 0, 2]])
+        found = read_outputs([self.boxes[None], labels], (64, 64), 0, "a.onnx")
+        np.testing.assert_allclose(found, self.boxes[:2], rtol=1e-6)
+        assert len(read_outputs([self.boxes[None]], (64, 64), 0, "a.onnx")) == 3
+
+    def test_boxes_with_the_scores_of_classes(self):
+        scores = np.random.default_rng(0).random((1, 3, 80))
+        found = read_outputs([self.boxes[None, :, :4], scores], (64, 64), 2, "a.onnx")
+        np.testing.assert_allclose(found[:, 4], scores[0, :, 2], rtol=1e-6)
+
+    def test_yolox_grids(self):
+        rows = np.zeros((1, 64 + 16 + 4, 85))
+        rows[0, 64 + 5] = [0.5, 0.25, np.log(2), np.log(4), 0.8, 0.5, *[0] * 79]
+        found = read_outputs([rows], (64, 64), 0, "a.onnx")
+        center, size = ((1 + 0.5) * 16, (1 + 0.25) * 16), (32, 64)
+        expected = [center[0] - 16, center[1] - 32, center[0] + 16, center[1] + 32, 0.4]
+        np.testing.assert_allclose(found[64 + 5], expected, rtol=1e-6)
+        assert size == (32, 64) and found[:, 4].argmax() == 64 + 5
+
+    def test_another_layout_is_an_error(self):
+        with pytest.raises(DataError, match=r"a.onnx: outputs of the shapes \(1, 3\)"):
+            read_outputs([np.zeros((1, 3))], (64, 64), 0, "a.onnx")
+
+    def test_images_are_fitted_and_padded(self):
+        padded, scale = fit(np.full((50, 100, 3), 7, np.uint8), (64, 64))
+        assert scale == 0.64 and padded.shape == (64, 64, 3)
+        assert (padded[:32] == 7).all() and (padded[32:] == 114).all()
+
+    def test_nms(self):
+        assert nms(self.boxes, 0.65) == [0, 2] and nms(self.boxes, 0.99) == [0, 1, 2]
+
+    def test_a_missing_file_is_an_error(self):
+        with pytest.raises(ConfigError, match=r"nowhere.onnx.*does not exist"):
+            OnnxDetector("nowhere.onnx")
+
+    @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
+    def test_an_exported_model(self, root, kind):
+        """Its box is around the darkest quarter of the input's values: here the upper left."""
+        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", kind)
+        image = np.full((200, 100, 3), 255, np.uint8)
+        image[:100, :50] = 0
+        (found,) = detector(image, "a.jpg")
+        np.testing.assert_allclose(found, [0, 0, 50, 100, 0.9], atol=3)

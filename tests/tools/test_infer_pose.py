@@ -1,0 +1,67 @@
+"""Keypoints of images and videos by the command line."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
+from engine.config import load_config
+from tests.conftest import TINIEST_ARCH
+
+CONFIG = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-256x192.py"
+TINY = f"""
+_base_ = ["{{root}}/{CONFIG}"]
+input_size_hw = (64, 48)
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **{TINIEST_ARCH})),
+    head=dict(deconv_out_channels=(32, 32), conv_out_channels=(32,)),
+)
+"""
+
+
+@pytest.fixture
+def given(root, tmp_path):
+    """A config whose model is tiny, and a checkpoint of it."""
+    path, checkpoint = tmp_path / "tiny.py", tmp_path / "tiny.pth"
+    path.write_text(TINY.replace("{root}", str(root)))
+    cfg = load_config(path)
+    init_default_scope("pose")
+    torch.save({"state_dict": MODELS.build(cfg.model).state_dict(), "meta": {}}, checkpoint)
+    return path, checkpoint
+
+
+def test_images_with_boxes(run, given, tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for name in ("in/a.jpg", "in/sub/000000000042.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"")
+    boxes = {"a.jpg": [[0, 0, 40, 60], [40, 0, 80, 60]], "000000000042.png": [[0, 0, 80, 60]]}
+    (tmp_path / "boxes.json").write_text(json.dumps({**boxes, "broken.jpg": []}))
+    done = run(
+        "infer_pose.py", *given, "--input", "in", "--output", "out", "--boxes", "boxes.json",
+        "--style", "openpose", "--show-ids", "--num-workers", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert "broken.jpg" in done.stderr and "2 of 3 images done" in done.stdout
+    names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
+    assert names == {
+        "a.json", "a.png", "sub/000000000042.json", "sub/000000000042.png",
+        "coco_results.json", "keypoint_set.json",
+    }  # fmt: skip
+    assert len(json.loads((tmp_path / "out" / "a.json").read_text())["instances"]) == 2
+    results = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert [row["image_id"] for row in results] == [1, 1, 42]
+
+
+def test_the_whole_image_is_said_once(run, given, tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
+    done = run("infer_pose.py", *given, "--input", "*.jpg", "--output", "out", "--device", "cpu")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("taken for one person") == 1
+    (person,) = json.loads((tmp_path / "out" / "a.json").read_text())["instances"]
+    assert person["bbox"] == [0, 0, 80, 60]
+    assert len(person["keypoints"]) == 17
