@@ -41,4 +41,4 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
 ]
-train_cfg = dict(max_epochs=14, val_interval=7)
+train_cfg = dict(max_epochs=12, val_interval=6)
