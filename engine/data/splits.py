@@ -61,6 +61,6 @@ def select_split(
         raise ConfigError(
             f"split={split!r}: {len(held_out)} of {len(names)} samples would be held out "
             f"(val_ratio={val_ratio}, val_list={val_list}); both parts need at least one. "
-                'Set val_ratio accordingly, or use split="all".'
+            'Set val_ratio accordingly, or use split="all".'
         )
     return [record for name, record in records if (name in held_out) == (split == "val")]
