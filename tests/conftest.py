@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from engine.config import load_config
@@ -38,8 +39,9 @@ class Golden:
 
 @pytest.fixture(autouse=True)
 def no_default_scope() -> None:
-    """Names in a test resolve from its registry, whatever scope an earlier test has set."""
+    """Names resolve from a test's own registry, and logs go to its own logger, not an earlier one's."""
     DefaultScope._instance_dict.clear()
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture

@@ -172,4 +172,4 @@ def test_browse_writes_samples_as_the_model_gets_them(faces_dir, root, tmp_path)
     pictures = [cv2.imread(str(path)) for path in sorted((tmp_path / "out").iterdir())]
     assert len(pictures) == 3
     for picture in pictures:
-        assert picture.shape[0] == 256 and picture.shape[1] > 2 * 192, "image, labels, legend"
+        assert picture.shape[0] == 192 and picture.shape[1] > 2 * 144, "image, labels, legend"
