@@ -39,7 +39,7 @@ class Golden:
 
 @pytest.fixture(autouse=True)
 def no_default_scope() -> None:
-    """Names resolve from a test's own registry, and logs go to its own logger, not an earlier one's."""
+    """Names resolve from a test's own registry, and logs go to its own logger."""
     DefaultScope._instance_dict.clear()
     MMLogger._instance_dict.clear()
 
