@@ -73,6 +73,12 @@ class VitHead(nn.Module):
         self.dropout = nn.Dropout2d(dropout_ratio)
         self.conv_seg = nn.Conv2d(last_channels, num_classes, kernel_size=1)
         self.loss_decode = MODELS.build(loss_decode or {"type": "CrossEntropyLoss"})
+        ignored = getattr(self.loss_decode, "ignore_index", ignore_index)
+        if ignored != ignore_index:
+            raise ConfigError(
+                f"VitHead: ignore_index is {ignore_index}, but its loss ignores {ignored}; set "
+                f"loss_decode=dict(..., ignore_index={ignore_index})."
+            )
         self.init_weights()
 
     def init_weights(self) -> None:

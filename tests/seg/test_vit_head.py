@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from engine.errors import ConfigError
 from engine.layers import InstanceNormSiLU
+from seg.models import VitHead
 from seg.registry import MODELS
 
 NORM_AND_ACTIVATION = nn.Sequential(nn.InstanceNorm2d(1), nn.SiLU())
@@ -66,3 +68,8 @@ def test_accuracy_counts_valid_pixels_only():
     labels[:, :8, :8] = 2
     assert head.loss(logits, labels)["acc_seg"] == 50.0
     assert head.loss(logits, torch.full_like(labels, 255))["acc_seg"] == 0.0
+
+
+def test_head_and_loss_must_ignore_the_same_label():
+    with pytest.raises(ConfigError, match=r"ignore_index is 0, but its loss ignores 255"):
+        VitHead(in_channels=8, num_classes=2, ignore_index=0)
