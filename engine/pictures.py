@@ -19,5 +19,10 @@ def image_rgb(packed: dict[str, Any]) -> NDArray:
 
 def write_rgb(path: Path, picture: NDArray) -> None:
     """Writes a picture (H, W, 3) RGB as PNG; raises DataError if it cannot."""
-    if not cv2.imwrite(str(path), picture[..., ::-1]):
+    write_png(path, picture[..., ::-1])
+
+
+def write_png(path: Path, pixels: NDArray) -> None:
+    """Writes grey (H, W) or BGR (H, W, 3) uint8 pixels; raises DataError if it cannot."""
+    if not cv2.imwrite(str(path), pixels):
         raise DataError(f"{path} cannot be written. Check the folder's rights and free space.")

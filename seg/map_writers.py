@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
+from engine.pictures import write_png
 from engine.registry import WRITERS
 from seg.map_pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
-from seg.writer import write_png
 
 
 class MapWriter:

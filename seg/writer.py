@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from engine.data.sample import DataSample
+from engine.pictures import write_png
 from engine.registry import WRITERS
 from seg.visualization import draw_legend, overlay
 
@@ -51,9 +51,3 @@ class SegWriter:
         """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""
         seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
         write_png(out_stem.with_name(f"{out_stem.name}.png"), seg_map)
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Writes an image (BGR or grey uint8); raises OSError if it cannot."""
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f"{path} could not be written; is the folder writable and the disk not full?")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
+from engine.pictures import write_rgb
 from engine.registry import WRITERS
 from pose.drawing import Pen, draw_openpose, draw_people
 from pose.metainfo import parse_metainfo
@@ -72,9 +73,7 @@ class PoseWriter:
         }
         write_json(out_stem.with_name(f"{out_stem.name}.json"), content)
         path = out_stem.with_name(f"{out_stem.name}{self.suffixes[1]}")
-        picture = cv2.cvtColor(self.draw(people, image_bgr), cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(path), picture):
-            raise OSError(f"{path} could not be written; is the folder writable and the disk full?")
+        write_rgb(path, self.draw(people, image_bgr))
         self._results += self._as_coco(people, name)
 
     def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:
