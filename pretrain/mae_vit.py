@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.errors import ConfigError
 from pretrain.position import check_positions, check_positions_on_load, sincos_positions
@@ -23,18 +24,30 @@ class MAEViT(VisionTransformer):
 
     Args:
         arch: See ``VisionTransformer``.
+        img_size: (H, W), or one int; square, and the only size that images may have.
         mask_ratio: Share of the patches to remove, in [0, 1). 0 is good for measurements only.
-        **kwargs: Of ``VisionTransformer``: ``img_size`` (square, and the only size that images may
-            have), ``activation_checkpointing``, ...
+        **kwargs: Of ``VisionTransformer``: ``activation_checkpointing``, ...
 
     Raises:
         ConfigError: If no patch would be kept, or patches do not tile a square image.
     """
 
     def __init__(
-        self, arch: str | dict[str, int], *, mask_ratio: float = 0.75, **kwargs: Any
+        self,
+        arch: str | dict[str, int],
+        *,
+        img_size: int | Sequence[int] = 1024,
+        mask_ratio: float = 0.75,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(arch, with_cls_token=True, out_type="raw", **kwargs)
+        super().__init__(
+            arch,
+            img_size=img_size,
+            with_cls_token=True,
+            out_type="raw",
+            pos_embed_init="sincos",
+            **kwargs,
+        )
         height, width = self.img_size_hw
         if height != width or height % self.patch_size or self.patch_padding:
             raise ConfigError(
@@ -59,11 +72,6 @@ class MAEViT(VisionTransformer):
                 f"MAEViT: mask_ratio={mask_ratio!r} keeps none of {self.num_patches} patches, or "
                 "is negative. Choose one in [0, 1) that keeps at least one; the release has 0.75."
             )
-
-    def _reset_tokens(self) -> None:
-        nn.init.normal_(self.cls_token, std=0.02)
-        with torch.no_grad():
-            self.pos_embed.copy_(sincos_positions(self.grid_hw, self.embed_dims))
 
     def resize_pos_embed(
         self, pos_embed: Tensor, source_hw: tuple[int, int], target_hw: tuple[int, int]
@@ -106,6 +114,7 @@ class MAEViT(VisionTransformer):
 
         Raises:
             ConfigError: If images are of another size.
+            ValueError: If the noise has another shape.
         """
         if x.shape[-2:] != self.img_size_hw:
             raise ConfigError(
@@ -117,6 +126,11 @@ class MAEViT(VisionTransformer):
         x = x + self.pos_embed[:, 1:]
         if noise is None:
             noise = torch.rand(x.shape[:2], device=x.device)
+        elif noise.shape != x.shape[:2]:
+            raise ValueError(
+                f"noise: expected one number for each patch, {tuple(x.shape[:2])}; found "
+                f"{tuple(noise.shape)}"
+            )
         kept, mask, restore = self.draw_mask(noise)
         x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
         cls_token = (self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from engine.errors import WeightsError
 
-# bfloat16 rounds values near 1 by up to 0.004; another formula is off by about 1.
-_TOLERANCE = 0.01
+# Half precision rounds values near 1 by up to 0.004; another formula is off by about 1.
+_TOLERANCE_HALF, _TOLERANCE = 0.01, 1e-4
 
 
 def sincos_positions(grid_hw: tuple[int, int], embed_dims: int) -> Tensor:
@@ -47,12 +47,13 @@ def check_positions(positions: Tensor, grid_hw: tuple[int, int]) -> None:
         WeightsError: If they are others.
     """
     table = sincos_positions(grid_hw, positions.shape[-1])
+    tolerance = _TOLERANCE if positions.dtype.itemsize >= 4 else _TOLERANCE_HALF
     positions = positions.detach().float().cpu()
     difference = float((positions - table).abs().max())
-    if difference <= _TOLERANCE:
+    if difference <= tolerance:
         return
     rows, columns = table.chunk(2, dim=-1)
-    swapped = (positions - torch.cat((columns, rows), dim=-1)).abs().max() <= _TOLERANCE
+    swapped = (positions - torch.cat((columns, rows), dim=-1)).abs().max() <= tolerance
     cause = (
         "It is facebook/mae's, which has columns before rows"
         if swapped

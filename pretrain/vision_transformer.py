@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pretrain.position import sincos_positions
+
 ARCHS: dict[str, dict[str, int]] = {
     # Not released: small enough for tests and for training on a CPU.
     "tiny": {"embed_dims": 192, "num_layers": 6, "num_heads": 3, "feedforward_channels": 768},
@@ -26,6 +28,7 @@ ARCHS: dict[str, dict[str, int]] = {
 }
 
 OUT_TYPES = ("cls_token", "raw", "featmap", "avg_featmap")
+POS_EMBED_INITS = ("trunc_normal", "sincos")
 
 
 class Linear(nn.Linear):
@@ -184,13 +187,16 @@ class VisionTransformer(nn.Module):
             ``"featmap"`` (B, D, h, w), ``"avg_featmap"`` normalised mean of the patches (B, D).
         patch_cfg: ``dict(padding=...)``: 2 for the released pose, normal, LIP and CIHP models; 0 or
             ``"corner"`` (default) for the others. The weights do not tell. See ``PatchEmbed``.
+        pos_embed_init: Of a model from scratch: ``"trunc_normal"``, noise of 0.02 as in the
+            release, or ``"sincos"``, the table that MAE keeps, from which a short training gets
+            farther. Both are then learnt.
         frozen_stages: Freezes the embeddings (0) and the first n layers (n). -1 freezes nothing.
         activation_checkpointing: Recompute each layer in the backward pass instead of storing its
             activations.
         init_cfg: Stored for MMEngine; read by the model that holds this one.
 
     Raises:
-        ValueError: Unknown arch, out_type, patch_cfg or out_indices.
+        ValueError: Unknown arch, out_type, patch_cfg, pos_embed_init or out_indices.
     """
 
     def __init__(
@@ -208,6 +214,7 @@ class VisionTransformer(nn.Module):
         with_cls_token: bool = True,
         out_type: str = "cls_token",
         patch_cfg: dict[str, Any] | None = None,
+        pos_embed_init: str = "trunc_normal",
         frozen_stages: int = -1,
         activation_checkpointing: bool = False,
         init_cfg: dict[str, Any] | None = None,
@@ -217,6 +224,11 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"out_type {out_type!r} is none of {', '.join(OUT_TYPES)}")
         if out_type == "cls_token" and not with_cls_token:
             raise ValueError('out_type="cls_token" needs with_cls_token=True')
+        if pos_embed_init not in POS_EMBED_INITS:
+            raise ValueError(
+                f"pos_embed_init {pos_embed_init!r} is none of {', '.join(POS_EMBED_INITS)}"
+            )
+        self.pos_embed_init = pos_embed_init
         self.arch = _arch_settings(arch)
         self.embed_dims = self.arch["embed_dims"]
         self.num_layers = self.arch["num_layers"]
@@ -274,7 +286,11 @@ class VisionTransformer(nn.Module):
         self._reset_tokens()
 
     def _reset_tokens(self) -> None:
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.pos_embed_init == "trunc_normal":
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        else:
+            table = sincos_positions(self.grid_hw, self.embed_dims)
+            self.pos_embed.data.copy_(table[:, 1 - self.num_extra_tokens :])
         if self.num_extra_tokens:
             nn.init.normal_(self.cls_token, std=0.02)
 

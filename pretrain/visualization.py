@@ -43,7 +43,7 @@ class MAEVisualizer(Visualizer):
         paste_visible: Show the image itself, not its reconstruction, where it was not removed. The
             model is not trained on those patches.
         max_height: Pictures are scaled down to this height in pixels.
-        **kwargs: ``vis_backends``, ``save_dir``, ``name``: see MMEngine's Visualizer.
+        name, vis_backends, save_dir: See MMEngine's Visualizer.
     """
 
     def __init__(

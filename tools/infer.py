@@ -14,12 +14,17 @@ All results are of the size of the image:
 --seg-dir names masks for the pictures of depth and normals: <stem>.npy or .png, not zero on the
 person; the foreground that segmentation writes is one. An unreadable image is reported, the others
 are done, and the exit code is 1.
+
+With the config of a pose model, this is tools/infer_pose.py, which has options of its own:
+
+    python tools/infer.py POSE_CONFIG --help
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,8 +162,22 @@ def build_writer(cfg: Config, dataset_meta: dict, args: argparse.Namespace) -> A
     return writer
 
 
+def is_pose(argv: Sequence[str]) -> bool:
+    """Whether the first file of Python among the arguments is the config of a pose model."""
+    path = next((arg for arg in argv if arg.endswith(".py")), None)
+    return (
+        path is not None
+        and Path(path).is_file()
+        and load_config(path).get("default_scope") == "pose"
+    )
+
+
 def main() -> int:
     """Runs the inference; returns the exit code."""
+    if is_pose(sys.argv[1:]):
+        import infer_pose  # beside this file
+
+        return infer_pose.main()
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     images = find_images(args.input, args.output)

@@ -4,7 +4,8 @@
     python tools/make_synthetic_data.py lip data/lip_synthetic --num 500 --num-val 50
     python tools/make_synthetic_data.py coco data/coco_synthetic --num 500 --num-val 50
 
-Picture i of a split depends only on the seed and i, whatever the number of pictures or workers.
+Picture i of a split depends only on i, seed, size and variety, whatever the number of pictures or
+workers.
 Layouts without a split of their own (face, goliath, depth, normal) are divided by their datasets.
 """
 
@@ -40,7 +41,7 @@ class Layout:
 
     Args:
         write: Writes picture ``index`` of ``split`` to ``out_dir``, in this order, and takes
-            ``seed`` and ``size_hw`` as keywords.
+            ``seed``, ``size_hw`` and, but for faces, ``variety`` as keywords.
         patterns: Match all files of the layout, below ``out_dir``.
         has_val: Whether it has a validation split.
         finish: Writes the files of a split from what ``write`` returned for its pictures.
@@ -106,6 +107,14 @@ LAYOUTS: dict[str, tuple[Callable[[], Layout], tuple[int, int]]] = {
 }
 
 
+def share(text: str) -> float:
+    """Reads a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
@@ -128,6 +137,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             help=f"height and width in pixels, or one number for both; default {size_hw}",
         )
         layout.add_argument("--seed", type=int, default=0)
+        if name != "face":
+            layout.add_argument(
+                "--variety",
+                type=share,
+                default=1.0,
+                help="of poses and views, from 0 (all people stand still, seen from the front) to "
+                "1 (default); with little of it, a short training shows what it can learn",
+            )
         layout.add_argument("--workers", type=int, default=1, help="number of processes")
         layout.add_argument(
             "--overwrite", action="store_true", help="delete the layout's files in out_dir first"
@@ -180,11 +197,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             'it out; the dataset holds some pictures out with split="train" and split="val".'
         )
     prepare(args.out_dir, layout.patterns, args.overwrite)
+    options = {name: vars(args)[name] for name in ("seed", "variety") if name in args}
     splits: dict[Split, int] = {"train": args.num, "val": args.num_val}
     for split, num in splits.items():
         if not num:
             continue
-        job = partial(layout.write, args.out_dir, split, seed=args.seed, size_hw=args.size_hw)
+        job = partial(layout.write, args.out_dir, split, size_hw=args.size_hw, **options)
         done = run_all(job, num, args.workers)
         results = list(track(done, description=f"{args.out_dir} {split}", total=num))
         if layout.finish:

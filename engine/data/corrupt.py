@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from mmengine.dist import get_world_size
@@ -11,6 +12,7 @@ from mmengine.logging import print_log
 from engine.errors import DataError
 
 MAX_SHARE = 0.01
+_MOST_NAMES = 20
 
 
 class CorruptRecords:
@@ -22,10 +24,12 @@ class CorruptRecords:
     Args:
         num_records: Length of the dataset.
         source: The dataset's name, for the messages.
+        name_of: Names the record of an index.
     """
 
-    def __init__(self, num_records: int, source: str) -> None:
+    def __init__(self, num_records: int, source: str, name_of: Callable[[int], str] = str) -> None:
         self.source = source
+        self.name_of = name_of
         self.read = torch.zeros(num_records, dtype=torch.bool).share_memory_()
         self.corrupt = torch.zeros(num_records, dtype=torch.bool).share_memory_()
         self.share_of_epoch = -(-num_records // get_world_size())
@@ -47,8 +51,14 @@ class CorruptRecords:
         count = f"{len(self)} of {base} samples cannot be read"
         if len(self) > max(1, MAX_SHARE * base):
             raise DataError(
-                f'{self.source}: {count}; on_corrupt="skip" allows {MAX_SHARE:.0%}. The last one: '
-                f"{error} List all with tools/check_data.py CONFIG, and mend or remove them."
+                f'{self.source}: {count}; on_corrupt="skip" allows {MAX_SHARE:.0%}. Mend or remove '
+                f"them, after tools/check_data.py CONFIG has found the others. So far: "
+                f"{self._names()}. The last one: {error}"
             ) from error
         warning = f"{self.source}: the next sample takes the place of {index} ({count}): {error}"
         print_log(warning, "current", logging.WARNING)
+
+    def _names(self) -> str:
+        indices = self.corrupt.nonzero().flatten().tolist()
+        more = f", and {len(indices) - _MOST_NAMES} more" if len(indices) > _MOST_NAMES else ""
+        return ", ".join(self.name_of(index) for index in indices[:_MOST_NAMES]) + more

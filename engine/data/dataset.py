@@ -129,7 +129,7 @@ class BaseDataset(MMEngineBaseDataset):
         if len(self) == 0:
             raise DataError(f"{name}: no samples found in {str(self.data_root)!r}.")
         if self.on_corrupt == "skip":
-            self._corrupt = CorruptRecords(len(self), name)
+            self._corrupt = CorruptRecords(len(self), name, self._name_of)
 
     @property
     def num_corrupt(self) -> int:
@@ -178,6 +178,7 @@ class BaseDataset(MMEngineBaseDataset):
         return self.pipeline(sample)
 
     def _describe(self, key: SampleKey) -> str:
-        index = self.record_of(key)
-        record = self.get_data_info(index)
-        return f"{type(self).__name__}: {record.get('img_path', f'record {index}')}"
+        return f"{type(self).__name__}: {self._name_of(self.record_of(key))}"
+
+    def _name_of(self, index: int) -> str:
+        return str(self.get_data_info(index).get("img_path", f"record {index}"))

@@ -7,7 +7,10 @@ config=configs/normal/synthetic/sapiens_tiny_synthetic_normal-192x144.py
 data=${DATA_ROOT:-data}/synthetic_normal
 work_dir=work_dirs/demo_normal
 
-[ -d "$data" ] || python tools/make_synthetic_data.py normal "$data" --num 640
+if [ ! -d "$data" ]; then # rendered beside it, so that an interrupted run leaves nothing half done
+    python tools/make_synthetic_data.py normal "$data.partial" --num 1000 --variety 0.15 --workers 2 --overwrite
+    mv "$data.partial" "$data"
+fi
 python tools/train.py "$config" --work-dir "$work_dir"
 best=$(ls -t "$work_dir"/best_mean_angle_*.pth | head -n 1)
 python tools/test.py "$config" "$best" --work-dir "$work_dir/test" --show-dir "$work_dir/pictures"

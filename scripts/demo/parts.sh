@@ -8,7 +8,7 @@ data=${DATA_ROOT:-data}/synthetic_parts
 work_dir=work_dirs/demo_parts
 
 if [ ! -d "$data" ]; then # rendered beside it, so that an interrupted run leaves nothing half done
-    python tools/make_synthetic_data.py goliath "$data.partial" --num 640 --overwrite
+    python tools/make_synthetic_data.py goliath "$data.partial" --num 1000 --variety 0.1 --workers 2 --overwrite
     mv "$data.partial" "$data"
 fi
 python tools/train.py "$config" --work-dir "$work_dir"

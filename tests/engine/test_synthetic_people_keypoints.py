@@ -128,3 +128,19 @@ def test_unknown_name_is_an_error() -> None:
         keypoints_of(picture, ["nose", "left_tentacle"])
     with pytest.raises(DataError, match="Person 1"):
         keypoints_of(picture, ["nose"], person=1)
+
+
+def stands_still(variety: float, seed: int) -> bool:
+    """Whether shoulders and hips are level, and arms hang below them."""
+    scene = sample_group(np.random.default_rng([seed, 9]), 1, variety)
+    picture = render(scene, (96, 72))
+    joints = ("shoulder", "hip", "elbow", "wrist")
+    names = [f"{side}_{joint}" for side in ("left", "right") for joint in joints]
+    left, right = keypoints_of(picture, names)[:, 1].reshape(2, len(joints))
+    level = np.abs(left - right)[:2].max() < 0.5
+    return bool(level and all(y[0] < y[2] < y[3] for y in (left, right)))
+
+
+def test_without_variety_people_stand_still() -> None:
+    assert all(stands_still(0.0, seed) for seed in range(5))
+    assert not all(stands_still(1.0, seed) for seed in range(5))

@@ -92,10 +92,6 @@ def test_archives_hold_the_same_samples_as_files(folder, shards):
         with open(info["archive"], "rb") as file:
             file.seek(info["img_span"][0])
             assert file.read(info["img_span"][1]) == (folder / member).read_bytes()
-        key = SampleKey(0, 0, IMAGES.index(member))
-        expected = from_files[key]["inputs"]
-        # The draws follow the index: only the whole image is comparable.
-        assert from_archives[SampleKey(0, 0, index)]["inputs"].shape == expected.shape
     same_index = SampleKey(3, 1, 0)
     assert in_order[0].endswith(IMAGES[0])
     assert torch.equal(from_archives[same_index]["inputs"], from_files[same_index]["inputs"])
@@ -190,8 +186,9 @@ def test_a_corrupt_image_is_skipped_and_counted(folder):
 def test_more_corrupt_images_than_a_percent_stop_the_run(folder):
     for name in IMAGES[:2]:
         (folder / name).write_bytes(b"no image")
-    with pytest.raises(DataError, match="2 of 4 samples cannot be read"):
+    with pytest.raises(DataError, match="2 of 4 samples cannot be read") as error:
         of_folder(folder)[0]
+    assert all(f"{folder / name}" in str(error.value) for name in IMAGES[:2]), "it lists them"
 
 
 def test_images_smaller_than_asked_for_are_errors(tmp_path):

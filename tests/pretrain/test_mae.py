@@ -265,3 +265,9 @@ def test_unknown_criterion():
 
 def test_no_mask_is_possible_and_has_no_loss(images):
     assert make(mask_ratio=0)(images, mode="loss")["loss"] == 0
+
+
+def test_noise_of_another_shape_is_an_error():
+    encoder = MAEViT(SMALL, img_size=64)
+    with pytest.raises(ValueError, match=r"one number for each patch, \(2, 16\); found \(2, 11\)"):
+        encoder(torch.zeros(2, 3, 64, 64), noise=torch.rand(2, 11))

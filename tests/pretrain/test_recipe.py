@@ -95,6 +95,12 @@ def test_rates_warm_up_then_follow_the_cosine(root):
     assert len(set(rates[warm_up + 5 : warm_up + 10])) == 5, "by iteration"
 
 
+def test_a_shorter_training_has_a_shorter_cosine(root):
+    path = root / f"configs/pretrain/{HUMANS[0]}.py"
+    schedulers = load_config(path, {"train_cfg.max_epochs": 300}).param_scheduler
+    assert [scheduler.end for scheduler in schedulers] == [40, 300]
+
+
 @HOOKS.register_module()
 class SignalHook(Hook):
     """Sends this process SIGTERM in an iteration, as a cluster does."""
@@ -107,20 +113,30 @@ class SignalHook(Hook):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(mae_config, tmp_path):
-    """Crops, order and masks included; an epoch has three iterations."""
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_uninterrupted_one(
+    mae_config, images_dir, tmp_path
+):
+    """Crops, order, masks, momenta and rates included; an epoch has three iterations."""
 
     def train(work_dir, resume=False, hooks=()):
-        cfg = mae_config(train_cfg__max_epochs=3, optim_wrapper__dtype="float32")
-        cfg.param_scheduler = cfg.param_scheduler[:1]
+        cfg = mae_config(train_cfg__max_epochs=3, param_scheduler__0__end=3)
+        cfg.train_dataloader.dataset.list_file = str(list_file)
         cfg.custom_hooks = list(hooks)
         cfg.work_dir = str(tmp_path / work_dir)
         cfg.experiment_name = f"{tmp_path / work_dir}-{resume}"
         cfg.resume = resume
         runner = Runner.from_cfg(cfg)
         runner.train()
-        return runner.model.state_dict()
+        momenta = runner.optim_wrapper.state_dict()["state"]
+        rates = torch.tensor(runner.optim_wrapper.get_lr()["lr"])
+        return {
+            **runner.model.state_dict(),
+            **{f"{i}.{name}": x for i, state in momenta.items() for name, x in state.items()},
+            "lr": rates,
+        }
 
+    list_file = tmp_path / "list.txt"
+    list_file.write_text("\n".join(path.name for path in sorted(images_dir.iterdir())))
     whole = train("whole")
     with pytest.raises(SystemExit) as end:
         train("parts", hooks=[{"type": "SignalHook", "iteration": 5}])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pretrain import VisionTransformer
+from pretrain.position import sincos_positions
 from pretrain.registry import MODELS
 from pretrain.vision_transformer import ARCHS
 
@@ -143,6 +144,7 @@ def test_out_indices_out_of_range(index):
         ({"arch": {"embed_dims": 32}}, "exactly embed_dims, num_layers"),
         ({"arch": SMALL | {"num_heads": 5}}, "32 is not a multiple of num_heads 5"),
         ({"arch": SMALL, "out_type": "map"}, "'map' is none of"),
+        ({"arch": SMALL, "pos_embed_init": "zeros"}, "'zeros' is none of trunc_normal, sincos"),
         ({"arch": SMALL, "with_cls_token": False}, "needs with_cls_token"),
         ({"arch": SMALL, "patch_cfg": {"pading": 2}}, "only 'padding'"),
         ({"arch": SMALL, "patch_cfg": {"padding": "same"}}, "'corner' or an int"),
@@ -223,6 +225,14 @@ def test_layer_ids_run_from_embeddings_to_norm():
 def test_frozen_stages(stages, frozen):
     model = small(frozen_stages=stages)
     assert sum(not p.requires_grad for p in model.parameters()) == frozen
+
+
+@pytest.mark.parametrize("with_cls_token", [True, False])
+def test_positions_may_start_from_the_table_of_mae(with_cls_token):
+    model = small(with_cls_token=with_cls_token, pos_embed_init="sincos", img_size=(48, 32))
+    assert model.pos_embed.requires_grad
+    table = sincos_positions((3, 2), model.embed_dims)
+    assert torch.equal(model.pos_embed, table if with_cls_token else table[:, 1:])
 
 
 def test_initialisation_follows_the_seed_and_is_redrawn():

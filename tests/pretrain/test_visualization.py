@@ -50,16 +50,19 @@ def test_the_visualizer_scales_down_and_draws_samples_without_a_prediction(image
 
 
 def test_training_draws_the_first_samples_of_a_batch(mae_config, tmp_path):
-    hook = {"type": "PicturesHook", "num_samples": 8, "train_interval": 2}
+    hook = {"type": "PicturesHook", "num_samples": 1, "train_interval": 2}
     cfg = mae_config(train_cfg__max_epochs=1, custom_hooks=[hook], optim_wrapper__dtype="float32")
     cfg.work_dir, cfg.experiment_name = str(tmp_path / "work"), str(tmp_path)
     runner = Runner.from_cfg(cfg)
     seen = []
-    runner.model.backbone.register_forward_hook(lambda *_: seen.append(runner.model.training))
+    runner.model.backbone.register_forward_hook(
+        lambda module, inputs, _: seen.append((module.training, len(inputs[0])))
+    )
     runner.train()
-    assert seen == [True, True, False, True], "once, in evaluation mode, after the second step"
+    # Of the second batch one image is drawn, in evaluation mode; only that one is computed again.
+    assert seen == [(True, 2), (True, 2), (False, 1), (True, 2)]
     paths = sorted((tmp_path / "work").rglob("train_*.png"))
-    assert [path.name for path in paths] == ["train_0_2.png", "train_1_2.png"]
+    assert [path.name for path in paths] == ["train_0_2.png"]
     masked = np.split(cv2.imread(str(paths[0])), 3, axis=1)[1]
     patches = masked.reshape(2, 16, 2, 16, 3).transpose(0, 2, 1, 3, 4).reshape(4, -1)
     assert sum((patch == GREY).all() for patch in patches) == 3

@@ -196,3 +196,16 @@ def test_a_layout_without_a_split_says_so(tool: ModuleType, tmp_path: Path) -> N
         tool.main(["depth", str(tmp_path), "--num-val", "3"])
     with pytest.raises(SystemExit):
         tool.main(["depth", str(tmp_path), "--size", "3", "4", "5"])
+
+
+def test_variety(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for variety in ("0", "1"):
+        args = ["--num", "1", "--size", "32", "24", "--variety", variety]
+        tool.main(["goliath", str(tmp_path / variety), *args])
+    picture = render(sample_person(np.random.default_rng([0, 0]), variety=0.0), (32, 24))
+    labels = read(tmp_path / "0/segmentations/000000.png")
+    np.testing.assert_array_equal(labels, picture.labels(GOLIATH_LABELS), strict=True)
+    assert (labels != read(tmp_path / "1/segmentations/000000.png")).any()
+    with pytest.raises(SystemExit):
+        tool.main(["goliath", str(tmp_path / "2"), "--variety", "1.5"])
+    assert "1.5 is not from 0 to 1" in capsys.readouterr().err

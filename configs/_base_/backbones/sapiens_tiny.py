@@ -5,5 +5,6 @@ model = dict(
         arch="sapiens_tiny",
         with_cls_token=False,
         out_type="featmap",
+        pos_embed_init="sincos",
     )
 )

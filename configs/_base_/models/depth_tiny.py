@@ -1,4 +1,5 @@
-# As depth, with a head that suits sapiens_tiny: two deconvolutions of few channels.
+# As depth, with a head that suits sapiens_tiny: two deconvolutions of few channels,
+# and no dropout, which a short training has no use for.
 _base_ = ["./depth.py"]
 model = dict(
     decode_head=dict(
@@ -6,5 +7,6 @@ model = dict(
         deconv_kernel_sizes=(4, 4),
         conv_out_channels=(128,),
         conv_kernel_sizes=(1,),
+        dropout_ratio=0.0,
     )
 )

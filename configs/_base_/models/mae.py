@@ -23,3 +23,8 @@ visualizer = dict(
     type="MAEVisualizer",
     vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
 )
+default_hooks = dict(checkpoint=dict(interval=5, save_best=None))
+custom_hooks = [
+    dict(type="PicturesHook", num_samples=8, train_interval=500),
+    dict(type="ProgressHook"),
+]

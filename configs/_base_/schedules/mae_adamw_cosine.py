@@ -1,6 +1,5 @@
 # The release's pretraining: AdamW, lr 1.5e-4 a 256 images, 40 epochs of warm-up, then a cosine to
 # 0, both by iteration. The release's step has 4096 images.
-max_epochs = 1600
 warmup_epochs = 40
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
@@ -29,15 +28,8 @@ param_scheduler = [
         type="CosineAnnealingLR",
         eta_min=0.0,
         begin=warmup_epochs,
-        end=max_epochs,
-        T_max=max_epochs - warmup_epochs,
         by_epoch=True,
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs)
-default_hooks = dict(checkpoint=dict(interval=5, save_best=None))
-custom_hooks = [
-    dict(type="PicturesHook", num_samples=8, train_interval=500),
-    dict(type="ProgressHook"),
-]
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=1600)

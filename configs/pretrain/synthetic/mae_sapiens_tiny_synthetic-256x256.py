@@ -1,5 +1,4 @@
-# A trial of the whole chain on rendered people (tools/make_synthetic_data.py face): minutes on a
-# CPU.
+# A trial of the whole chain on rendered people, in minutes on a CPU: see scripts/demo/pretrain.sh.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/mae_adamw_cosine.py",
@@ -7,8 +6,6 @@ _base_ = [
     "../../_base_/datasets/pretrain_images.py",
 ]
 input_size_hw = (256, 256)
-max_epochs = 20
-
 model = dict(
     backbone=dict(arch="sapiens_tiny", activation_checkpointing=False),
     neck=dict(
@@ -18,21 +15,13 @@ model = dict(
 train_dataloader = dict(
     batch_size=32,
     num_workers=1,
-    dataset=dict(data_root="{{$DATA_ROOT:data}}/synthetic_face", exclude=("*_seg.png",)),
+    dataset=dict(data_root="{{$DATA_ROOT:data}}/synthetic_people/images"),
 )
 # Few steps: a higher rate than that of 1600 epochs.
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 auto_scale_lr = dict(enable=False)
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-4, begin=0, end=20, by_epoch=False),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=0.0,
-        begin=0,
-        end=max_epochs,
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
+    dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=max_epochs)
+train_cfg = dict(max_epochs=20)

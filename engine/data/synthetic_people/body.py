@@ -12,7 +12,7 @@ from .clothes import dress_figure, sample_outfit
 from .face import sample_identity
 from .figure import Figure, body
 from .head import DISTANCE, NECK, head_solids
-from .poses import sample_arm, sample_legs
+from .poses import sample_arm, sample_legs, spread
 from .scene import Camera, Scene
 from .skeleton import place_limbs, sample_build
 from .solids import Solid
@@ -41,40 +41,46 @@ class Person:
         return tuple(replace(s.moved(np.eye(3), at), person=index) for s in self.solids)
 
 
-def sample_person(rng: np.random.Generator) -> Scene:
+def sample_person(rng: np.random.Generator, variety: float = 1.0) -> Scene:
     """Draws a scene with one person, for a portrait picture.
 
     All 28 classes of Goliath and 20 of LIP occur over many of them. The person is seen in full,
     from the hips up, from the hips down, or as a head with shoulders; it turns by up to 50 degrees,
     and one in ten of those that are not close-ups turns its back.
+
+    Args:
+        rng: Source of all that is random.
+        variety: From 1, any of this, to 0: everybody stands still, looks into the camera and fills
+            the same part of the picture. Builds, faces, clothes, light and background always vary.
     """
     framing = str(rng.choice(list(FRAMINGS), p=list(FRAMINGS.values())))
-    person = _draw(rng, close=framing == "head")
+    person = _draw(rng, framing == "head", variety)
     low, high = person.extent()
     if framing == "full":
-        height = float(max(high[1] - low[1], (high[0] - low[0]) / ASPECT)) * rng.uniform(1.03, 1.2)
+        height = float(max(high[1] - low[1], (high[0] - low[0]) / ASPECT))
+        height *= spread(rng, (1.03, 1.2), variety)
         target = 0.5 * (low + high)
     elif framing == "upper":
-        height = rng.uniform(5.5, 8.5)
+        height = spread(rng, (5.5, 8.5), variety)
         target = np.array([0.0, low[1] + 0.45 * height])
     elif framing == "legs":
-        height = rng.uniform(5.5, 7.0)
+        height = spread(rng, (5.5, 7.0), variety)
         target = np.array([0.0, high[1] - 0.45 * height])
     else:
-        height = rng.uniform(2.2, 3.2)
+        height = spread(rng, (2.2, 3.2), variety)
         target = person.head[:2] + np.array([0.0, 0.1 * height])
-    target = target + rng.uniform(-0.04, 0.04, 2) * height
+    target = target + variety * rng.uniform(-0.04, 0.04, 2) * height
     place = vec(-target[0], -target[1], DISTANCE)
     return _scene(rng, person.placed(place), height)
 
 
-def sample_group(rng: np.random.Generator, num: int) -> Scene:
+def sample_group(rng: np.random.Generator, num: int, variety: float = 1.0) -> Scene:
     """Draws a scene with ``num`` people side by side and behind each other.
 
     They may hide each other, and some may stick out of the picture. Person i of the scene has
-    index i; a higher index is farther away.
+    index i; a higher index is farther away. ``variety`` is that of :func:`sample_person`.
     """
-    people = [_draw(rng, close=False) for _ in range(num)]
+    people = [_draw(rng, close=False, variety=variety) for _ in range(num)]
     extents = [person.extent() for person in people]
     height = max(float(high[1] - low[1]) for low, high in extents) * rng.uniform(1.05, 1.35)
     step = rng.uniform(2.2, 4.0)
@@ -86,24 +92,24 @@ def sample_group(rng: np.random.Generator, num: int) -> Scene:
     return _scene(rng, solids, height)
 
 
-def _draw(rng: np.random.Generator, close: bool) -> Person:
+def _draw(rng: np.random.Generator, close: bool, variety: float) -> Person:
     """A person in its own frame, turned; ``close`` shows it from the front."""
     who, build = sample_identity(rng), sample_build(rng)
-    left_leg, right_leg = sample_legs(rng)
+    left_leg, right_leg = sample_legs(rng, variety)
     figure = Figure(
         who,
         build,
-        place_limbs(build, sample_arm(rng), left_leg),
-        place_limbs(build, sample_arm(rng), right_leg),
+        place_limbs(build, sample_arm(rng, variety), left_leg),
+        place_limbs(build, sample_arm(rng, variety), right_leg),
     )
     outfit = sample_outfit(rng)
     below = body(figure, outfit.glove, toes=outfit.feet == "bare")
     below += dress_figure(rng, figure, outfit)
-    yaw, pitch, roll = np.deg2rad([25, 15, 12]) * rng.uniform(-1.0, 1.0, 3)
+    yaw, pitch, roll = variety * np.deg2rad([25, 15, 12]) * rng.uniform(-1.0, 1.0, 3)
     nod = rotation(yaw, pitch, roll)
     head = head_solids(rng, who)
-    yaw, pitch, roll = np.deg2rad([25 if close else 50, 6, 6]) * rng.uniform(-1.0, 1.0, 3)
-    away = np.pi if rng.random() < 0.1 and not close else 0.0
+    yaw, pitch, roll = variety * np.deg2rad([25 if close else 50, 6, 6]) * rng.uniform(-1.0, 1.0, 3)
+    away = np.pi if rng.random() < 0.1 * variety and not close else 0.0
     turn = rotation(yaw + away, pitch, roll)
     at = turn @ (NECK - nod @ NECK)
     solids = [s.moved(turn @ nod, at) for s in head] + [s.moved(turn, np.zeros(3)) for s in below]

@@ -1,4 +1,7 @@
-"""Random natural poses: what arms and legs do, in degrees, as in ``skeleton.py``."""
+"""Random natural poses: what arms and legs do, in degrees, as in ``skeleton.py``.
+
+The first pose of each table is that of a person who stands still.
+"""
 
 from __future__ import annotations
 
@@ -46,32 +49,40 @@ POSTURES = {
 }
 
 
-def sample_arm(rng: np.random.Generator) -> ArmAngles:
-    """Draws the angles of an arm and its hand."""
-    pose = ARM_POSES[_pick(rng, ARM_SHARES)]
-    abduct, flex, twist, elbow, roll, wrist = _angles(rng, pose)
-    curl, spread = _angles(rng, ((5, 55) if rng.random() < 0.6 else (2, 12), (2, 12)))
+def sample_arm(rng: np.random.Generator, variety: float = 1.0) -> ArmAngles:
+    """Draws the angles of an arm and its hand; ``variety`` is that of ``sample_person``."""
+    pose = ARM_POSES[_pick(rng, ARM_SHARES, variety)]
+    abduct, flex, twist, elbow, roll, wrist = _angles(rng, pose, variety)
+    fingers = ((5, 55) if rng.random() < 0.6 else (2, 12), (2, 12))
+    curl, spread = _angles(rng, fingers, variety)
     return ArmAngles(abduct, flex, twist, elbow, roll, wrist, curl, spread)
 
 
-def sample_legs(rng: np.random.Generator) -> tuple[LegAngles, LegAngles]:
-    """Draws the angles of the left and the right leg."""
-    left, right = (_leg(rng, name) for name in _pick(rng, POSTURES))
+def sample_legs(rng: np.random.Generator, variety: float = 1.0) -> tuple[LegAngles, LegAngles]:
+    """Draws the angles of the left and the right leg; ``variety`` is that of ``sample_person``."""
+    left, right = (_leg(rng, name, variety) for name in _pick(rng, POSTURES, variety))
     return left, right
 
 
-def _leg(rng: np.random.Generator, name: str) -> LegAngles:
-    abduct, flex, twist, knee = _angles(rng, LEG_POSES[name])
+def spread(rng: np.random.Generator, span: Span, variety: float) -> float:
+    """Draws from the middle part of a range: all of it if ``variety`` is 1, its centre if 0."""
+    low, high = span
+    return 0.5 * (low + high) + variety * (float(rng.uniform(low, high)) - 0.5 * (low + high))
+
+
+def _leg(rng: np.random.Generator, name: str, variety: float) -> LegAngles:
+    abduct, flex, twist, knee = _angles(rng, LEG_POSES[name], variety)
     point = None
     if name in ("behind", "lift"):  # off the ground
         point = float(np.deg2rad(rng.uniform(5, 35)))
     return LegAngles(abduct, flex, twist, knee, point)
 
 
-def _pick(rng: np.random.Generator, shares: Mapping[T, float]) -> T:
+def _pick(rng: np.random.Generator, shares: Mapping[T, float], variety: float) -> T:
     weights = np.array(list(shares.values()), dtype=float)
+    weights[1:] *= variety
     return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
 
-def _angles(rng: np.random.Generator, spans: tuple[Span, ...]) -> list[float]:
-    return [float(np.deg2rad(rng.uniform(low, high))) for low, high in spans]
+def _angles(rng: np.random.Generator, spans: tuple[Span, ...], variety: float) -> list[float]:
+    return [float(np.deg2rad(spread(rng, span, variety))) for span in spans]

@@ -36,13 +36,14 @@ def write_geometry(
     what: Geometry,
     seed: int,
     size_hw: tuple[int, int],
+    variety: float = 1.0,
 ) -> None:
-    """Writes one scene, which depends only on seed, split, index and size.
+    """Writes one scene, which depends only on the arguments.
 
     Raises:
         DataError: A file cannot be written.
     """
-    picture = render(sample_person(scene_rng(seed, index, split)), size_hw)
+    picture = render(sample_person(scene_rng(seed, index, split), variety), size_hw)
     seen = picture.person > 0
     values = picture.normal if what == "normals" else np.where(seen, picture.depth, np.float32(0))
     write_image(out_dir / "images" / f"{index:06d}.png", picture.image)

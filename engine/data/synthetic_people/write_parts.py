@@ -71,15 +71,16 @@ def write_parts(
     layout: PartsLayout,
     seed: int,
     size_hw: tuple[int, int],
+    variety: float = 1.0,
 ) -> None:
-    """Writes picture and labels of one scene, which depend only on seed, split, index and size.
+    """Writes picture and labels of one scene, which depend only on the arguments.
 
     Raises:
         DataError: A file cannot be written.
     """
     rng = scene_rng(seed, index, split)
     num = 1 if layout.most_people == 1 else int(rng.integers(1, layout.most_people + 1))
-    scene = sample_person(rng) if num == 1 else sample_group(rng, num)
+    scene = sample_person(rng, variety) if num == 1 else sample_group(rng, num, variety)
     picture = render(scene, size_hw)
     images, segmentations = (out_dir / folder for folder in layout.folders[split])
     write_image(images / f"{index:06d}.jpg", picture.image)

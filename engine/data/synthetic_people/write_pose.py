@@ -60,8 +60,9 @@ def write_pose(
     layout: PoseLayout,
     seed: int,
     size_hw: tuple[int, int],
+    variety: float = 1.0,
 ) -> dict[str, Any]:
-    """Writes one picture, which depends only on seed, split, index and size.
+    """Writes one picture, which depends only on the arguments.
 
     Returns:
         Its "image" and "annotations" for :func:`write_annotations`; these lack their ids.
@@ -71,10 +72,10 @@ def write_pose(
     """
     rng = scene_rng(seed, index, split)
     if layout.most_people == 1:
-        num, scene = 1, sample_person(rng)
+        num, scene = 1, sample_person(rng, variety)
     else:
         num = int(rng.integers(1, layout.most_people + 1))
-        scene = sample_group(rng, num)
+        scene = sample_group(rng, num, variety)
     picture = render(scene, size_hw)
     image_id = index + 1
     name = f"{split}/{image_id:012d}.jpg"
