@@ -33,4 +33,4 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv data/synthetic_face data/synthetic_parts data/synthetic_people work_dirs/demo_*
+	rm -rf .venv data/synthetic_* work_dirs/demo_*

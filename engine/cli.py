@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from mmengine.config import DictAction
 from rich.console import Console
 
-from engine.errors import MMSapiensError
+from engine.errors import ConfigError, MMSapiensError
 
 
 class CfgOptions(DictAction):
@@ -30,6 +31,16 @@ class CfgOptions(DictAction):
         earlier = getattr(namespace, self.dest) or {}
         super().__call__(parser, namespace, values, option_string)
         setattr(namespace, self.dest, {**earlier, **getattr(namespace, self.dest)})
+
+
+def check_device(name: str) -> torch.device:
+    """Returns the device; raises ConfigError if it is unknown or not there."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return device
 
 
 def positive_int(text: str) -> int:

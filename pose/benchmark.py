@@ -1,4 +1,7 @@
-"""How long heatmaps take to draw and to read, next to the release's way: one keypoint at a time."""
+"""How long heatmaps take to draw and to read, next to the release's way: one keypoint at a time.
+
+And what 4K pictures cost: see ``benchmark_pictures``.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from rich.table import Table
 
 from engine.benchmark.data import single_threaded
 from engine.config import load_config
+from pose.benchmark_pictures import measure as measure_pictures
 from pose.codec import UDPHeatmap
 
 
@@ -42,7 +46,8 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.default_scope)
     with torch.device("meta"):
-        head = MODELS.build(cfg.model).head
+        model = MODELS.build(cfg.model)
+    head = model.head
     timing = measure(head.decoder, head.out_channels, args.batch_size, args.rounds)
     width, height = head.decoder.heatmap_size_wh
     console = Console()
@@ -54,6 +59,17 @@ def run(args: argparse.Namespace) -> None:
         ("read (OpenCV)", timing.decode, timing.decode_opencv),
     ):
         table.add_row(name, f"{1000 * ours:.0f}", f"{1000 * theirs:.0f}", f"{theirs / ours:.1f}")
+    console.print(table)
+    width, height = head.decoder.input_size_wh
+    pictures = measure_pictures(model.metainfo, (height, width), args.rounds)
+    table = Table("a picture of 3840x2160, one thread", "ms")
+    for name, seconds in (
+        (f"cut out a person, {height}x{width}, decoding reduced", pictures.crop),
+        ("the same, decoding in full", pictures.crop_full),
+        (f"draw five people, {head.out_channels} keypoints", pictures.draw),
+        ("the same, as OpenPose", pictures.draw_openpose),
+    ):
+        table.add_row(name, f"{1000 * seconds:.0f}")
     console.print(table)
 
 

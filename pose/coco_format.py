@@ -42,7 +42,13 @@ class Layout:
                 f"{where} has no {', '.join(missing)}; it holds {', '.join(annotation)}. Is this "
                 f"the annotation file of {metainfo.name}?"
             )
-        values = np.concatenate([np.asarray(annotation[name], float) for name in self.fields])
+        try:
+            values = np.concatenate([np.asarray(annotation[name], float) for name in self.fields])
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{where}: {', '.join(self.fields)} must be lists of numbers, x, y, v of each "
+                f"keypoint: {error}"
+            ) from error
         points = values[: len(values) // 3 * 3].reshape(-1, 3)
         if len(points) in self.reduced_from:
             points = points[list(self.reduced_from[len(points)])]
@@ -69,6 +75,36 @@ WHOLEBODY_LAYOUT = Layout(
 GOLIATH_LAYOUT = Layout(("goliath_wholebody_kpts",), {_RAW_GOLIATH: GOLIATH_RAW_IDS})
 
 
+# Fields of an annotation or a result -> the metainfo's group of keypoints in it.
+_GROUP_FIELDS = {
+    "keypoints": "body",
+    "foot_kpts": "foot",
+    "face_kpts": "face",
+    "lefthand_kpts": "left_hand",
+    "righthand_kpts": "right_hand",
+}
+
+
+def result_fields(
+    metainfo: PoseMetainfo, keypoints: NDArray, scores: NDArray
+) -> dict[str, list[float]]:
+    """The keypoints (K, 2) and scores (K,) of a person, as a COCO results file has them.
+
+    In one list, or, where a set has all of COCO-WholeBody's groups, in its five; Goliath's whole
+    is added in its own field.
+    """
+    points = np.column_stack([keypoints, scores])
+    if not set(_GROUP_FIELDS.values()) <= set(metainfo.groups):
+        return {"keypoints": points.ravel().tolist()}
+    fields = {
+        name: points[list(metainfo.groups[group])].ravel().tolist()
+        for name, group in _GROUP_FIELDS.items()
+    }
+    if metainfo.name == "goliath":
+        fields["goliath_wholebody_kpts"] = points.ravel().tolist()
+    return fields
+
+
 @dataclass(frozen=True)
 class People:
     """An annotation file.
@@ -88,7 +124,8 @@ def read_people(path: str | Path) -> People:
     """Reads an annotation file.
 
     Raises:
-        DataError: If it is missing, no such file, or an annotation is of an image that it lacks.
+        DataError: If it is missing, no such file, an entry lacks what is needed, or an annotation
+            is of an image that the file lacks.
     """
     content = read_json(path)
     lists = ("images", "annotations")
@@ -97,6 +134,8 @@ def read_people(path: str | Path) -> People:
             f"{path}: expected COCO's JSON, an object with the lists images and "
             f"annotations, found {_describe(content)}."
         )
+    _require_keys(path, "image", content["images"], ("id", "file_name", "width", "height"))
+    _require_keys(path, "annotation", content["annotations"], ("id", "image_id", "bbox"))
     images = {image["id"]: image for image in content["images"]}
     _require_images(path, (found["image_id"] for found in content["annotations"]), images)
     return People(str(path), images, content["annotations"])
@@ -110,7 +149,9 @@ def read_detections(path: str | Path, people: People) -> list[dict]:
     """
     content = read_json(path)
     keys = {"image_id", "bbox", "score"}
-    if not isinstance(content, list) or not all(keys <= set(found) for found in content):
+    if not isinstance(content, list) or not all(
+        isinstance(found, dict) and keys <= set(found) for found in content
+    ):
         raise DataError(
             f"{path}: expected COCO's detections, a list of objects with "
             f"{', '.join(sorted(keys))}, found {_describe(content)}."
@@ -127,6 +168,16 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path} does not exist.") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _require_keys(path: str | Path, what: str, entries: list, keys: tuple[str, ...]) -> None:
+    for number, entry in enumerate(entries):
+        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise DataError(
+                f"{path}: {what} number {number} of the file has no {', '.join(missing)}; found "
+                f"{_describe(entry)}."
+            )
 
 
 def _require_images(

@@ -35,7 +35,7 @@ from mmengine.structures import PixelData
 from rich.console import Console
 from rich.progress import track
 
-from engine.cli import CfgOptions, positive_int, run_main, share
+from engine.cli import CfgOptions, check_device, positive_int, run_main, share
 from engine.config import load_config
 from engine.config.walk import parameters
 from engine.data.loading import read_image
@@ -117,16 +117,6 @@ class Results:
         while self.waiting:
             self._finish_first()
         self.pool.shutdown()
-
-
-def check_device(name: str) -> torch.device:
-    """Returns the device; raises ConfigError if it is unknown or not there."""
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (AssertionError, AttributeError, RuntimeError) as error:
-        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
-    return device
 
 
 def average_with_mirror(model: BaseModel) -> None:

@@ -27,7 +27,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
-from engine.cli import CfgOptions, positive_int, run_main, share
+from engine.cli import CfgOptions, check_device, positive_int, run_main, share
 from engine.config import load_config
 from engine.infer import Failure, check_results, find_images, init_model
 from engine.model import BaseModel
@@ -120,7 +120,7 @@ def main() -> int:
     args = parse_args()
     console = Console(stderr=True)
     cfg = load_config(args.config, args.cfg_options)
-    model, _ = init_model(cfg, args.checkpoint, args.device)
+    model, _ = init_model(cfg, args.checkpoint, check_device(args.device))
     pen = {key: getattr(args, key) for key in ("radius", "thickness", "kpt_thr", "show_ids")}
     # The model's keypoints: a released checkpoint describes them in another way.
     metainfo = model.metainfo.as_dict()

@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.progress import track
 
-from engine.cli import run_main
+from engine.cli import run_main, share
 from engine.data.synthetic_people.write_face import FACE_PATTERNS, write_face
 from engine.data.synthetic_people.write_geometry import (
     Geometry,
@@ -105,14 +105,6 @@ LAYOUTS: dict[str, tuple[Callable[[], Layout], tuple[int, int]]] = {
     "coco_wholebody": (lambda: pose_layout("coco_wholebody"), (480, 576)),
     "goliath_pose": (lambda: pose_layout("goliath_pose"), (512, 384)),
 }
-
-
-def share(text: str) -> float:
-    """Reads a number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return value
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -24,6 +24,11 @@ from engine.errors import ConfigError
 Results = dict[str, Any]
 
 
+def has_counterparts(lazy: Sequence[object]) -> bool:
+    """Whether all transforms of a lazy pipeline have an eager counterpart here."""
+    return all(type(transform).__name__ in COUNTERPARTS for transform in lazy)
+
+
 def eager_pipeline(lazy: Sequence[object], swap_seg_labels: Sequence[tuple[int, int]]) -> Compose:
     """Builds the eager pipeline of the same recipe.
 

@@ -62,4 +62,20 @@ def _read(path: Path) -> tuple[ConfigDict, str, dict[str, Any]]:
     }
     own = Config._substitute_base_vars(own, placeholders, below)
     texts.append(f"{path}\n{source}")
+    own = _replacing_names(own, below)
     return Config._merge_a_into_b(own, below), "\n".join(texts), env_variables
+
+
+def _replacing_names(own: dict, below: dict) -> dict:
+    """Lets a dict replace what a base gives by name, such as ``metainfo="coco"``.
+
+    MMEngine refuses to merge a dict into a string.
+    """
+    replaced = {}
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(below.get(key), str):
+            value = {**value, "_delete_": True}
+        elif isinstance(value, dict) and isinstance(below.get(key), dict):
+            value = _replacing_names(value, below[key])
+        replaced[key] = value
+    return replaced

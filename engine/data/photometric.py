@@ -20,6 +20,8 @@ Table = NDArray[np.uint8]
 class PhotoMetricDistortion(BaseTransform):
     """Distorts ``img`` (H, W, 3) uint8 BGR in up to four steps, each with probability 1/2.
 
+    A fifth, off by default, exchanges the channels.
+
     After Liu et al., SSD (2016), and Howard (2013): brightness; then, by a coin, contrast before
     or after saturation and hue. Steps that follow each other are joined into one lookup table, and
     saturation and hue share one conversion to HSV.
@@ -29,6 +31,7 @@ class PhotoMetricDistortion(BaseTransform):
         contrast_range: Lowest and highest factor of all values.
         saturation_range: Lowest and highest factor of the saturation.
         hue_delta: Hue shifts are drawn from [-hue_delta, hue_delta), in steps of two degrees.
+        channel_shuffle_prob: Probability that the channels are put into a random order.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class PhotoMetricDistortion(BaseTransform):
         contrast_range: tuple[float, float] = (0.5, 1.5),
         saturation_range: tuple[float, float] = (0.5, 1.5),
         hue_delta: int = 18,
+        channel_shuffle_prob: float = 0.0,
     ) -> None:
         self.brightness_delta = brightness_delta
         self.contrast_range = contrast_range
         self.saturation_range = saturation_range
         self.hue_delta = hue_delta
+        self.channel_shuffle_prob = channel_shuffle_prob
 
     def transform(self, sample: Sample) -> Sample:
         """Draws the steps and applies them."""
@@ -70,7 +75,10 @@ class PhotoMetricDistortion(BaseTransform):
             before, after = after[before], values
         image = _look_up(sample["img"], before)
         image = _recolour(image, hue, saturation)
-        sample["img"] = _look_up(image, after)
+        image = _look_up(image, after)
+        if self.channel_shuffle_prob and rng.random() < self.channel_shuffle_prob:
+            image = np.ascontiguousarray(image[..., rng.permutation(3)])
+        sample["img"] = image
         return sample
 
 

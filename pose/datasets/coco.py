@@ -192,10 +192,16 @@ class _Boxes:
 
         None if it has no area, or nothing of it is in the image.
         """
-        x, y, w, h = np.asarray(found["bbox"], np.float64)
+        try:
+            x, y, w, h = np.asarray(found["bbox"], np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: the box of {found['id']} must be 4 numbers, x, y, w, h; found "
+                f"{found['bbox']!r}."
+            ) from error
         box = np.array([x, y, x + w, y + h])
-        limit = np.array([image["width"], image["height"]] * 2) - 1
-        clipped = box.clip(0, limit)
+        size = np.array([image["width"], image["height"]] * 2)
+        clipped = box.clip(0, size - 1 if clip else size)
         # A NaN fails the comparison.
         if not (w > 0 and h > 0 and (clipped[2:] > clipped[:2]).all()):
             self.bad.append(

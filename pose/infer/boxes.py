@@ -61,12 +61,14 @@ class BoxesFile:
         self.boxes = {name: self._check(name, boxes) for name, boxes in content.items()}
 
     def _check(self, name: str, boxes: list) -> Boxes:
-        rows = [[*box, 1.0] if len(box) == 4 else box for box in boxes]
-        if any(len(row) != 5 for row in rows):
+        try:
+            rows = [[*box, 1.0] if len(box) == 4 else box for box in boxes]
+            return np.array(rows, np.float32).reshape(len(rows), 5)
+        except (TypeError, ValueError) as error:
             raise DataError(
-                f"{self.path}: a box of {name!r} has not 4 or 5 numbers: x1, y1, x2, y2 (, score)."
-            )
-        return np.array(rows, np.float32).reshape(-1, 5)
+                f"{self.path}: {name!r} needs a list of boxes of 4 or 5 numbers, x1, y1, x2, y2 "
+                f"(, score); found {boxes!r}."
+            ) from error
 
     def __call__(self, image_bgr: NDArray, name: str) -> Boxes:
         """Returns the boxes of an image; see :class:`BoxSource`.

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from engine.data.collate import collate_samples
 from engine.data.loading import read_image
 from engine.data.sample import DataSample
+from engine.errors import DataError
 from engine.infer import Failure, InputImage
 from engine.model import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
@@ -51,8 +52,15 @@ def crop_people(pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str) 
         name: Of the image, for errors.
 
     Raises:
-        DataError: If a box has no area.
+        DataError: If a box has no area, or nothing of it is in the image.
     """
+    height, width = image_bgr.shape[:2]
+    for x1, y1, x2, y2 in boxes[:, :4]:
+        if not (min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)):
+            raise DataError(
+                f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, has no area "
+                f"within the image of {width}x{height} (width x height)."
+            )
     return [
         pipeline(
             {

@@ -58,19 +58,21 @@ def predict_video(
     if not drawn.isOpened():
         raise DataError(f"{target} cannot be written: OpenCV has no encoder for mp4v.")
     pipeline = Compose(list(cfg.test_dataloader.dataset.pipeline))
-    frames: list[dict] = []
-    while True:
-        success, frame = video.read()
-        if not success:
-            break
-        name = f"{path.name}#{len(frames)}"
-        crops = crop_people(pipeline, frame, find_boxes(frame, name), name)
-        people = predict_crops(model, crops, batch_size)
-        drawn.write(cv2.cvtColor(writer.draw(people, frame), cv2.COLOR_RGB2BGR))
-        frames.append({"instances": as_lists(people)})
-        yield len(frames)
-    video.release()
-    drawn.release()
     meta = {"video": path.name, "width": width, "height": height, "fps": fps}
     meta["keypoint_set"] = writer.metainfo.name
-    write_json(out_dir / f"{path.stem}.json", {"meta": meta, "frames": frames})
+    frames: list[dict] = []
+    try:
+        while True:
+            success, frame = video.read()
+            if not success:
+                break
+            name = f"{path.name}#{len(frames)}"
+            crops = crop_people(pipeline, frame, find_boxes(frame, name), name)
+            people = predict_crops(model, crops, batch_size)
+            drawn.write(cv2.cvtColor(writer.draw(people, frame), cv2.COLOR_RGB2BGR))
+            frames.append({"instances": as_lists(people)})
+            yield len(frames)
+    finally:  # what was done before an error is kept
+        video.release()
+        drawn.release()
+        write_json(out_dir / f"{path.stem}.json", {"meta": meta, "frames": frames})

@@ -15,8 +15,10 @@ from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.pictures import write_rgb
 from engine.registry import WRITERS
+from pose.coco_format import result_fields
 from pose.drawing import Pen, draw_openpose, draw_people
 from pose.metainfo import parse_metainfo
+from pose.metrics.nms import rescore
 
 
 @WRITERS.register_module()
@@ -53,7 +55,7 @@ class PoseWriter:
         self.style = style
         self.suffixes = (".json", ".jpg" if style == "skeleton" else ".png")
         self._results: list[dict] = []
-        self._num_images = 0
+        self._image_ids: set[int] = set()
 
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
         """Writes the results of an image.
@@ -91,24 +93,24 @@ class PoseWriter:
         """Writes ``coco_results.json``, all people in COCO's format, and ``keypoint_set.json``.
 
         COCO's images are numbered; ``image_id`` is the number that a file's name consists of, else
-        its place among the written images, and ``file_name`` is added.
+        its place among the written images, or the next number that is free; ``file_name`` is added.
         """
         write_json(out_dir / "coco_results.json", self._results)
         write_json(out_dir / "keypoint_set.json", self.metainfo.as_dict())
 
     def _as_coco(self, people: InstanceData, name: str) -> list[dict]:
         stem = Path(name).stem
-        self._num_images += 1
-        image_id = int(stem) if stem.isdecimal() else self._num_images
-        rows = []
-        for points, scores, box_score in zip(
-            people.keypoints, people.keypoint_scores, people.bbox_scores, strict=True
-        ):
-            row: dict[str, Any] = {"image_id": image_id, "file_name": name, "category_id": 1}
-            row["keypoints"] = np.column_stack([points, scores]).ravel().tolist()
-            row["score"] = float(scores.mean() * box_score)
-            rows.append(row)
-        return rows
+        image_id = int(stem) if stem.isdecimal() else len(self._image_ids) + 1
+        while image_id in self._image_ids:
+            image_id += 1
+        self._image_ids.add(image_id)
+        row = {"image_id": image_id, "file_name": name, "category_id": 1}
+        keypoints, keypoint_scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
+        scores = rescore(people.bbox_scores.numpy(), keypoint_scores)
+        return [
+            {**row, "score": float(score), **result_fields(self.metainfo, points, point_scores)}
+            for points, point_scores, score in zip(keypoints, keypoint_scores, scores, strict=True)
+        ]
 
 
 def as_lists(people: InstanceData) -> list[dict]:

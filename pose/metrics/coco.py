@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, DataError
 from engine.tables import format_table
-from pose.coco_format import COCO_LAYOUT, GOLIATH_LAYOUT, WHOLEBODY_LAYOUT, Layout, read_people
+from pose.coco_format import (
+    COCO_LAYOUT,
+    GOLIATH_LAYOUT,
+    WHOLEBODY_LAYOUT,
+    Layout,
+    read_people,
+    result_fields,
+)
 from pose.metainfo import PoseMetainfo, parse_metainfo
 from pose.metrics.coco_eval import STATS, average_precision
 from pose.metrics.nms import oks_nms, rescore
@@ -50,8 +57,6 @@ class CocoMetric(BaseMetric):
     LAYOUT: ClassVar[Layout] = COCO_LAYOUT
     PARTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """What is evaluated besides the whole -> the metainfo's groups that it consists of."""
-    RESULT_FIELDS: ClassVar[Mapping[str, str]] = {}
-    """Field of the results file -> the metainfo's group in it; without, all are ``keypoints``."""
 
     def __init__(
         self,
@@ -89,8 +94,15 @@ class CocoMetric(BaseMetric):
             data_samples: Dicts of one person each, with ``img_id``, ``id``, ``bbox_score``,
                 ``warp_matrix`` and ``size_hw`` of the crop, and ``pred_instances``.
         """
+        num_keypoints = len((self.dataset_meta or {}).get("keypoints", ()))
         for sample in data_samples:
             people = sample["pred_instances"]
+            if people["keypoints"].shape[1] != num_keypoints:
+                raise ConfigError(
+                    f"{type(self).__name__}: the model predicts {people['keypoints'].shape[1]} "
+                    f"keypoints, but the dataset has {num_keypoints}. Give model.metainfo and the "
+                    "dataset's metainfo the same set."
+                )
             height, width = sample["size_hw"]
             zoom = abs(np.linalg.det(sample["warp_matrix"][:, :2]))
             self.results.append(
@@ -217,17 +229,12 @@ class CocoMetric(BaseMetric):
     def _write_results(self, people: list[dict], metainfo: PoseMetainfo) -> None:
         if self.outfile_prefix is None:
             return
-        whole = range(metainfo.num_keypoints)
-        groups = {**metainfo.groups, "whole": whole}
-        fields = self.RESULT_FIELDS or {"keypoints": "whole"}
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = []
         for person in people:
-            xys = np.column_stack([person["keypoints"], person["scores"]])
-            values = {name: _flat(xys[list(groups[group])]) for name, group in fields.items()}
             row = {"image_id": person["img_id"], "category_id": 1, "score": person["score"]}
-            rows.append({**row, **values})
+            rows.append(row | result_fields(metainfo, person["keypoints"], person["scores"]))
         path.write_text(json.dumps(rows), encoding="utf-8")
 
     def _log(self, figures: dict[str, dict[str, float]]) -> None:
@@ -239,13 +246,6 @@ class CocoMetric(BaseMetric):
 
 
 _HANDS = {"lefthand": ("left_hand",), "righthand": ("right_hand",)}
-_GROUP_FIELDS = {
-    "keypoints": "body",
-    "foot_kpts": "foot",
-    "face_kpts": "face",
-    "lefthand_kpts": "left_hand",
-    "righthand_kpts": "right_hand",
-}
 
 
 @METRICS.register_module()
@@ -255,7 +255,6 @@ class CocoWholeBodyMetric(CocoMetric):
     default_prefix = "coco-wholebody"
     LAYOUT = WHOLEBODY_LAYOUT
     PARTS: ClassVar = {"body": ("body",), "foot": ("foot",), "face": ("face",), **_HANDS}
-    RESULT_FIELDS = _GROUP_FIELDS
 
 
 @METRICS.register_module()
@@ -264,7 +263,6 @@ class GoliathMetric(CocoWholeBodyMetric):
 
     default_prefix = "goliath"
     LAYOUT = GOLIATH_LAYOUT
-    RESULT_FIELDS: ClassVar = {**_GROUP_FIELDS, "goliath_wholebody_kpts": "whole"}
 
 
 def _flat(points: NDArray) -> list[float]:

@@ -7,7 +7,10 @@ config=configs/pose/synthetic/sapiens_tiny_synthetic_coco-256x192.py
 data=${DATA_ROOT:-data}/synthetic_coco
 work_dir=work_dirs/demo_pose
 
-[ -d "$data" ] || python tools/make_synthetic_data.py coco "$data" --num 400 --num-val 50 --workers 2
+if [ ! -d "$data" ]; then # rendered beside it, so that an interrupted run leaves nothing half done
+    python tools/make_synthetic_data.py coco "$data.partial" --num 500 --num-val 80 --variety 0.3 --workers 2 --overwrite
+    mv "$data.partial" "$data"
+fi
 python tools/train.py "$config" --work-dir "$work_dir"
 best=$(ls -t "$work_dir"/best_coco_AP_*.pth | head -n 1)
 python tools/test.py "$config" "$best" --work-dir "$work_dir/test" --show-dir "$work_dir/pictures"

@@ -70,6 +70,19 @@ def test_measures_every_stage_and_restores_the_pipeline(data_root):
     assert dataset.pipeline.transforms is transforms
 
 
+def test_a_pipeline_without_counterpart_is_measured_alone(data_root):
+    dataset = SegFolderDataset(**settings(data_root))
+    dataset.pipeline.transforms.insert(1, _Nothing())
+    timing = measure(dataset, num=2, rounds=1)
+    assert timing.eager is None and timing.ratio is None and "_Nothing" in timing.stages
+    assert timing.sent_bytes > 64 * 48 * 4, "three channels and a label"
+
+
+class _Nothing:
+    def __call__(self, sample):
+        return sample
+
+
 def test_a_step_without_counterpart_is_an_error():
     class RandomWeather:
         pass

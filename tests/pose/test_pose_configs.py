@@ -37,4 +37,10 @@ def test_recipes_are_the_releases(root, dataset, size):
     for split in ("train", "val", "test"):
         dataset = DATASETS.build({**cfg[f"{split}_dataloader"].dataset, "lazy_init": True})
         assert dataset.metainfo["name"] == cfg.model.metainfo
+    (colours,) = (
+        step
+        for step in cfg.train_dataloader.dataset.pipeline
+        if step.type == "PhotoMetricDistortion"
+    )
+    assert colours.channel_shuffle_prob == 0.5
     assert cfg.test_dataloader.dataset.pipeline[-2].interpolation == "fixed_point"

@@ -98,14 +98,16 @@ def test_detected_boxes_have_a_score_and_no_keypoints(people_json, write):
         dict(image_id=785, category_id=2, bbox=[10, 20, 30, 40], score=0.9),
         dict(image_id=785, category_id=1, bbox=[-5, 20, 30, 40], score=0.5),
         dict(image_id=785, category_id=1, bbox=[10, 20, 30, 40], score=0.1),
+        dict(image_id=785, category_id=1, bbox=[639.3, 20, 2, 40], score=0.4),  # at the very edge
     ]
     bbox_file = write(detections, "boxes.json")
     dataset = CocoDataset(write(people_json), bbox_file=bbox_file, bbox_score_thr=0.3)
-    first, second = (dataset.get_data_info(i) for i in range(len(dataset)))
+    first, second, edge = (dataset.get_data_info(i) for i in range(len(dataset)))
     assert "keypoints" not in first and first["id"] != second["id"]
     np.testing.assert_array_equal(first["bbox"], [[10, 20, 40, 60]])
     np.testing.assert_array_equal(second["bbox"], [[-5, 20, 25, 60]])
     np.testing.assert_allclose([first["bbox_score"], second["bbox_score"]], [[0.9], [0.5]])
+    np.testing.assert_allclose(edge["bbox"], [[639.3, 20, 641.3, 60]])
     detections[0]["image_id"] = 5
     write(detections, "boxes.json")
     with pytest.raises(DataError, match=r"boxes.json: 1 image ids, such as 5.*people.json"):
@@ -150,6 +152,8 @@ def test_own_keypoints_need_only_a_metainfo(people_json, write):
         (dict(bbox=[10, 20, 0, 40]), r"1 boxes have no area or lie outside.*\[10, 20, 0, 40\]"),
         (dict(bbox=[700, 20, 30, 40]), r"outside their image.*000000000785.jpg of 640x425"),
         (dict(bbox=[10, 20, float("nan"), 40]), "no area"),
+        (dict(bbox=[10, 20, 30]), r"box of 442619 must be 4 numbers.*\[10, 20, 30\]"),
+        (dict(keypoints=None), r"442619: keypoints must be lists of numbers"),
         (dict(image_id=3), r"1 image ids, such as 3, are not among the 4 images"),
     ],
 )
@@ -169,6 +173,11 @@ def test_files_that_are_no_annotations(people_json, write, tmp_path):
         CocoDataset(str(tmp_path / "nothing.json"))
     with pytest.raises(DataError, match=r"expected COCO's JSON.*found a list"):
         CocoDataset(write([]))
+    for entries, key in (("images", "width"), ("annotations", "bbox")):
+        content = copy.deepcopy(people_json)
+        del content[entries][1][key]
+        with pytest.raises(DataError, match=rf"{entries[:-1]} number 1 .* has no {key}; found"):
+            CocoDataset(write(content))
     for found in people_json["annotations"]:
         del found["face_kpts"]
     with pytest.raises(DataError, match=r"has no face_kpts.*coco_wholebody"):

@@ -94,11 +94,35 @@ def test_bad_boxes_fail_their_image_only(model, cfg, photos, tmp_path):
     assert "has no area" in reasons["a.png"] and "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"]
     assert len(found) == 4 and len(reasons) == 3
     path.write_text(json.dumps({"a.png": [[1, 2, 3]]}))
-    with pytest.raises(DataError, match=r"'a.png' has not 4 or 5 numbers"):
+    with pytest.raises(DataError, match=r"'a.png' needs a list of boxes .*\[\[1, 2, 3\]\]"):
+        BoxesFile(path)
+    path.write_text('{"a.png": null}')
+    with pytest.raises(DataError, match="found None"):
         BoxesFile(path)
     path.write_text("[]")
     with pytest.raises(DataError, match="found a list"):
         BoxesFile(path)
+
+
+def test_a_box_outside_its_image_is_a_failure_that_names_it(model, cfg, photos, tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"a.png": [[500, 500, 700, 700]]}))
+    (found,) = predict_people(
+        model, cfg, find_images(str(photos / "a.png"), str(tmp_path / "out")), BoxesFile(path)
+    )
+    assert isinstance(found, Failure)
+    assert "(500, 500, 700, 700)" in found.reason and "image of 120x90" in found.reason
+
+
+def test_results_of_images_have_numbers_of_their_own(tmp_path):
+    writer = PoseWriter(COCO.as_dict())
+    for name in ("2.jpg", "a.jpg", "x/2.jpg"):
+        sample = DataSample(metainfo={"img_path": name}, pred_instances=people_of(1))
+        writer.write(sample, np.zeros((70, 60, 3), np.uint8), tmp_path / name.replace("/", "_"))
+    writer.finish(tmp_path)
+    rows = json.loads((tmp_path / "coco_results.json").read_text())
+    assert len({row["image_id"] for row in rows}) == 3 and rows[0]["image_id"] == 2
+    assert [row["file_name"] for row in rows] == ["2.jpg", "a.jpg", "x/2.jpg"]
 
 
 def people_of(num):

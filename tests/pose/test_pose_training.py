@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from engine.config import load_config
 from engine.runner import Runner
 from pose.datasets import CocoDataset
 from pose.registry import VISUALIZERS
+from tests.conftest import TINIEST_ARCH
 
 PREFIX = {"coco": "coco", "coco_wholebody": "coco-wholebody", "goliath": "goliath"}
 
@@ -57,3 +61,33 @@ def test_a_picture_shows_truth_and_prediction_in_the_same_place(pose_config):
     picture = visualizer.draw(black, sample)
     truth, predicted = picture[:, :width], picture[:, width:]
     assert truth.any() and abs(truth.astype(int) - predicted).mean() < 1
+
+
+def test_own_keypoints_by_config_alone(root, tmp_path, monkeypatch):
+    """The template of docs/pose.md, on four keypoints of two images."""
+    folder = tmp_path / "hand_tools"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    annotations = []
+    for i in (1, 2):
+        cv2.imwrite(str(folder / f"images/{i}.jpg"), rng.integers(0, 256, (80, 60, 3), np.uint8))
+        points = np.column_stack([rng.uniform(12, 48, (4, 2)), np.full(4, 2)]).ravel().tolist()
+        box = {"bbox": [10, 10, 40, 40], "area": 1600, "iscrowd": 0, "num_keypoints": 4}
+        annotations.append({"id": i, "image_id": i, "category_id": 1, "keypoints": points, **box})
+    images = [{"id": i, "file_name": f"{i}.jpg", "height": 80, "width": 60} for i in (1, 2)]
+    for name in ("train", "val"):
+        content = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    small = {"input_size_hw": (64, 48), "train_cfg.max_epochs": 1, "custom_hooks": []}
+    loaders = {f"{split}_dataloader.num_workers": 0 for split in ("train", "val", "test")}
+    loaders |= {f"{split}_dataloader.persistent_workers": False for split in ("train", "val")}
+    path = root / "configs/pose/own/sapiens_tiny_hand_tools-256x192.py"
+    cfg = load_config(path, {**small, **loaders, "train_dataloader.batch_size": 2})
+    assert cfg.model.metainfo.keypoints[0] == "hammer_head"
+    cfg.model.backbone.arch = TINIEST_ARCH
+    cfg.work_dir, cfg.launcher, cfg.experiment_name = str(tmp_path / "run"), "none", str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.model.head.out_channels == 4
+    assert list((tmp_path / "run").glob("best_coco_AP_epoch_1.pth"))

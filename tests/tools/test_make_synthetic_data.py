@@ -208,4 +208,4 @@ def test_variety(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture
     assert (labels != read(tmp_path / "1/segmentations/000000.png")).any()
     with pytest.raises(SystemExit):
         tool.main(["goliath", str(tmp_path / "2"), "--variety", "1.5"])
-    assert "1.5 is not from 0 to 1" in capsys.readouterr().err
+    assert "1.5 is not between 0 and 1" in capsys.readouterr().err

@@ -12,7 +12,7 @@ train_pipeline = [
     # The margin is as far as the blob of a heatmap reaches: 3 sigma times 4 pixels.
     dict(type="RequireKeypoints", num_keypoints=4, margin=72),
     dict(type="Warp"),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="PhotoMetricDistortion", channel_shuffle_prob=0.5),
     dict(type="RandomBlur", kind="box", prob=0.1),
     dict(type="RandomBlur", kind="median", prob=0.1),
     dict(type="CoarseDropout", size_range=(0.2, 0.4)),

@@ -11,7 +11,7 @@ train_pipeline = [
     dict(type="TopdownAffine"),
     dict(type="RequireKeypoints", num_keypoints=8, margin=72),
     dict(type="Warp"),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="PhotoMetricDistortion", channel_shuffle_prob=0.5),
     dict(type="RandomBlur", kind="box", prob=0.1),
     dict(type="RandomBlur", kind="median", prob=0.1),
     dict(type="CoarseDropout", size_range=(0.2, 0.4)),

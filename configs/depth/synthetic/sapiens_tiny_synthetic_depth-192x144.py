@@ -28,4 +28,4 @@ train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(**data, pipeli
 val_dataloader = dict(batch_size=8, num_workers=1, dataset=data)
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
-train_cfg = dict(max_epochs=8, val_interval=8)
+train_cfg = dict(max_epochs=10, val_interval=10)

@@ -88,3 +88,14 @@ def test_parameters_at_rest_change_colours_by_rounding_only(portrait):
     for seed in range(20):
         sample = still({"img": grey, "rng": np.random.default_rng(seed)})
         np.testing.assert_array_equal(sample["img"], grey)
+
+
+def test_channels_are_exchanged_if_asked_for(portrait):
+    still = {"brightness_delta": 0, "contrast_range": (1, 1), "saturation_range": (1, 1)}
+    shuffle = PhotoMetricDistortion(**still, hue_delta=0, channel_shuffle_prob=1.0)
+    orders = set()
+    for seed in range(30):
+        image = shuffle({"img": portrait.copy(), "rng": np.random.default_rng(seed)})["img"]
+        means = portrait.mean(axis=(0, 1))
+        orders.add(tuple(np.abs(means - mean).argmin() for mean in image.mean(axis=(0, 1))))
+    assert len(orders) == 6
