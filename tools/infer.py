@@ -5,11 +5,12 @@
     python tools/infer.py DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
 
 --input is an image, a folder (with its sub-folders), a pattern, or a .txt file of paths.
-All results are of the size of the image:
+All results but features are of the size of the image:
 
     segmentation  <stem>_seg.npy (uint8 labels), <stem>.npy (bool foreground), <stem>.png
     depth         <stem>.npy (float32 relative depth, 0 near), <stem>.png
     normals       <stem>.npy (float32 unit vectors; axes: docs/normals.md), <stem>.png
+    features      <stem>.npy (channels, rows, columns of patches), <stem>_attention.png
 
 --seg-dir names masks for the pictures of depth and normals: <stem>.npy or .png, not zero on the
 person; the foreground that segmentation writes is one. An unreadable image is reported, the others

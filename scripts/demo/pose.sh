@@ -3,12 +3,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-config=configs/pose/synthetic/sapiens_tiny_synthetic_coco-256x192.py
+config=configs/pose/synthetic/sapiens_tiny_synthetic_coco-192x144.py
 data=${DATA_ROOT:-data}/synthetic_coco
 work_dir=work_dirs/demo_pose
 
 if [ ! -d "$data" ]; then # rendered beside it, so that an interrupted run leaves nothing half done
-    python tools/make_synthetic_data.py coco "$data.partial" --num 500 --num-val 80 --variety 0.3 --workers 2 --overwrite
+    python tools/make_synthetic_data.py coco "$data.partial" --num 500 --num-val 80 --variety 0.2 --workers 2 --overwrite
     mv "$data.partial" "$data"
 fi
 python tools/train.py "$config" --work-dir "$work_dir"

@@ -50,7 +50,7 @@ def pose_config(people_dirs: dict[str, Path], tmp_path: Path) -> Callable[..., C
 
     def load(name: str, **options: Any) -> Config:
         options = {key.replace("__", "."): value for key, value in options.items()}
-        path = ROOT / f"configs/pose/synthetic/sapiens_tiny_synthetic_{name}-256x192.py"
+        path = ROOT / f"configs/pose/synthetic/sapiens_tiny_synthetic_{name}-192x144.py"
         annotations = "coco_wholebody" if name == "coco_wholebody" else "person_keypoints"
         truth = str(people_dirs[name] / f"annotations/{annotations}_val.json")
         settings: dict[str, Any] = {

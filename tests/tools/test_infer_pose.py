@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, init_default_scope
 from engine.config import load_config
 from tests.conftest import TINIEST_ARCH
 
-CONFIG = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-256x192.py"
+CONFIG = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-192x144.py"
 TINY = f"""
 _base_ = ["{{root}}/{CONFIG}"]
 input_size_hw = (64, 48)

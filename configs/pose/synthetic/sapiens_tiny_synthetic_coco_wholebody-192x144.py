@@ -1,7 +1,7 @@
 # As sapiens_tiny_synthetic_coco, with 133 keypoints. The data:
 # python tools/make_synthetic_data.py coco_wholebody data/synthetic_coco_wholebody \
 #     --num 500 --num-val 80 --variety 0.3
-_base_ = ["./sapiens_tiny_synthetic_coco-256x192.py"]
+_base_ = ["./sapiens_tiny_synthetic_coco-192x144.py"]
 root = "{{$DATA_ROOT:data}}/synthetic_coco_wholebody"
 model = dict(metainfo="coco_wholebody")
 data = dict(type="CocoWholeBodyDataset", data_root=root)

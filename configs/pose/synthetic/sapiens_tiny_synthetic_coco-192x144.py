@@ -6,7 +6,7 @@ _base_ = [
     "../../_base_/backbones/sapiens_tiny.py",
     "../../_base_/datasets/coco.py",
 ]
-input_size_hw = (256, 192)
+input_size_hw = (192, 144)
 
 # Milder than for photographs, which suits a short training.
 train_pipeline = [
@@ -22,18 +22,18 @@ train_pipeline = [
 root = "{{$DATA_ROOT:data}}/synthetic_coco"
 data = dict(data_root=root, data_prefix=dict(img="images"))
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     dataset=dict(
         **data, ann_file="annotations/person_keypoints_train.json", pipeline=train_pipeline
     ),
 )
 val_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     dataset=dict(**data, ann_file="annotations/person_keypoints_val.json", bbox_file=None),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=f"{root}/annotations/person_keypoints_val.json")
 test_evaluator = val_evaluator
-train_cfg = dict(max_epochs=12, val_interval=12)
+train_cfg = dict(max_epochs=7, val_interval=7)
