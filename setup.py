@@ -31,6 +31,6 @@ setup(
     ],
     extras_require={
         "detector": ["onnxruntime>=1.17"],
-        "dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14"],
+        "dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14", "onnxruntime>=1.17"],
     },
 )

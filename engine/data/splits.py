@@ -22,6 +22,14 @@ def read_list(path: str | Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def below_root(path: str | None, data_root: str) -> Path | None:
+    """The path below the data root if there is such a file, else as it stands."""
+    if not path:
+        return None
+    below = Path(data_root, path)
+    return below if below.is_file() else Path(path)
+
+
 def select_split(
     records: Sequence[tuple[str, Record]],
     split: Split,

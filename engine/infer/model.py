@@ -31,9 +31,15 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     loaded = read_checkpoint(checkpoint)
     apply_weights(model, loaded, source=checkpoint)
     model.autocast_dtype = evaluation_dtype(cfg)
-    meta = loaded.get("meta", {}).get("dataset_meta") or dataset_meta_of(cfg)
+    meta = _dataset_meta(loaded.get("meta", {}).get("dataset_meta") or {}, dataset_meta_of(cfg))
     model.dataset_meta = meta
     return model.to(device).eval(), meta
+
+
+def _dataset_meta(saved: dict, of_config: dict) -> dict:
+    """What a checkpoint says of its dataset, and of the config's what a released one lacks."""
+    same = tuple(saved.get("classes", ())) in ((), tuple(of_config.get("classes", ())))
+    return {**of_config, **saved} if same else saved
 
 
 def dataset_meta_of(cfg: Config) -> dict:

@@ -3,13 +3,14 @@
 from engine.preflight.check import Case, Check, Finding, Item, Summary, TextTable
 from engine.preflight.contact_sheet import choose_items, draw_contact_sheet
 from engine.preflight.image_check import ImageCheck
+from engine.preflight.map_check import MAP_CHECKS, MapCheck
 from engine.preflight.pictures import browse, build_draw, write_rgb
 from engine.preflight.report import Report, make_report
 from engine.preflight.scan import Reading, scan
 from engine.preflight.seg_check import SegMapCheck
 from engine.preflight.splits import SPLITS, Records, list_records
 
-CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck())
+CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck(), *MAP_CHECKS)
 """All checks, in the order in which they see a sample; those without their field pass."""
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Finding",
     "ImageCheck",
     "Item",
+    "MapCheck",
     "Reading",
     "Records",
     "Report",

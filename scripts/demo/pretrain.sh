@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # Each can be set in the environment.
 : "${UNLABELLED:=2000}"       # people to pretrain on
 : "${PRETRAIN_SECONDS:=240}"  # the pretraining stops and saves after this, finished or not
-: "${PRETRAIN_EPOCHS:=20}"
+: "${PRETRAIN_EPOCHS:=7}"
 : "${PRETRAIN_EDGE:=192}"     # side of its square images
 : "${LABELLED:=100}"          # people to finetune on, of 320 rendered ones, half of which are held out
 : "${FINETUNE_EPOCHS:=20}"

@@ -60,6 +60,12 @@ class CombinedDataset(BaseDataset):
         if weights is not None and min(weights) <= 0:
             raise ConfigError(f"CombinedDataset: weights are > 0, found {weights!r}.")
         target = self.datasets[0].metainfo
+        for dataset in self.datasets:
+            if "classes" not in dataset.metainfo:
+                raise ConfigError(
+                    f"CombinedDataset joins datasets of labels; {type(dataset).__name__} has no "
+                    "classes."
+                )
         self.label_maps = [
             _label_map(dataset, remap, target["classes"])
             for dataset, remap in zip(self.datasets, remaps, strict=True)

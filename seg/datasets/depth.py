@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from engine.errors import ConfigError
 from seg.datasets.masked import MaskedDataset
 from seg.registry import DATASETS
 
@@ -24,6 +25,8 @@ class DepthGeneralDataset(MaskedDataset):
     map_suffixes = (".npy", ".exr", ".png")
 
     def __init__(self, depth_scale: float = 1.0, **kwargs: Any) -> None:
+        if not depth_scale > 0:
+            raise ConfigError(f"depth_scale is positive, larger is farther; found {depth_scale!r}.")
         metainfo = {**(kwargs.pop("metainfo", None) or {}), "depth_scale": depth_scale}
         super().__init__(metainfo=metainfo, **kwargs)
 

@@ -108,6 +108,12 @@ def _read_pairs(path: Path, root: Path) -> list[tuple[str, str, str]]:
         image, seg_map = (_value(entry, keys, f"{path}: entry {i}") for keys in _LIST_KEYS)
         name = Path(image).with_suffix("").as_posix()
         pairs.append((name, str(root / image), str(root / seg_map)))
+    missing = [path for _, *paths in pairs for path in paths if not Path(path).is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {2 * len(pairs)} files do not exist, such as "
+            f"{', '.join(missing[:3])}. Paths are relative to {root}."
+        )
     return sorted(pairs)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from engine.data.dataset import BaseDataset
 from engine.data.files import list_by_stem, pair_by_stem
-from engine.data.splits import Split, select_split
+from engine.data.splits import Split, below_root, select_split
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png", ".npy")
@@ -22,7 +22,8 @@ class MaskedDataset(BaseDataset):
         data_root: Folder of the dataset.
         split: ``"train"`` and ``"val"`` divide the folder, ``"all"`` is the whole.
         val_ratio: Share of the samples held out for ``"val"``, chosen by a hash of their names.
-        val_list: Text file with the names to hold out instead of ``val_ratio``.
+        val_list: Text file with the names to hold out instead of ``val_ratio``, below ``data_root``
+            or of its own.
         **kwargs: See :class:`engine.data.dataset.BaseDataset`.
 
     Raises:
@@ -68,4 +69,5 @@ class MaskedDataset(BaseDataset):
             for name, img_path, map_path in paired
             if name in masks  # unless tools/check_data.py leaves it out, with a fault
         ]
-        return select_split(records, self.split, self.val_ratio, self.val_list)
+        val_list = below_root(self.val_list, self.data_root)
+        return select_split(records, self.split, self.val_ratio, val_list)

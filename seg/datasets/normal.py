@@ -65,10 +65,13 @@ def check_facing(records: list[dict], axes: NormalAxes) -> None:
     """
     normals, places = [], []
     for record in records:
-        mask = read_mask(record["mask_path"])
-        normal = read_normal(record["normal_path"], axis_signs(axes))
+        try:
+            mask = read_mask(record["mask_path"])
+            normal = read_normal(record["normal_path"], axis_signs(axes))
+        except DataError:
+            continue  # LoadMask or LoadNormal says so, or the dataset passes over it
         if mask.shape != normal.shape[:2]:
-            return  # LoadNormal says so, with the image's size
+            continue  # LoadNormal says so, with the image's size
         y, x = np.nonzero(mask[::STRIDE, ::STRIDE])
         values = normal[::STRIDE, ::STRIDE][y, x]
         known = np.isfinite(values).all(axis=1)

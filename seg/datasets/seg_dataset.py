@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any
 
 from engine.data.dataset import BaseDataset, index_flip_pairs
-from engine.data.splits import Split, select_split
+from engine.data.splits import Split, below_root, select_split
 from engine.errors import ConfigError
 
 
@@ -62,7 +61,5 @@ class SegDataset(BaseDataset):
             (name, {"img_path": img_path, "seg_map_path": seg_map_path})
             for name, img_path, seg_map_path in self.find_pairs()
         ]
-        val_list = self.val_list and Path(self.data_root, self.val_list)
-        if val_list and not val_list.is_file():
-            val_list = Path(self.val_list or "")
+        val_list = below_root(self.val_list, self.data_root)
         return select_split(records, self.split, self.val_ratio, val_list)

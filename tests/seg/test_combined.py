@@ -199,3 +199,9 @@ def test_a_pipeline_of_a_member_is_an_error(members):
     members[1]["pipeline"] = PIPELINE
     with pytest.raises(ConfigError, match="SegFolderDataset has pipeline, which nothing reads"):
         combine(members)
+
+
+def test_depth_has_no_labels_to_combine(members):
+    depth = {"type": "DepthGeneralDataset", "lazy_init": True}
+    with pytest.raises(ConfigError, match="DepthGeneralDataset has no classes"):
+        CombinedDataset([depth, depth])

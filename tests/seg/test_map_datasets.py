@@ -1,11 +1,13 @@
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
 from engine.data.files import leave_out_unpaired
 from engine.data.synthetic_people.write_geometry import write_geometry
 from engine.errors import ConfigError, DataError
+from engine.preflight import CHECKS, Item, scan
 from seg.datasets import (
     DepthGeneralDataset,
     NormalGeneralDataset,
@@ -139,3 +141,47 @@ def test_unknown_axes_are_an_error_at_once():
 def test_the_metainfo_needs_no_files():
     dataset = NormalGeneralDataset(data_root="/nowhere", axes=RENDERED, lazy_init=True)
     assert dataset.metainfo["normal_signs"] == (1, -1, -1)
+
+
+def test_axes_are_checked_on_the_files_that_can_be_read(people):
+    np.save(people / "normals" / "000000.npy", np.zeros((2, 2, 3), np.float32))
+    (people / "normals" / "000001.npy").write_text("no array")
+    with pytest.raises(DataError, match=rf'sign of z would fit axes="{RENDERED}"'):
+        NormalGeneralDataset(data_root=str(people))
+    options = dict(axes=RENDERED, pipeline=pipeline("Normal"), on_corrupt="skip")
+    dataset = NormalGeneralDataset(data_root=str(people), **options)
+    assert dataset[1]["data_samples"].img_path.endswith("000002.png")
+    assert dataset.num_corrupt == 1
+
+
+def test_the_list_of_held_out_names_lies_below_the_data_root(people):
+    (people / "val.txt").write_text("000002\n000005\n")
+    dataset = DepthGeneralDataset(data_root=str(people), split="val", val_list="val.txt")
+    assert len(dataset) == 2
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, float("nan")])
+def test_a_scale_of_depth_is_positive(scale):
+    with pytest.raises(ConfigError, match="depth_scale is positive"):
+        DepthGeneralDataset(depth_scale=scale, lazy_init=True)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"), [("masks", "is empty"), ("depths", "are NaN"), ("normals", "of length")]
+)
+def test_the_check_of_the_data_reads_masks_and_maps(people, what, fault):
+    if what == "masks":
+        cv2.imwrite(str(people / "masks" / "000003.png"), np.zeros((64, 48), np.uint8))
+    else:
+        values = np.load(people / what / "000003.npy")
+        np.save(people / what / "000003.npy", values * (np.nan if what == "depths" else 0.5))
+    dataset = NormalGeneralDataset(data_root=str(people), axes=RENDERED)
+    if what != "normals":
+        dataset = DepthGeneralDataset(data_root=str(people))
+    items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
+    found = {
+        item.path[-10:]: [case.detail for case in unreadable]
+        for item, _, unreadable in scan(items, CHECKS, {"train": dataset.metainfo})
+    }
+    details = found.pop("000003.png")
+    assert any(fault in detail for detail in details) and not any(found.values())

@@ -3,9 +3,10 @@ _base_ = ["./depth_general.py"]
 train_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadMask"),
-    dict(type="LoadDepth"),
-    # Photographs without people. Take the line out to do without.
+    # Photographs without people. Take the line out to do without. It comes before LoadDepth, which
+    # takes what was not measured out of the mask.
     dict(type="RandomBackground", prob=0.5, root="{{$DATA_ROOT:data}}/backgrounds"),
+    dict(type="LoadDepth"),
     dict(type="RandomResize", ratio_range=(0.2, 2.0)),
     dict(type="RandomCrop"),
     dict(type="Resize"),

@@ -13,15 +13,15 @@ model = dict(
     ),
 )
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=1,
     dataset=dict(data_root="{{$DATA_ROOT:data}}/synthetic_people/images"),
 )
 # Few steps: a higher rate than that of 1600 epochs.
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 auto_scale_lr = dict(enable=False)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=1e-4, begin=0, end=20, by_epoch=False),
+    dict(type="LinearLR", start_factor=1e-4, begin=0, end=50, by_epoch=False),
     dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=20)
