@@ -112,6 +112,21 @@ def test_parameter_counts_are_the_releases(path):
     assert (count(model.backbone), count(head)) == PARAMETERS[path.stem]
 
 
+@pytest.mark.parametrize("path", [p for p in COUNTED if p.parts[1] == "seg"], ids=lambda p: p.stem)
+def test_keys_of_the_head_of_parts_are_the_releases(path):
+    model = build(load_config(ROOT / path))
+    width, classes = model.backbone.embed_dims, {"face": 19, "goliath": 28}.get(path.parts[2], 20)
+    expected = {"conv_seg.weight": (classes, 768, 1, 1), "conv_seg.bias": (classes,)}
+    for i in range(3):
+        expected[f"deconv_layers.{3 * i}.weight"] = (768 if i else width, 768, 4, 4)
+        expected[f"conv_layers.{3 * i}.weight"] = (768, 768, 1, 1)
+        expected[f"conv_layers.{3 * i}.bias"] = (768,)
+    found = model.decode_head.state_dict()
+    assert {key: tuple(value.shape) for key, value in found.items()} == expected
+    num_layers = model.backbone.arch["num_layers"]
+    assert len(model.state_dict()) == 5 + 12 * num_layers + len(expected)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_leaf_configs_are_short(path):
     lines = (ROOT / path).read_text().splitlines()

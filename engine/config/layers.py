@@ -73,9 +73,11 @@ def _replacing_names(own: dict, below: dict) -> dict:
     """
     replaced = {}
     for key, value in own.items():
-        if isinstance(value, dict) and isinstance(below.get(key), str):
-            value = {**value, "_delete_": True}
-        elif isinstance(value, dict) and isinstance(below.get(key), dict):
-            value = _replacing_names(value, below[key])
+        if isinstance(value, dict):
+            base = below.get(key)
+            if isinstance(base, str):
+                value = {**value, "_delete_": True}
+            elif isinstance(base, dict) and "_delete_" not in value:
+                value = _replacing_names(value, base)
         replaced[key] = value
     return replaced

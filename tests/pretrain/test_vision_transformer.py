@@ -14,6 +14,7 @@ from pretrain.registry import MODELS
 from pretrain.vision_transformer import ARCHS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+WIDTH_AND_DEPTH = {"0.3b": (1024, 24), "0.6b": (1280, 32), "1b": (1536, 40), "2b": (1920, 48)}
 SMALL = {"embed_dims": 32, "num_layers": 4, "num_heads": 2, "feedforward_channels": 64}
 
 
@@ -61,10 +62,11 @@ def test_parameter_counts_are_the_published_ones(arch, task_count, saved_count):
         assert count(VisionTransformer(arch, img_size=1024)) == saved_count
 
 
-def test_state_dict_is_the_released_one():
+@pytest.mark.parametrize("arch", ["Sapiens_0.3B", "0.6b", "1b", "2b"])
+def test_state_dict_is_the_released_one(arch):
     with torch.device("meta"):
-        model = VisionTransformer("Sapiens_0.3B", img_size=1024)
-    d = 1024
+        model = VisionTransformer(arch, img_size=1024)
+    d, num_layers = WIDTH_AND_DEPTH[arch.lower().removeprefix("sapiens_")]
     expected = {
         "cls_token": (1, 1, d),
         "pos_embed": (1, 4097, d),
@@ -73,7 +75,7 @@ def test_state_dict_is_the_released_one():
         "ln1.weight": (d,),
         "ln1.bias": (d,),
     }
-    for i in range(24):
+    for i in range(num_layers):
         layer = {"ln1.weight": (d,), "ln1.bias": (d,), "ln2.weight": (d,), "ln2.bias": (d,)}
         layer |= {"attn.qkv.weight": (3 * d, d), "attn.qkv.bias": (3 * d,)}
         layer |= {"attn.proj.weight": (d, d), "attn.proj.bias": (d,)}
