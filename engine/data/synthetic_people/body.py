@@ -51,7 +51,8 @@ def sample_person(rng: np.random.Generator, variety: float = 1.0) -> Scene:
     Args:
         rng: Source of all that is random.
         variety: From 1, any of this, to 0: everybody stands still, looks into the camera and fills
-            the same part of the picture. Builds, faces, clothes, light and background always vary.
+            the same part of the picture. Framings, builds, faces, clothes, light and background
+            always vary.
     """
     framing = str(rng.choice(list(FRAMINGS), p=list(FRAMINGS.values())))
     person = _draw(rng, framing == "head", variety)
