@@ -2,7 +2,8 @@
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_from_scratch.py",
-    "../../_base_/models/depth_tiny.py",
+    "../../_base_/models/depth.py",
+    "../../_base_/models/tiny_head.py",
     "../../_base_/backbones/sapiens_tiny.py",
     "../../_base_/datasets/depth_general.py",
 ]

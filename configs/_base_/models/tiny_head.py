@@ -1,6 +1,5 @@
-# As normal, with a head that suits sapiens_tiny: two deconvolutions of few channels,
+# After parts, depth or normal: a head that suits sapiens_tiny. Two deconvolutions of few channels,
 # and no dropout, which a short training has no use for.
-_base_ = ["./normal.py"]
 model = dict(
     decode_head=dict(
         deconv_out_channels=(128, 128),
