@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from pretrain.vision_transformer import Attention
+from pretrain.vit_layers import Attention
 
 QUERIES = ("cls_token", "mean", "centre")
 

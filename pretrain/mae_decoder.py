@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pretrain.position import check_positions_on_load, sincos_positions
 from pretrain.registry import MODELS
-from pretrain.vision_transformer import Block, Linear
+from pretrain.vit_layers import Block, Linear
 
 
 @MODELS.register_module()
