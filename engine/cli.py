@@ -33,6 +33,31 @@ class CfgOptions(DictAction):
         setattr(namespace, self.dest, {**earlier, **getattr(namespace, self.dest)})
 
 
+def add_inference_arguments(
+    parser: argparse.ArgumentParser, inputs: str, batch_size: int, batch_of: str
+) -> None:
+    """Adds what all tools that predict take.
+
+    Args:
+        parser: Of the tool.
+        inputs: What --input may be.
+        batch_size: The default.
+        batch_of: What a batch has that many of.
+    """
+    parser.add_argument("config", help="path of the config")
+    parser.add_argument("checkpoint", help="path of the weights")
+    parser.add_argument("--input", required=True, help=inputs)
+    parser.add_argument("--output", required=True, metavar="DIR", help="results go here")
+    parser.add_argument(
+        "--batch-size", type=positive_int, default=batch_size, help=f"{batch_of} a forward pass"
+    )
+    parser.add_argument("--num-workers", type=int, default=2, help="processes that read images")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1"
+    )
+    parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
+
+
 def check_device(name: str) -> torch.device:
     """Returns the device; raises ConfigError if it is unknown or not there."""
     try:

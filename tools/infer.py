@@ -36,7 +36,7 @@ from mmengine.structures import PixelData
 from rich.console import Console
 from rich.progress import track
 
-from engine.cli import CfgOptions, check_device, positive_int, run_main, share
+from engine.cli import add_inference_arguments, check_device, run_main, share
 from engine.config import load_config
 from engine.config.walk import parameters
 from engine.data.loading import read_image
@@ -60,21 +60,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="path of the config")
-    parser.add_argument("checkpoint", help="path of the weights")
-    parser.add_argument("--input", required=True, help="image, folder, pattern or .txt list")
-    parser.add_argument("--output", required=True, metavar="DIR", help="results go here")
-    parser.add_argument("--batch-size", type=positive_int, default=1)
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that read images")
-    parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1"
-    )
+    add_inference_arguments(parser, "image, folder, pattern or .txt list", 1, "images")
     parser.add_argument("--opacity", type=share, help="of a segmentation's colours, 0 to 1")
     parser.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
     parser.add_argument(
         "--flip", action="store_true", help="average with the mirrored image, in twice the time"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
     return parser.parse_args()
 
 

@@ -22,12 +22,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
-from engine.cli import CfgOptions, check_device, positive_int, run_main, share
+from engine.cli import add_inference_arguments, check_device, positive_int, run_main, share
 from engine.config import load_config
 from engine.infer import Failure, check_results, find_images, init_model
 from engine.model import BaseModel
@@ -49,10 +48,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="path of the config")
-    parser.add_argument("checkpoint", help="path of the weights")
-    parser.add_argument("--input", required=True, help="image, folder, pattern, .txt list or video")
-    parser.add_argument("--output", required=True, metavar="DIR", help="results go here")
+    inputs = "image, folder, pattern, .txt list or video"
+    add_inference_arguments(parser, inputs, 8, "people")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
     where.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
@@ -64,12 +61,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--thickness", type=positive_int, default=2, help="of a link, pixels")
     parser.add_argument("--kpt-thr", type=float, default=0.3, help="lowest score that is drawn")
     parser.add_argument("--show-ids", action="store_true", help="write the keypoints' ids")
-    parser.add_argument("--batch-size", type=positive_int, default=8, help="people a forward pass")
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that read images")
-    parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1"
-    )
-    parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
     return parser.parse_args()
 
 

@@ -29,8 +29,9 @@ class MapCheck:
 
     def measure(self, sample: Sample) -> float:
         """Loads the field; returns the share of the image that is in the mask."""
-        if self.name != "mask" and "mask" not in sample:
-            raise DataError("is not checked, as its mask cannot be read.")
+        needed, what = ("ori_size_hw", "image") if self.name == "mask" else ("mask", "mask")
+        if needed not in sample:
+            raise DataError(f"is not checked, as its {what} cannot be read.")
         self.load(sample)
         return float((sample["mask"] > 0).mean())
 

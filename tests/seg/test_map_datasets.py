@@ -167,10 +167,18 @@ def test_a_scale_of_depth_is_positive(scale):
 
 
 @pytest.mark.parametrize(
-    ("what", "fault"), [("masks", "is empty"), ("depths", "are NaN"), ("normals", "of length")]
+    ("what", "fault"),
+    [
+        ("images", "its image cannot be read"),
+        ("masks", "is empty"),
+        ("depths", "are NaN"),
+        ("normals", "of length"),
+    ],
 )
 def test_the_check_of_the_data_reads_masks_and_maps(people, what, fault):
-    if what == "masks":
+    if what == "images":
+        (people / "images" / "000003.png").write_text("no image")
+    elif what == "masks":
         cv2.imwrite(str(people / "masks" / "000003.png"), np.zeros((64, 48), np.uint8))
     else:
         values = np.load(people / what / "000003.npy")
