@@ -6,13 +6,13 @@ from setuptools import find_packages, setup
 
 setup(
     name="mmsapiens",
-    version="0.1.0",
+    version="0.2.0",
     description="Training and finetuning of human-centric vision transformers on MMEngine",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["engine*", "pretrain*", "seg*", "pose*"]),
+    packages=find_packages(include=["engine*", "pretrain*", "seg*", "pose*", "mmsapiens*"]),
     install_requires=[
         "torch>=2.6",
         "mmengine>=0.10.7,<0.11",  # engine/config/layers.py uses its private parts

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from engine.errors import ConfigError
-from engine.layers import InstanceNormSiLU
+from engine.model.layers import InstanceNormSiLU
 
 
 def checkpoint_activations(model: nn.Module) -> None:

@@ -11,6 +11,6 @@ from pose import (  # noqa: F401
     infer,
     metrics,
     models,
+    pictures,
     transforms,
-    visualization,
 )

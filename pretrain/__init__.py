@@ -4,7 +4,7 @@ import engine.checkpoint  # registers what init_cfg=dict(type="Pretrained") mean
 import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
-from pretrain import datasets, visualization, writer  # noqa: F401
+from pretrain import datasets, pictures, writer  # noqa: F401
 from pretrain.features import FeatureExtractor
 from pretrain.mae import MAE
 from pretrain.mae_decoder import MAEPretrainDecoder

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from pretrain.attention import QUERIES, attention_maps
 from pretrain.registry import MODELS
 

@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from engine.data.sample import DataSample
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from pretrain.registry import MODELS
 
 MASK_STREAM = 2

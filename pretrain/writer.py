@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
-from engine.pictures import write_rgb
+from engine.image_files import write_rgb
 from engine.registry import WRITERS
 
 _PANEL_EDGE = 256

@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from engine.config import load_config
-from engine.data.synthetic_people.write_face import write_face
+from mmsapiens.synthetic.write_face import write_face
 
 ROOT = Path(__file__).resolve().parents[1]
 

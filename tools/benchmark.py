@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from engine.benchmark import data, model
 from engine.cli import CfgOptions, run_main
+from mmsapiens.benchmarks import data, model
 from pose import benchmark as pose
 from pretrain import benchmark as mask
 

@@ -51,7 +51,7 @@ from engine.infer import (
     load_mask,
     predict_images,
 )
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from engine.registry import WRITERS
 
 

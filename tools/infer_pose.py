@@ -29,7 +29,7 @@ from rich.progress import track
 from engine.cli import add_inference_arguments, check_device, positive_int, run_main, share
 from engine.config import load_config
 from engine.infer import Failure, check_results, find_images, init_model
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from engine.registry import WRITERS
 from pose.infer import (
     BoxesFile,

@@ -23,16 +23,16 @@ from typing import Any
 from rich.progress import track
 
 from engine.cli import run_main, share
-from engine.data.synthetic_people.write_face import FACE_PATTERNS, write_face
-from engine.data.synthetic_people.write_geometry import (
+from engine.errors import DataError
+from mmsapiens.synthetic.write_face import FACE_PATTERNS, write_face
+from mmsapiens.synthetic.write_geometry import (
     Geometry,
     geometry_patterns,
     write_geometry,
 )
-from engine.data.synthetic_people.write_parts import CIHP, GOLIATH, LIP, PartsLayout, write_parts
-from engine.data.synthetic_people.write_pose import PoseLayout, write_annotations, write_pose
-from engine.data.synthetic_people.writing import Split
-from engine.errors import DataError
+from mmsapiens.synthetic.write_parts import CIHP, GOLIATH, LIP, PartsLayout, write_parts
+from mmsapiens.synthetic.write_pose import PoseLayout, write_annotations, write_pose
+from mmsapiens.synthetic.writing import Split
 
 
 @dataclass(frozen=True)

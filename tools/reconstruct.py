@@ -24,10 +24,10 @@ from engine.cli import CfgOptions, run_main
 from engine.config import load_config
 from engine.data import LoadImage, PackInputs, Resize, Warp, collate_samples
 from engine.errors import ConfigError, DataError
+from engine.image_files import image_rgb, write_rgb
 from engine.infer import InputImage, find_images, init_model
-from engine.pictures import image_rgb, write_rgb
 from pretrain import MAE
-from pretrain.visualization import draw_strip
+from pretrain.pictures import draw_strip
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from engine.config import validate
+from engine.config.bases import read_layers
 from engine.config.derive import fill_schedule, fill_sizes
 from engine.config.keys import did_you_mean
-from engine.config.layers import read_layers
 from engine.config.walk import SCOPES, typed_nodes
 from engine.errors import ConfigError
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from engine.checkpoint import apply_weights, read_checkpoint
-from engine.model import BaseModel, build_model
+from engine.model.base import BaseModel, build_model
 from engine.runner import evaluation_dtype
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from engine.data.collate import collate_samples
 from engine.data.sample import DataSample
 from engine.infer.images import InputImage
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 
 
 class Failure(NamedTuple):

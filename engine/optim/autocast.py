@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,55 +14,12 @@ from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
-from engine.config.keys import did_you_mean, reject_unknown
+from engine.config.keys import reject_unknown
 from engine.errors import ConfigError, NonFiniteError
-
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": None}
+from engine.precision import autocast_context, autocast_dtype
 
 # fairseq gives up at this scale too: the gradients overflow whatever they are scaled by.
 _MIN_LOSS_SCALE = 1e-4
-
-
-def autocast_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
-    """Returns the type that matrix products are cast to, or None for plain float32.
-
-    Args:
-        name: ``"bfloat16"``, ``"float16"``, ``"float32"``, the torch.dtype itself, or None
-            (float32).
-
-    Raises:
-        ConfigError: For anything else.
-    """
-    key = "float32" if name is None else str(name).removeprefix("torch.")
-    if key not in _DTYPES:
-        raise ConfigError(
-            f'dtype: expected one of {", ".join(_DTYPES)}, found "{name}".'
-            f"{did_you_mean(key, _DTYPES)}"
-        )
-    return _DTYPES[key]
-
-
-def autocast_context(
-    device_type: str, dtype: str | torch.dtype | None
-) -> AbstractContextManager[None]:
-    """Returns the context in which training, evaluation and inference run the model.
-
-    Args:
-        device_type: Where the model is: ``"cuda"``, ``"cpu"``, ...
-        dtype: As for :func:`autocast_dtype`.
-
-    Raises:
-        ConfigError: For float16 on a CPU, or an unknown dtype.
-    """
-    dtype = autocast_dtype(dtype)
-    if dtype is None:
-        return nullcontext()
-    if dtype is torch.float16 and device_type == "cpu":
-        raise ConfigError(
-            'dtype: "float16" needs a GPU, and the model is on the CPU. '
-            'Use "bfloat16" or "float32".'
-        )
-    return torch.autocast(device_type, dtype=dtype)
 
 
 @OPTIM_WRAPPERS.register_module()

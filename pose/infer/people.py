@@ -20,7 +20,7 @@ from engine.data.loading import read_image
 from engine.data.sample import DataSample
 from engine.errors import DataError
 from engine.infer import Failure, InputImage
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
 
 Crops = list[dict[str, Any]]

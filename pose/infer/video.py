@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 
 from engine.errors import DataError
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from pose.infer.boxes import BoxSource
 from pose.infer.people import crop_people, predict_crops
 from pose.infer.writer import PoseWriter, as_lists, write_json

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.pictures import write_rgb
+from engine.image_files import write_rgb
 from engine.registry import WRITERS
 from pose.coco_format import result_fields
 from pose.drawing import Pen, draw_openpose, draw_people

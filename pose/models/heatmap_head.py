@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from engine.layers import conv_layers, deconv_layers
+from engine.model.layers import conv_layers, deconv_layers
 from pose.codec import UDPHeatmap, find_peaks
 from pose.registry import MODELS
 

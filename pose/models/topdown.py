@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.data import geometry
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.model import BaseModel
+from engine.model.base import BaseModel
 from pose.metainfo import parse_metainfo
 from pose.registry import MODELS
 

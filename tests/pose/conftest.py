@@ -12,7 +12,7 @@ import pytest
 from mmengine.config import Config
 
 from engine.config import load_config
-from engine.data.synthetic_people.write_pose import write_annotations, write_pose
+from mmsapiens.synthetic.write_pose import write_annotations, write_pose
 from tests.conftest import ROOT, TINIEST_ARCH
 from tools.make_synthetic_data import pose_layout
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from pose.benchmark import decode_one_by_one
+from mmsapiens.benchmarks.pose import decode_one_by_one
 from pose.codec import UDPHeatmap
 
 

@@ -5,7 +5,7 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 import pose.transforms  # noqa: F401
-from engine.data.synthetic_people import keypoints_of, render, sample_person
+from mmsapiens.synthetic import keypoints_of, render, sample_person
 from pose.metainfo import COCO, COCO_WHOLEBODY, GOLIATH
 
 SIZE_HW = (160, 121)

@@ -9,8 +9,8 @@ from torch import nn
 from engine.config import load_config
 from engine.data import DataSample
 from engine.errors import ConfigError, DataError
+from engine.image_files import write_rgb
 from engine.infer import Failure, find_images, init_model, predict_images
-from engine.pictures import write_rgb
 from pretrain import FeatureExtractor, VisionTransformer
 from pretrain.attention import attention_maps
 from pretrain.writer import FeatureWriter, draw_attention

@@ -12,7 +12,7 @@ from mmengine.structures import PixelData
 
 from engine.data import DataSample
 from engine.runner import Runner
-from pretrain.visualization import GREY, MAEVisualizer, draw_strip
+from pretrain.pictures import GREY, MAEVisualizer, draw_strip
 
 
 @pytest.fixture

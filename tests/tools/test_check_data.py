@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from engine.data.files import leave_out_unpaired
-from engine.data.synthetic_people.labels import FACE_LABELS
-from seg.datasets import FaceDataset
+from mmsapiens.synthetic.labels import FACE_LABELS
+from seg.parts.datasets import FaceDataset
 from tests.tools.conftest import run_tool
 
 CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"

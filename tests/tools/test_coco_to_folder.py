@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg.datasets import SegFolderDataset
+from seg.parts.datasets import SegFolderDataset
 
 
 def square(x, y, size):

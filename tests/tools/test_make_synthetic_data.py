@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from engine.data.synthetic_people import (
+from engine.errors import DataError
+from mmsapiens.synthetic import (
     FACE_LABELS,
     GOLIATH_LABELS,
     keypoints_of,
@@ -20,7 +21,6 @@ from engine.data.synthetic_people import (
     sample_head,
     sample_person,
 )
-from engine.errors import DataError
 from tests.conftest import ROOT
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
 
-import seg.datasets
-from engine.data.synthetic_people import (
+import seg.parts.datasets
+from mmsapiens.synthetic import (
     CIHP_LABELS,
     FACE_LABELS,
     GOLIATH_LABELS,
@@ -25,7 +25,7 @@ def flipped(sample):
     return sample
 
 
-def sample_of(rendered, dataset=seg.datasets.FaceDataset, labels=FACE_LABELS):
+def sample_of(rendered, dataset=seg.parts.datasets.FaceDataset, labels=FACE_LABELS):
     height, width = rendered.image.shape[:2]
     return {
         "img": rendered.image,
@@ -53,9 +53,9 @@ def test_a_mirrored_head_equals_the_flipped_one_in_every_pixel(seed, size_hw):
 @pytest.mark.parametrize(
     "dataset, labels",
     [
-        (seg.datasets.GoliathDataset, GOLIATH_LABELS),
-        (seg.datasets.LIPDataset, LIP_LABELS),
-        (seg.datasets.CIHPDataset, CIHP_LABELS),
+        (seg.parts.datasets.GoliathDataset, GOLIATH_LABELS),
+        (seg.parts.datasets.LIPDataset, LIP_LABELS),
+        (seg.parts.datasets.CIHPDataset, CIHP_LABELS),
     ],
     ids=["goliath", "lip", "cihp"],
 )

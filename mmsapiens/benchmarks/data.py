@@ -1,0 +1,170 @@
+"""How many images a second one data worker delivers, next to MMCV's eager transforms."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.registry import DATASETS, init_default_scope
+from rich.console import Console
+from rich.table import Table
+
+from engine.config import load_config
+from engine.data.dataset import BaseDataset
+from engine.data.sampling import SampleKey
+from mmsapiens.benchmarks.eager import eager_pipeline, has_counterparts
+
+
+@dataclass(frozen=True)
+class DataTiming:
+    """Seconds an image takes from disk to packed sample, one process, one thread."""
+
+    lazy: float
+    eager: float | None
+    """None if a transform has no eager counterpart here, as those of depth, normals and pose."""
+    stages: dict[str, float]
+    """Of the lazy pipeline's transforms, by name."""
+    num_samples: int
+    """Images timed in each pipeline."""
+    sent_bytes: int
+    """Size of a packed sample, as a worker sends it."""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as many images a second the lazy pipeline delivers."""
+        return None if self.eager is None else self.eager / self.lazy
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
+    parser.add_argument("--num", type=int, default=64, help="images a round (default 64)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures the train pipeline of a config and prints the result."""
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    timing = measure(dataset, num=args.num, rounds=args.rounds)
+    console = Console()
+    sent = f"{timing.sent_bytes / 2**20:.2f} MiB a sample"
+    console.print(f"{args.config}: {timing.num_samples} images, one worker, one thread, {sent}")
+    console.print(_summary(timing))
+    console.print(_stage_table(timing))
+
+
+def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0) -> DataTiming:
+    """Times a dataset's pipeline and the eager one of the same recipe, on the same files.
+
+    The two take turns, so that a busy machine slows both. The first images of each warm caches
+    and are not counted.
+
+    Args:
+        dataset: A dataset with a lazy train pipeline. One without eager counterpart is timed alone.
+        num: Images a round; a smaller dataset is repeated.
+        rounds: Turns each pipeline gets; every turn draws anew.
+        seed: Of all draws.
+    """
+    transforms, pairs = dataset.pipeline.transforms, dataset.metainfo.get("swap_seg_labels", ())
+    eager = eager_pipeline(transforms, pairs) if has_counterparts(transforms) else None
+    indices = [i % len(dataset) for i in range(num)]
+    times: dict[str, float] = defaultdict(float)
+    stages: dict[str, float] = defaultdict(float)
+    with single_threaded():
+        _pass_lazy(dataset, indices[:4], seed, epoch=rounds)
+        if eager is not None:
+            _pass_eager(dataset, eager, indices, seed, epoch=rounds)
+        for epoch in range(rounds):
+            times["lazy"] += _pass_lazy(dataset, indices, seed, epoch)
+            if eager is not None:
+                times["eager"] += _pass_eager(dataset, eager, indices, seed, epoch)
+        with _timed_stages(dataset, stages):
+            _pass_lazy(dataset, indices, seed, epoch=0)
+    return DataTiming(
+        lazy=times["lazy"] / (num * rounds),
+        eager=None if eager is None else times["eager"] / (num * rounds),
+        stages={name: seconds / num for name, seconds in stages.items()},
+        num_samples=num * rounds,
+        sent_bytes=len(pickle.dumps(dataset[SampleKey(seed, 0, 0)])),
+    )
+
+
+def _pass_lazy(dataset: BaseDataset, indices: list[int], seed: int, epoch: int) -> float:
+    start = time.perf_counter()
+    for index in indices:
+        dataset[SampleKey(seed, epoch, index)]
+    return time.perf_counter() - start
+
+
+def _pass_eager(
+    dataset: BaseDataset, pipeline: Callable, indices: list[int], seed: int, epoch: int
+) -> float:
+    np.random.seed(seed + epoch)
+    start = time.perf_counter()
+    for index in indices:
+        pipeline(dataset.get_data_info(index))
+    return time.perf_counter() - start
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """One thread, as in a worker."""
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
+
+
+@contextmanager
+def _timed_stages(dataset: BaseDataset, stages: dict[str, float]) -> Iterator[None]:
+    """Adds the seconds that each transform takes to ``stages``."""
+
+    def timed(transform: Callable) -> Callable:
+        def call(sample: dict[str, Any]) -> Any:
+            start = time.perf_counter()
+            result = transform(sample)
+            stages[type(transform).__name__] += time.perf_counter() - start
+            return result
+
+        return call
+
+    transforms = dataset.pipeline.transforms
+    dataset.pipeline.transforms = [timed(transform) for transform in transforms]
+    try:
+        yield
+    finally:
+        dataset.pipeline.transforms = transforms
+
+
+def _summary(timing: DataTiming) -> Table:
+    table = Table("pipeline", "ms/image", "images/s", "ratio")
+    ratio = "" if timing.ratio is None else f"{timing.ratio:.2f}"
+    table.add_row("lazy (ours)", *_rates(timing.lazy), ratio)
+    if timing.eager is not None:
+        table.add_row("eager (MMCV)", *_rates(timing.eager), "1.00")
+    return table
+
+
+def _rates(seconds: float) -> tuple[str, str]:
+    return f"{1000 * seconds:.2f}", f"{1 / seconds:.1f}"
+
+
+def _stage_table(timing: DataTiming) -> Table:
+    table = Table("stage (ours)", "ms/image")
+    for name, seconds in timing.stages.items():
+        table.add_row(name, f"{1000 * seconds:.3f}")
+    return table

@@ -1,0 +1,120 @@
+"""Checks images: can they be read, what are they, is one there twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.decoding import decode_image, read_bytes
+from engine.data.loading import LoadImage
+from engine.data.sample import Sample
+from mmsapiens.preflight.check import Case, Finding, Item, Summary, TextTable
+from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates, fingerprint
+from mmsapiens.preflight.files import file_traits
+
+BLANK_DEVIATION = 2.0
+"""An image whose channels (0-255) deviate less than this shows nothing."""
+
+TRAITS = {
+    "grey": "images without colour; they load as three equal channels",
+    "alpha": "images with an alpha channel, which is dropped",
+    "palette": "images with a palette; they load as its colours",
+    "16-bit": "images with 16 bits a channel; the upper 8 are used",
+    "exif-rotated": (
+        "images that their EXIF orientation turns or mirrors when they are loaded; make sure that "
+        "their annotations were made on the turned image"
+    ),
+}
+
+ASPECT_EDGES = (1 / 2, 2 / 3, 0.9, 1.1, 3 / 2, 2)
+
+
+class ImageFacts(NamedTuple):
+    """What is measured of an image.
+
+    Attributes:
+        size_hw: Height and width after EXIF rotation.
+        traits: Keys of TRAITS.
+        deviation: Largest standard deviation of a channel.
+        fingerprint: For the search for duplicates.
+    """
+
+    size_hw: tuple[int, int]
+    traits: frozenset[str]
+    deviation: float
+    fingerprint: Fingerprint
+
+
+class ImageCheck:
+    """Sizes, kinds of files, blank images and duplicates."""
+
+    name = "img"
+    key = "img_path"
+
+    def measure(self, sample: Sample) -> ImageFacts:
+        """Reads ``img`` and measures it."""
+        path = sample["img_path"]
+        data = read_bytes(sample.get("archive") or path, sample.get("img_span"))
+        image = sample["img"] = decode_image(data, path)
+        LoadImage()(sample)
+        traits = file_traits(data)
+        if _is_grey(image[::16, ::16]) and _is_grey(image):  # the first is faster
+            traits |= {"grey"}
+        deviation = float(cv2.meanStdDev(image)[1].max())
+        return ImageFacts(sample["ori_size_hw"], traits, deviation, fingerprint(image))
+
+    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, ImageFacts]]) -> Summary:
+        """Lists blank, unusual and double images, and tells their sizes."""
+        # Several people in an image are several items, but one file.
+        images = list({(item.split, item.path): (item, facts) for item, facts in measured}.values())
+        blank = [item for item, facts in images if facts.deviation < BLANK_DEVIATION]
+        traits = {t: [item for item, facts in images if t in facts.traits] for t in TRAITS}
+        # A blank image looks like all others.
+        prints = [(i, f.fingerprint) for i, f in images if f.deviation >= BLANK_DEVIATION]
+        findings = [
+            Finding("blank", "fault", "images of one colour; remove them", _cases(blank)),
+            *(Finding(t, "note", TRAITS[t], _cases(items)) for t, items in traits.items()),
+            *find_duplicates(prints),
+        ]
+        figures = _size_figures(np.array([facts.size_hw for _, facts in images]))
+        figures["traits"] = {trait: len(items) for trait, items in traits.items()}
+        return Summary([f for f in findings if f.cases], figures, _size_tables(figures))
+
+
+def _cases(items: Sequence[Item]) -> tuple[Case, ...]:
+    return tuple(Case(item.path) for item in items)
+
+
+def _is_grey(image: NDArray) -> bool:
+    return bool((image == image[..., :1]).all())
+
+
+def _size_figures(sizes_hw: NDArray) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        name: {"min": int(n.min()), "median": float(np.median(n)), "max": int(n.max())}
+        for name, n in (("height", sizes_hw[:, 0]), ("width", sizes_hw[:, 1]))
+    }
+    bins = Counter(np.digitize(sizes_hw[:, 1] / sizes_hw[:, 0], ASPECT_EDGES).tolist())
+    edges = [0.0, *ASPECT_EDGES, float("inf")]
+    figures["aspect_histogram"] = {
+        f"{low:.2f}-{high:.2f}": bins[i] for i, (low, high) in enumerate(pairwise(edges))
+    }
+    return figures
+
+
+def _size_tables(figures: dict[str, Any]) -> list[TextTable]:
+    sizes = [
+        (name, *(f"{figures[name][key]:g}" for key in ("min", "median", "max")))
+        for name in ("height", "width")
+    ]
+    aspects = [(name, str(num)) for name, num in figures["aspect_histogram"].items()]
+    return [
+        TextTable("image size in pixels", ("", "min", "median", "max"), sizes),
+        TextTable("width / height", ("", "images"), aspects),
+    ]

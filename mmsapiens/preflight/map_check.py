@@ -1,0 +1,58 @@
+"""Checks masks, depth and normals: what training would stop at is found before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from engine.data.loading_maps import LoadDepth, LoadMask, LoadNormal
+from engine.data.sample import Sample
+from engine.errors import DataError
+from mmsapiens.preflight.check import Item, Summary, TextTable
+
+
+class MapCheck:
+    """Loads a field as training does; its errors are the report's.
+
+    Args:
+        name: Of the field: mask, depth or normal.
+        load: The transform that reads it.
+    """
+
+    def __init__(self, name: str, load: BaseTransform) -> None:
+        self.name = name
+        self.key = f"{name}_path"
+        self.load = load
+
+    def measure(self, sample: Sample) -> float:
+        """Loads the field; returns the share of the image that is in the mask."""
+        needed, what = ("ori_size_hw", "image") if self.name == "mask" else ("mask", "mask")
+        if needed not in sample:
+            raise DataError(f"is not checked, as its {what} cannot be read.")
+        self.load(sample)
+        return float((sample["mask"] > 0).mean())
+
+    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, float]]) -> Summary:
+        """Tells how much of the images is in the mask; faults are what could not be read."""
+        shares = [share for _, share in measured]
+        if self.name != "mask" or not shares:
+            return Summary([], {}, [])
+        figures: dict[str, Any] = {
+            "min": min(shares),
+            "median": float(np.median(shares)),
+            "max": max(shares),
+        }
+        row = ("foreground", *(f"{100 * value:.1f} %" for value in figures.values()))
+        table = TextTable("share of an image in its mask", ("", "min", "median", "max"), [row])
+        return Summary([], {"foreground": figures}, [table])
+
+
+MAP_CHECKS = (
+    MapCheck("mask", LoadMask()),
+    MapCheck("depth", LoadDepth()),
+    MapCheck("normal", LoadNormal()),
+)
+"""In the order of a pipeline."""

@@ -1,0 +1,179 @@
+"""Checks label maps: sizes, ids, how often each class occurs, left and right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.loading import IGNORE_INDEX, label_map_of, map_labels, read_labels
+from engine.data.sample import Sample
+from mmsapiens.preflight.check import Case, Finding, Item, Summary, TextTable
+from mmsapiens.preflight.flip_audit import ClassPlaces, audit_flip_pairs
+
+WEIGHT_RANGE = (0.1, 10.0)
+
+
+class SegFacts(NamedTuple):
+    """What is measured of a label map; the arrays (n,) have an entry a label that occurs.
+
+    Attributes:
+        size_hw: Its size.
+        image_hw: Size of the image after EXIF rotation; None if that could not be read.
+        labels: Ids after the dataset's ``label_map``.
+        pixels: How many have the label.
+        x: Their mean position from the left (0) to the right edge (1).
+        y: From the top (0) to the bottom (1).
+    """
+
+    size_hw: tuple[int, int]
+    image_hw: tuple[int, int] | None
+    labels: NDArray[np.uint8]
+    pixels: NDArray[np.int64]
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+
+class SegMapCheck:
+    """Label maps that fit their images and classes, class frequencies, and the flip pairs."""
+
+    name = "seg_map"
+    key = "seg_map_path"
+
+    def measure(self, sample: Sample) -> SegFacts:
+        """Reads ``seg_map`` and measures it."""
+        labels = map_labels(read_labels(sample["seg_map_path"]), label_map_of(sample))
+        sample["seg_map"] = labels
+        columns, rows = _histograms(labels)
+        pixels = columns.sum(axis=1)
+        present = np.flatnonzero(pixels)
+        x, y = (
+            (counts[present] @ ((np.arange(n) + 0.5) / n) / pixels[present]).astype(np.float32)
+            for counts, n in ((columns, labels.shape[1]), (rows, labels.shape[0]))
+        )
+        return SegFacts(
+            labels.shape, sample.get("ori_size_hw"), present.astype(np.uint8), pixels[present], x, y
+        )
+
+    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, SegFacts]]) -> Summary:
+        """Lists maps that do not fit, counts the classes, and audits the flip pairs."""
+        ignore_index = metainfo.get("ignore_index")
+        ignore_index = IGNORE_INDEX if ignore_index is None else ignore_index
+        classes = metainfo["classes"]
+        findings = _misfits(measured, len(classes), ignore_index)
+        facts = [facts for _, facts in measured]
+        pixels = _by_class([(f.labels, f.pixels) for f in facts], len(classes))
+        total = sum(int(f.pixels.sum()) for f in facts)
+        ignored = sum(int(f.pixels[f.labels == ignore_index].sum()) for f in facts)
+        frequencies = {"ignored_share": ignored / total, **_frequencies(pixels, total)}
+        places = ClassPlaces(
+            [item for item, _ in measured],
+            pixels / np.array([f.pixels.sum() for f in facts])[:, None],
+            _by_class([(f.labels, f.x) for f in facts], len(classes), np.nan),
+            _by_class([(f.labels, f.y) for f in facts], len(classes), np.nan),
+        )
+        audit = audit_flip_pairs(places, classes, metainfo.get("swap_seg_labels") or ())
+        return Summary(
+            [f for f in (*findings, *audit.findings) if f.cases],
+            {**frequencies, **audit.figures},
+            [_class_table(classes, frequencies), *audit.tables],
+        )
+
+
+def _histograms(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each label occurs in each column (256, W) and in each row (256, H)."""
+    height, width = labels.shape
+    wide = labels.astype(np.int64)
+    columns = np.bincount((wide * width + np.arange(width)).ravel(), minlength=256 * width)
+    rows = np.bincount((wide * height + np.arange(height)[:, None]).ravel(), minlength=256 * height)
+    return columns.reshape(256, width), rows.reshape(256, height)
+
+
+def _by_class(
+    values: Sequence[tuple[NDArray, NDArray]], num_classes: int, absent: float = 0
+) -> NDArray[np.float64]:
+    """Lays (labels, values) of each image out as a table (N, C); other labels are dropped."""
+    table = np.full((len(values), 256), absent)
+    for row, (present, value) in zip(table, values, strict=True):
+        row[present] = value
+    return table[:, :num_classes]
+
+
+def _misfits(
+    measured: Sequence[tuple[Item, SegFacts]], num_classes: int, ignore_index: int
+) -> list[Finding]:
+    sizes, strange, ignored = [], [], []
+    for item, facts in measured:
+        path = item.record["seg_map_path"]
+        if facts.image_hw is not None and facts.size_hw != tuple(facts.image_hw):
+            detail = "{}x{}, image {}x{} (height x width)".format(*facts.size_hw, *facts.image_hw)
+            sizes.append(Case(path, detail, item.path))
+        unknown = facts.labels[(facts.labels >= num_classes) & (facts.labels != ignore_index)]
+        if len(unknown):
+            strange.append(Case(path, f"labels {', '.join(map(str, unknown))}", item.path))
+        if facts.labels.tolist() == [ignore_index]:
+            ignored.append(Case(path, "", item.path))
+    ids = f"0..{num_classes - 1}, {ignore_index} = ignored"
+    return [
+        Finding(
+            "size-mismatch",
+            "fault",
+            "label maps of another size than their image; resize one (labels: nearest neighbour)",
+            tuple(sizes),
+        ),
+        Finding(
+            "unknown-label",
+            "fault",
+            f"labels that are no class ({ids}); mend the files, or map them with label_map",
+            tuple(strange),
+        ),
+        Finding(
+            "all-ignored", "fault", "label maps without any label; remove them", tuple(ignored)
+        ),
+    ]
+
+
+def _frequencies(pixels: NDArray[np.float64], total: int) -> dict[str, Any]:
+    """Class frequencies, and weights by median frequency balancing.
+
+    Eigen and Fergus, 2015, section 6.3.2: weight(c) = median of freq / freq(c), where freq(c) is
+    the share of c among the labelled pixels of the images in which c occurs. Weights are clipped
+    to WEIGHT_RANGE; a class that never occurs gets 1.
+
+    Args:
+        pixels: Of each image and class (N, C).
+        total: All pixels, unlabelled ones included.
+    """
+    occurs = pixels > 0
+    images = occurs.sum(axis=0)
+    frequency = pixels.sum(axis=0) / np.maximum(pixels.sum(axis=1) @ occurs, 1)
+    median = np.median(frequency[images > 0]) if images.any() else 1.0
+    weights = np.ones(len(frequency))
+    np.divide(median, frequency, out=weights, where=images > 0)
+    return {
+        "class_pixel_share": (pixels.sum(axis=0) / total).tolist(),
+        "class_images": images.tolist(),
+        "class_weight": weights.clip(*WEIGHT_RANGE).round(4).tolist(),
+        "class_weight_formula": "median frequency balancing (Eigen & Fergus, 2015, section 6.3.2): "
+        f"median(freq) / freq, clipped to {WEIGHT_RANGE}",
+    }
+
+
+def _class_table(classes: Sequence[str], frequencies: dict[str, Any]) -> TextTable:
+    rows = [
+        (str(i), name, f"{share:.3%}", str(images), f"{weight:.3f}" if images else "-")
+        for i, (name, share, images, weight) in enumerate(
+            zip(
+                classes,
+                frequencies["class_pixel_share"],
+                frequencies["class_images"],
+                frequencies["class_weight"],
+                strict=True,
+            )
+        )
+    ]
+    ignored = ("", "ignored", f"{frequencies['ignored_share']:.3%}", "", "")
+    title = f"classes; weights by {frequencies['class_weight_formula']}"
+    return TextTable(title, ("id", "class", "pixels", "images", "weight"), [*rows, ignored])

@@ -1,0 +1,18 @@
+"""Datasets of images with a label map each."""
+
+from seg.parts.datasets.combined import CombinedDataset
+from seg.parts.datasets.face import FaceDataset
+from seg.parts.datasets.folder import SegFolderDataset
+from seg.parts.datasets.goliath import GoliathDataset
+from seg.parts.datasets.lip import CIHPDataset, LIPDataset
+from seg.parts.datasets.seg_dataset import SegDataset
+
+__all__ = [
+    "CIHPDataset",
+    "CombinedDataset",
+    "FaceDataset",
+    "GoliathDataset",
+    "LIPDataset",
+    "SegDataset",
+    "SegFolderDataset",
+]

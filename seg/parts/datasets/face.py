@@ -1,0 +1,51 @@
+"""FaceSynthetics: rendered faces with 19 labels (Wood et al., 2021)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from engine.data.files import pair_by_stem
+from engine.errors import DataError
+from seg.parts.datasets.seg_dataset import SegDataset
+from seg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class FaceDataset(SegDataset):
+    """A flat folder of ``NNNNNN.png`` and ``NNNNNN_seg.png``; ``NNNNNN_ldmks.txt`` is not read.
+
+    The released archive has no split: ``split="train"`` and ``"val"`` divide it by ``val_ratio`` or
+    ``val_list``, the same way in every run. Label 255 is ignored.
+    """
+
+    METAINFO: ClassVar[dict] = {
+        "classes": (
+            "Background", "Skin", "Nose", "Right_eye", "Left_eye", "Right_brow", "Left_brow",
+            "Right_ear", "Left_ear", "Mouth_interior", "Top_lip", "Bottom_lip", "Neck", "Hair",
+            "Beard", "Clothing", "Glasses", "Headwear", "Facewear",
+        ),
+        # The release gives Left_ear and Headwear one colour, (255, 215, 0): Headwear is (170, 60,
+        # 20).
+        "palette": (
+            (0, 0, 0), (128, 200, 255), (255, 200, 150), (0, 255, 127), (255, 99, 71),
+            (30, 144, 255), (255, 140, 0), (238, 130, 238), (255, 215, 0), (82, 21, 114),
+            (115, 227, 112), (235, 205, 119), (255, 182, 193), (255, 0, 109), (169, 169, 169),
+            (0, 128, 72), (0, 70, 130), (170, 60, 20), (75, 0, 130),
+        ),
+        "flip_pairs": (
+            ("Right_eye", "Left_eye"), ("Right_brow", "Left_brow"), ("Right_ear", "Left_ear"),
+        ),
+    }  # fmt: skip
+
+    def find_pairs(self) -> list[tuple[str, str, str]]:
+        """Returns (name, image path, label path) of all samples, sorted by name."""
+        root = Path(self.data_root)
+        paths = sorted(root.glob("*.png"))
+        labels = {p.stem.removesuffix("_seg"): p for p in paths if p.stem.endswith("_seg")}
+        images = {p.stem: p for p in paths if not p.stem.endswith("_seg")}
+        if not images:
+            raise DataError(
+                f"No NNNNNN.png in {str(root)!r}; expected FaceSynthetics' flat folder."
+            )
+        return pair_by_stem(images, labels, root, root)

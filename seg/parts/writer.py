@@ -1,0 +1,53 @@
+"""The files that inference and testing leave for a segmented image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.data.sample import DataSample
+from engine.image_files import write_png
+from engine.registry import WRITERS
+from seg.parts.pictures import draw_legend, overlay
+
+
+@WRITERS.register_module()
+class SegWriter:
+    """Writes ``<stem>_seg.npy``, ``<stem>.npy`` and ``<stem>.png``.
+
+    Args:
+        dataset_meta: With ``classes`` and ``palette``.
+        opacity: Weight of the colours in the picture, in [0, 1].
+    """
+
+    suffixes = ("_seg.npy", ".npy", ".png")
+
+    def __init__(self, dataset_meta: dict, opacity: float = 0.5) -> None:
+        self.classes = dataset_meta["classes"]
+        self.palette = dataset_meta["palette"]
+        self.opacity = opacity
+
+    def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With ``pred_sem_seg`` (1, H, W) at the image's size.
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix: labels (H, W) uint8 go to ``_seg.npy``,
+                the foreground (label > 0) as bool to ``.npy``, the picture with its legend to
+                ``.png``.
+        """
+        seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
+        np.save(f"{out_stem}_seg.npy", seg_map)
+        np.save(f"{out_stem}.npy", seg_map > 0)
+        picture = overlay(image_bgr[..., ::-1], seg_map, self.palette, self.opacity)
+        legend = draw_legend(len(picture), np.unique(seg_map).tolist(), self.classes, self.palette)
+        write_png(
+            out_stem.with_name(f"{out_stem.name}.png"), np.hstack([picture, legend])[..., ::-1]
+        )
+
+    def write_labels(self, sample: DataSample, out_stem: Path) -> None:
+        """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""
+        seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
+        write_png(out_stem.with_name(f"{out_stem.name}.png"), seg_map)

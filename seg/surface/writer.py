@@ -1,0 +1,76 @@
+"""The files that inference and testing leave for depth and normals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.sample import DataSample
+from engine.image_files import write_png
+from engine.registry import WRITERS
+from seg.surface.pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
+
+
+class MapWriter:
+    """Writes ``<stem>.npy`` and ``<stem>.png``.
+
+    A picture shows the map inside ``sample.mask`` (1, H, W), if there is one; the array is of the
+    whole image.
+
+    Args:
+        dataset_meta: Not used.
+    """
+
+    suffixes = (".npy", ".png")
+    takes_masks = True
+    map_name: ClassVar[str]
+    """Data samples hold the map as ``pred_<map_name>``."""
+    panels: ClassVar[tuple[Callable[[NDArray, NDArray], NDArray], ...]]
+    """Each makes (H, W, 3) RGB of a map and a mask."""
+
+    def __init__(self, dataset_meta: dict | None = None) -> None:
+        pass
+
+    def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With the predicted map at the image's size.
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix.
+        """
+        self.write_labels(sample, out_stem)
+        mask = mask_of(sample, "mask", image_bgr.shape[:2])
+        values = map_of(sample, f"pred_{self.map_name}")
+        picture = np.hstack([image_bgr[..., ::-1], *(panel(values, mask) for panel in self.panels)])
+        path = out_stem.with_name(f"{out_stem.name}.png")
+        write_png(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def write_labels(self, sample: DataSample, out_stem: Path) -> None:
+        """Writes the array alone."""
+        np.save(f"{out_stem}.npy", map_of(sample, f"pred_{self.map_name}"))
+
+
+def _colour_normals_of_depth(depth: NDArray, mask: NDArray) -> NDArray:
+    return colour_normals(normals_of_depth(depth, mask), mask)
+
+
+@WRITERS.register_module()
+class DepthWriter(MapWriter):
+    """Writes relative depth (H, W) float32, 0 near, and image | depth | normals of the depth."""
+
+    map_name = "depth_map"
+    panels = (colour_depth, _colour_normals_of_depth)
+
+
+@WRITERS.register_module()
+class NormalWriter(MapWriter):
+    """Writes unit normals (H, W, 3) float32, x right, y up, z towards the camera, and a picture."""
+
+    map_name = "normal_map"
+    panels = (colour_normals,)

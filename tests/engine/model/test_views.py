@@ -1,0 +1,100 @@
+"""Test-time augmentation on a model that is a convolution: what it does to a view is known."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from engine.data.sample import DataSample
+from engine.errors import ConfigError
+from seg.parts.models import EncoderDecoder
+from seg.registry import MODELS
+
+PAIRS = ((1, 2),)
+
+
+@MODELS.register_module()
+class _Pixels(nn.Module):
+    """The image itself as features."""
+
+    embed_dims, patch_size = 3, 4
+
+    def forward(self, x):
+        return (x,)
+
+
+@MODELS.register_module()
+class _Classifier(nn.Module):
+    """Logits of three classes from a 3 x 3 neighbourhood, at half the resolution."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 3, 3, padding=1, bias=False)
+
+    def forward(self, feats):
+        return F.avg_pool2d(self.conv(feats[-1]), 2)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 24, 16)
+
+
+def make(symmetric=True, **tta):
+    torch.manual_seed(0)
+    cfg = dict(backbone=dict(type="_Pixels"), decode_head=dict(type="_Classifier"))
+    model = EncoderDecoder(**cfg, tta=tta or None)
+    if symmetric:  # a mirrored image gives mirrored logits, classes 1 and 2 exchanged
+        weight = model.decode_head.conv.weight.data
+        weight[0] = weight[0] + weight[0].flip(-1)
+        weight[2] = weight[1].flip(-1)
+    model.dataset_meta = {"swap_seg_labels": PAIRS}
+    return model.eval()
+
+
+def predict(model, images, ori_size_hw=(31, 20)):
+    samples = [DataSample(metainfo={"ori_size_hw": ori_size_hw}) for _ in images]
+    with torch.no_grad():
+        predicted = model(images, samples, mode="predict")
+    return torch.cat([sample.pred_sem_seg.data for sample in predicted])
+
+
+def test_a_symmetric_model_predicts_the_same_with_and_without(images):
+    plain = predict(make(), images)
+    assert torch.equal(predict(make(flip=True), images), plain)
+    assert plain.unique().tolist() == [0, 1, 2]
+
+
+def test_an_asymmetric_model_becomes_symmetric(images):
+    swap = torch.tensor([0, 2, 1], dtype=torch.uint8)
+    for tta, is_symmetric in ((dict(), False), (dict(flip=True), True)):
+        model = make(symmetric=False, **tta)
+        mirrored = swap[predict(model, images.flip(-1)).flip(-1).long()]
+        assert torch.equal(mirrored, predict(model, images)) == is_symmetric
+
+
+def test_logits_are_averaged_at_the_original_size(images):
+    model, size_hw, ori_hw = make(), (24, 16), (31, 20)
+    total = 0
+    for scale_hw in ((12, 8), (24, 16), (32, 20)):  # of 0.5, 1 and 1.3, in whole patches of 4
+        view = F.interpolate(images, scale_hw, mode="bilinear", antialias=True)
+        with torch.no_grad():
+            logits = model(view if scale_hw != size_hw else images)
+        for to_hw in (size_hw, ori_hw):
+            logits = F.interpolate(logits, to_hw, mode="bilinear")
+        total = total + logits
+    predicted = predict(make(flip=False, scales=(0.5, 1.0, 1.3)), images, ori_hw)
+    assert torch.equal(predicted, total.argmax(1).to(torch.uint8))
+
+
+def test_mirroring_needs_to_know_the_pairs(images):
+    model = make(flip=True)
+    model.dataset_meta = None
+    with pytest.raises(ConfigError, match="which classes a mirror exchanges"):
+        predict(model, images)
+    assert predict(make(flip=False, scales=(0.5,)), images).shape == (2, 31, 20)
+
+
+def test_wrong_scales():
+    with pytest.raises(ConfigError, match="factors > 0"):
+        make(scales=(1.0, 0.0))

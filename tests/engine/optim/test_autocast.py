@@ -1,0 +1,223 @@
+import copy
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from torch import nn
+
+from engine.errors import ConfigError, NonFiniteError
+from engine.optim import AutocastOptimWrapper
+from engine.precision import autocast_context, autocast_dtype
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def make_model(device="cpu"):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, 1)).to(device)
+
+
+def make_data(device="cpu"):
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(1)).to(device)
+    return x, x.sum(dim=1, keepdim=True)
+
+
+def wrap(model, lr=0.05, **kwargs):
+    return AutocastOptimWrapper(torch.optim.SGD(model.parameters(), lr=lr), **kwargs)
+
+
+def train_step(model, wrapper, x, y):
+    with wrapper.optim_context(model):
+        out = model(x)
+        loss = (out.float() - y).square().mean()
+    wrapper.update_params(loss)
+    return out.dtype, loss.item()
+
+
+def poison(model, value):
+    """Gives one gradient entry a value, whatever the loss says."""
+    model[0].weight.register_hook(lambda grad: grad.index_fill(0, torch.tensor([0]), value))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.bfloat16])
+def test_bfloat16_trains_float32_parameters(dtype):
+    model, (x, y) = make_model(), make_data()
+    wrapper = wrap(model, dtype=dtype)
+    losses = []
+    for _ in range(30):
+        out_dtype, loss = train_step(model, wrapper, x, y)
+        assert out_dtype == torch.bfloat16
+        losses.append(loss)
+    assert losses[-1] < 0.2 * losses[0]
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_float32_is_plain_training(dtype):
+    model, (x, y) = make_model(), make_data()
+    plain = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.05)
+    wrapper = wrap(model, dtype=dtype)
+    for _ in range(3):
+        out_dtype, _ = train_step(model, wrapper, x, y)
+        assert out_dtype == torch.float32
+        optimizer.zero_grad()
+        (plain(x) - y).square().mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(model.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_accumulation_equals_one_large_batch():
+    (x, y), whole, halves = make_data(), make_model(), make_model()
+    train_step(whole, wrap(whole, dtype="float32"), x, y)
+    wrapper = wrap(halves, dtype="float32", accumulative_counts=2)
+    train_step(halves, wrapper, x[:4], y[:4])
+    torch.testing.assert_close(halves.state_dict(), make_model().state_dict(), rtol=0, atol=0)
+    train_step(halves, wrapper, x[4:], y[4:])
+    torch.testing.assert_close(halves.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("norm_type", [2.0, float("inf")])
+def test_clipping_bounds_the_norm(norm_type):
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model)
+    wrapper = wrap(
+        model, lr=1.0, dtype="float32", clip_grad={"max_norm": 0.1, "norm_type": norm_type}
+    )
+    train_step(model, wrapper, x, y)
+    pairs = zip(model.parameters(), before.parameters(), strict=True)
+    moved = torch.cat([(new - old).detach().flatten() for new, old in pairs])
+    assert moved.norm(norm_type).item() == pytest.approx(0.1, rel=1e-3)
+    assert MessageHub.get_current_instance().get_scalar("train/grad_norm").current() > 0.1
+
+
+def test_clipping_by_value():
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model)
+    wrapper = wrap(model, lr=1.0, dtype="float32", clip_grad={"type": "value", "clip_value": 0.01})
+    train_step(model, wrapper, x, y)
+    for new, old in zip(model.parameters(), before.parameters(), strict=True):
+        assert (new - old).abs().max().item() <= 0.01 + 1e-6
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize(
+    "clip_grad",
+    [None, {"max_norm": 1.0}, {"type": "value", "clip_value": 1.0}],
+    ids=["no_clipping", "norm", "value"],
+)
+def test_a_nonfinite_gradient_is_never_a_step(value, dtype, clip_grad):
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model.state_dict())
+    wrapper = wrap(model, dtype=dtype, clip_grad=clip_grad)
+    poison(model, value)
+    with pytest.raises(NonFiniteError, match="in 1 of 4 tensors, the first being parameter 0"):
+        train_step(model, wrapper, x, y)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_nonfinite_steps_can_be_skipped_and_counted():
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model.state_dict())
+    wrapper = wrap(model, on_nonfinite="skip", max_skipped=2)
+    poison(model, float("nan"))
+    for _ in range(2):
+        train_step(model, wrapper, x, y)
+    assert wrapper.skipped_steps == 2
+    with pytest.raises(NonFiniteError, match="step 3 in a row"):
+        train_step(model, wrapper, x, y)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_nonfinite_loss_is_no_step_even_if_its_gradients_are_finite():
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model.state_dict())
+    wrapper = wrap(model)
+    with wrapper.optim_context(model):
+        loss = (model(x) - y).square().mean() + torch.tensor(float("inf"))
+    with pytest.raises(NonFiniteError, match="the loss is inf"):
+        wrapper.update_params(loss)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"clip_grad": {"error_if_nonfinite": True}}, "optim_wrapper.on_nonfinite"),
+        ({"on_nonfinite": "zero"}, 'expected "raise" or "skip"'),
+        ({"dtype": "float16"}, "float16.* needs a GPU"),
+        ({"dtype": "bfloat"}, "dtype: expected one of bfloat16, float16, float32"),
+        ({"dtype": "bflaot16"}, 'Did you mean "bfloat16"'),
+        ({"loss_scale": 512.0}, "loss_scale: only float16 has one"),
+        ({"clip_grad": {"max_nrom": 1.0}}, 'Did you mean "max_norm"'),
+    ],
+)
+def test_errors(kwargs, message):
+    with pytest.raises(ConfigError, match=message):
+        wrap(make_model(), **kwargs)
+
+
+def test_names_of_dtypes():
+    assert autocast_dtype("bfloat16") is torch.bfloat16
+    assert autocast_dtype(torch.float16) is torch.float16
+    for plain in ("float32", torch.float32, None):
+        assert autocast_dtype(plain) is None
+
+
+def test_context_is_left_again():
+    x = torch.ones(2, 2)
+    with autocast_context("cpu", "bfloat16"):
+        assert (x @ x).dtype == torch.bfloat16
+    assert (x @ x).dtype == torch.float32
+
+
+def test_optimizer_state_survives_a_change_of_precision():
+    state = wrap(make_model(), lr=0.3).state_dict()
+    restored = wrap(make_model(), dtype="float32")
+    restored.load_state_dict({**state, "loss_scaler": {"scale": 2.0}})
+    assert restored.get_lr() == {"lr": [0.3]}
+
+
+@needs_gpu
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_float16_trains_and_lowers_its_scale(optimizer):
+    model, (x, y) = make_model("cuda"), make_data("cuda")
+    kwargs = {"fused": True} if optimizer is torch.optim.AdamW else {}
+    wrapper = AutocastOptimWrapper(
+        optimizer(model.parameters(), lr=0.05, **kwargs),
+        dtype="float16",
+        loss_scale={"init_scale": 2.0**40},
+        clip_grad={"max_norm": 1.0},
+    )
+    losses = [train_step(model, wrapper, x, y)[1] for _ in range(80)]
+    assert 0 < wrapper.skipped_steps < 40  # 2^40 overflows; some 24 halvings later it does not
+    assert losses[0] == losses[wrapper.skipped_steps]
+    assert losses[-1] < 0.2 * losses[0]
+
+    resumed = AutocastOptimWrapper(
+        optimizer(model.parameters(), lr=0.05, **kwargs), dtype="float16"
+    )
+    resumed.load_state_dict(wrapper.state_dict())
+    assert resumed.state_dict()["loss_scaler"] == wrapper.state_dict()["loss_scaler"]
+
+
+@needs_gpu
+def test_float16_that_always_overflows_is_an_error():
+    model, (x, y) = make_model("cuda"), make_data("cuda")
+    wrapper = wrap(model, dtype="float16")
+    before = copy.deepcopy(model.state_dict())
+    model[0].weight.register_hook(lambda grad: grad * float("nan"))
+    with pytest.raises(NonFiniteError, match="overflow even at a loss scale"):
+        for _ in range(40):
+            train_step(model, wrapper, x, y)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+@needs_gpu
+def test_a_constant_loss_scale_stays():
+    model, (x, y) = make_model("cuda"), make_data("cuda")
+    wrapper = wrap(model, dtype="float16", loss_scale=128.0)
+    for _ in range(3):
+        train_step(model, wrapper, x, y)
+    assert wrapper.scaler.get_scale() == 128.0

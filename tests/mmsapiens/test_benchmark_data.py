@@ -1,0 +1,106 @@
+import runpy
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.data import LoadImage, Resize, Warp
+from engine.errors import ConfigError
+from mmsapiens.benchmarks.data import measure
+from mmsapiens.benchmarks.eager import eager_pipeline
+from seg.parts.datasets import SegFolderDataset
+
+PIPELINE = [
+    {"type": "LoadImage"},
+    {"type": "LoadLabels"},
+    {"type": "RandomResize", "ratio_range": (0.2, 2.0), "size_hw": (64, 48)},
+    {"type": "RandomCrop", "cat_max_ratio": 0.75, "size_hw": (64, 48)},
+    {"type": "Resize", "size_hw": (64, 48)},
+    {"type": "RandomRotate", "prob": 0.5, "degree": 45},
+    {"type": "RandomFlip", "prob": 0.5},
+    {"type": "Warp"},
+    {"type": "PhotoMetricDistortion"},
+    {"type": "PackInputs"},
+]
+
+
+@pytest.fixture
+def data_root(tmp_path):
+    """Three 32x32 images with labels of three classes."""
+    rng = np.random.default_rng(0)
+    for folder, shape in (("images", (32, 32, 3)), ("labels", (32, 32))):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            values = rng.integers(0, 3, shape, dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / folder / f"{i}.png"), values)
+    return tmp_path
+
+
+def settings(data_root):
+    return {
+        "data_root": str(data_root),
+        "img_dir": "images",
+        "seg_dir": "labels",
+        "classes": ("Background", "Left_eye", "Right_eye"),
+        "flip_pairs": [("Left_eye", "Right_eye")],
+        "pipeline": PIPELINE,
+    }
+
+
+def test_both_pipelines_make_samples_of_one_size(data_root):
+    dataset = SegFolderDataset(**settings(data_root))
+    eager = eager_pipeline(dataset.pipeline.transforms, dataset.metainfo["swap_seg_labels"])
+    np.random.seed(0)
+    for i in range(12):
+        lazy_sample, eager_sample = dataset[i % 3], eager(dataset.get_data_info(i % 3))
+        assert lazy_sample["inputs"].shape == eager_sample["inputs"].shape == (3, 64, 48)
+        assert eager_sample["gt_sem_seg"].shape == (1, 64, 48)
+        assert set(eager_sample["gt_sem_seg"].unique().tolist()) <= {0, 1, 2, 255}
+
+
+def test_measures_every_stage_and_restores_the_pipeline(data_root):
+    dataset = SegFolderDataset(**settings(data_root))
+    transforms = dataset.pipeline.transforms
+    timing = measure(dataset, num=4, rounds=2)
+    assert timing.num_samples == 8
+    assert timing.ratio == timing.eager / timing.lazy > 0
+    assert list(timing.stages) == [step["type"] for step in PIPELINE]
+    assert sum(timing.stages.values()) < 20 * timing.lazy
+    assert dataset.pipeline.transforms is transforms
+
+
+def test_a_pipeline_without_counterpart_is_measured_alone(data_root):
+    dataset = SegFolderDataset(**settings(data_root))
+    dataset.pipeline.transforms.insert(1, _Nothing())
+    timing = measure(dataset, num=2, rounds=1)
+    assert timing.eager is None and timing.ratio is None and "_Nothing" in timing.stages
+    assert timing.sent_bytes > 64 * 48 * 4, "three channels and a label"
+
+
+class _Nothing:
+    def __call__(self, sample):
+        return sample
+
+
+def test_a_step_without_counterpart_is_an_error():
+    class RandomWeather:
+        pass
+
+    with pytest.raises(ConfigError, match="RandomWeather"):
+        eager_pipeline([LoadImage(), RandomWeather(), Resize(size_hw=(4, 4)), Warp()], ())
+
+
+def test_command_line(data_root, root, tmp_path, monkeypatch, capsys):
+    config = tmp_path / "benchmark.py"
+    dataset = dict(type="SegFolderDataset", **settings(data_root))
+    config.write_text(
+        f"default_scope = 'seg'\ntrain_dataloader = dict(batch_size=1, dataset={dataset!r})\n"
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["benchmark.py", "data", str(config), "--num", "2", "--rounds", "1"]
+    )
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "images/s" in printed and "PhotoMetricDistortion" in printed

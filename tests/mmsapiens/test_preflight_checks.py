@@ -1,0 +1,225 @@
+"""What is measured of images and label maps, and what that says."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmsapiens.preflight import ImageCheck, Item, SegMapCheck
+from mmsapiens.synthetic.head import sample_head
+from mmsapiens.synthetic.labels import FACE_CLASSES, FACE_LABELS
+from mmsapiens.synthetic.render import render
+
+RGB = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+PAIRS = [(FACE_LABELS[f"Right_{p}"], FACE_LABELS[f"Left_{p}"]) for p in ("eye", "brow", "ear")]
+
+
+def check_images(files):
+    """Findings for (split, path) pairs, as {kind: [file name]}."""
+    items = [Item(split, {"img_path": str(path)}) for split, path in files]
+    measured = [(item, ImageCheck().measure(dict(item.record))) for item in items]
+    summary = ImageCheck().summarise({}, measured)
+    return {f.kind: [c.path.rsplit("/", 1)[1] for c in f.cases] for f in summary.findings}, summary
+
+
+def rgb_16(path):
+    cv2.imwrite(str(path), RGB.astype(np.uint16) * 257)
+
+
+def palette_with_hole(path):
+    Image.fromarray(RGB).quantize(8).save(path, transparency=0)
+
+
+def turned(path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(RGB).save(path, exif=exif)
+
+
+def test_images_within_archives_are_read_in_place(tmp_path):
+    data = cv2.imencode(".png", np.repeat(RGB[..., :1], 3, axis=2))[1].tobytes()
+    (tmp_path / "0.tar").write_bytes(b"before" + data + b"after")
+    record = {"archive": str(tmp_path / "0.tar"), "img_span": (6, len(data))}
+    facts = ImageCheck().measure({"img_path": f"{tmp_path}/0.tar/1.png", **record})
+    assert facts.size_hw == (24, 36) and facts.traits == {"grey"}
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "kinds"),
+    [
+        ("rgb.png", Image.fromarray(RGB).save, set()),
+        ("rgb.jpg", Image.fromarray(RGB).save, set()),
+        ("grey.png", Image.fromarray(RGB[..., 0]).save, {"grey"}),
+        ("grey_as_rgb.jpg", Image.fromarray(RGB[..., [0, 0, 0]]).save, {"grey"}),
+        ("grey_16.png", Image.fromarray(RGB[..., 0].astype(np.uint16)).save, {"grey", "16-bit"}),
+        ("grey_alpha.png", Image.fromarray(RGB[..., :2], "LA").save, {"grey", "alpha"}),
+        ("rgba.png", Image.fromarray(np.dstack([RGB, RGB[..., 0]])).save, {"alpha"}),
+        ("rgb_16.png", rgb_16, {"16-bit"}),
+        ("rgb_16.tif", rgb_16, {"16-bit"}),
+        ("palette.png", Image.fromarray(RGB).quantize(8).save, {"palette"}),
+        ("palette_with_hole.png", palette_with_hole, {"palette", "alpha"}),
+        ("turned.jpg", turned, {"exif-rotated"}),
+        ("turned.png", turned, {"exif-rotated"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_kinds_of_files(tmp_path, name, write, kinds):
+    write(tmp_path / name)
+    found, _ = check_images([("train", tmp_path / name)])
+    found.pop("blank", None)
+    assert set(found) == kinds
+
+
+def test_sizes_are_after_rotation(tmp_path):
+    turned(tmp_path / "a.jpg")
+    Image.fromarray(RGB).save(tmp_path / "b.png")
+    _, summary = check_images([("train", tmp_path / "a.jpg"), ("train", tmp_path / "b.png")])
+    assert summary.figures["height"] == {"min": 24, "median": 30.0, "max": 36}
+    histogram = summary.figures["aspect_histogram"]
+    assert [name for name, num in histogram.items() if num] == ["0.67-0.90", "1.50-2.00"]
+
+
+def test_blank_images_have_one_colour(tmp_path):
+    for name, colour in {"black": (0, 0, 0), "red": (0, 0, 255), "half": (0, 0, 0)}.items():
+        image = np.full((16, 16, 3), colour, np.uint8)
+        image[8:] += np.uint8(6 * (name == "half"))
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    found, _ = check_images([("train", tmp_path / f"{n}.png") for n in ("black", "half", "red")])
+    assert found["blank"] == ["black.png", "red.png"]
+
+
+def smooth(seed):
+    """An image in which JPEG changes little."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC))
+
+
+def test_copies_within_and_across_splits(tmp_path):
+    for name, image in {"a": smooth(1), "b": smooth(2), "c": smooth(1), "d": smooth(2)}.items():
+        image.save(tmp_path / f"{name}.png")
+    smooth(3).save(tmp_path / "e.png")
+    smooth(3).save(tmp_path / "f.jpg", quality=90)
+    splits = {"a.png": "train", "b.png": "val", "c.png": "train", "d.png": "train"}
+    splits |= {"e.png": "train", "f.jpg": "train"}
+    found, _ = check_images([(split, tmp_path / name) for name, split in splits.items()])
+    assert found == {"duplicate": ["c.png"], "leak": ["d.png"], "near-duplicate": ["f.jpg"]}
+
+
+def test_copies_of_evaluation_images_among_themselves_are_no_leak(tmp_path):
+    for name in ("a", "b"):
+        smooth(1).save(tmp_path / f"{name}.png")
+    found, _ = check_images([("val", tmp_path / "a.png"), ("test", tmp_path / "b.png")])
+    assert found == {"duplicate": ["b.png"]}
+
+
+def test_one_file_in_two_splits_is_a_leak_and_two_people_in_one_image_are_not(tmp_path):
+    path = tmp_path / "a.png"
+    smooth(1).save(path)
+    assert check_images([("train", path), ("train", path)])[0] == {}
+    assert check_images([("train", path), ("val", path)])[0] == {"leak": ["a.png"]}
+
+
+def measure_labels(tmp_path, maps, classes, **metainfo):
+    metainfo = {"classes": classes, **metainfo}
+    measured = []
+    for i, labels in enumerate(maps):
+        path = str(tmp_path / f"{i}.png")
+        cv2.imwrite(path, labels)
+        sample = {"seg_map_path": path, "metainfo": metainfo}
+        measured.append((Item("train", dict(sample)), SegMapCheck().measure(sample)))
+    return metainfo, measured
+
+
+def check_labels(tmp_path, maps, classes, **metainfo):
+    summary = SegMapCheck().summarise(*measure_labels(tmp_path, maps, classes, **metainfo))
+    return {f.kind: [c.path for c in f.cases] for f in summary.findings}, summary.figures
+
+
+def test_where_and_how_large_classes_are(tmp_path):
+    labels = np.zeros((4, 10), np.uint8)
+    labels[1, 2:4] = 7
+    _, ((_, facts),) = measure_labels(tmp_path, [labels], "abcdefgh")
+    assert facts.labels.tolist() == [0, 7] and facts.pixels.tolist() == [38, 2]
+    assert facts.x[1] == pytest.approx(0.3) and facts.y[1] == pytest.approx(1.5 / 4)
+
+
+def test_frequencies_and_median_frequency_weights(tmp_path):
+    """freq: a 60 of 80 (a third image is ignored), b 20 of 40, c never; median of 3/4 and 1/2."""
+    first, second, third = np.zeros((3, 4, 10), np.uint8)
+    second[:2], third[:] = 1, 255
+    found, figures = check_labels(tmp_path, [first, second, third], ("a", "b", "c"))
+    assert figures["class_images"] == [2, 1, 0]
+    assert figures["class_pixel_share"] == pytest.approx([60 / 120, 20 / 120, 0])
+    assert figures["ignored_share"] == pytest.approx(1 / 3)
+    assert figures["class_weight"] == pytest.approx([0.625 / 0.75, 0.625 / 0.5, 1], abs=1e-4)
+    assert [path.rsplit("/", 1)[1] for path in found["all-ignored"]] == ["2.png"]
+
+
+def test_weights_are_clipped(tmp_path):
+    labels = np.zeros((100, 100), np.uint8)
+    labels[0, 0], labels[1:3] = 1, 2
+    figures = check_labels(tmp_path, [labels], ("a", "b", "c"))[1]
+    assert figures["class_weight"] == [0.1, 10.0, 1.0]
+
+
+def test_label_map_comes_before_the_check_of_ids(tmp_path):
+    labels = np.full((4, 4), 37, np.uint8)
+    found, _ = check_labels(tmp_path, [labels], ("a", "b"))
+    assert list(found) == ["unknown-label"]
+    assert check_labels(tmp_path, [labels], ("a", "b"), label_map={37: 1})[0] == {}
+
+
+@pytest.fixture(scope="module")
+def heads():
+    """Label maps of 40 heads that look about at the camera."""
+    rngs = [np.random.default_rng([1, i]) for i in range(40)]
+    return [render(sample_head(rng), (48, 48)).labels(FACE_LABELS) for rng in rngs]
+
+
+def exchange(labels, *pairs):
+    table = np.arange(256, dtype=np.uint8)
+    for a, b in pairs:
+        table[a], table[b] = b, a
+    return table[labels]
+
+
+def audit(tmp_path, maps, classes=FACE_CLASSES, pairs=PAIRS):
+    return check_labels(tmp_path, maps, classes, swap_seg_labels=pairs)[0]
+
+
+def test_right_pairs_are_no_finding(tmp_path, heads):
+    assert audit(tmp_path, heads) == {}
+
+
+@pytest.mark.parametrize("mirrored", [slice(0, 4), slice(0, 40, 2)], ids=["some", "half"])
+def test_images_mirrored_without_exchanging_labels(tmp_path, heads, mirrored):
+    maps = list(heads)
+    maps[mirrored] = [labels[:, ::-1] for labels in maps[mirrored]]
+    found = audit(tmp_path, maps)
+    assert list(found) == ["left-right-swapped"]
+    names = {path.rsplit("/", 1)[1] for path in found["left-right-swapped"]}
+    expected = {f"{i}.png" for i in range(40)[mirrored]}
+    assert names <= expected
+    assert len(names) >= 0.75 * len(expected), "a head in profile shows too few pairs to tell"
+
+
+def test_images_mirrored_with_their_labels_are_no_finding(tmp_path, heads):
+    maps = [exchange(labels[:, ::-1], *PAIRS) for labels in heads]
+    assert audit(tmp_path, maps) == {}
+
+
+def test_a_pair_whose_ids_are_exchanged_everywhere(tmp_path, heads):
+    found = audit(tmp_path, [exchange(labels, PAIRS[2]) for labels in heads])
+    assert found == {"reversed-pair": ["Left_ear / Right_ear"]}
+
+
+def test_a_pair_that_was_forgotten(tmp_path, heads):
+    classes = [n.replace("Left_ear", "ear_1").replace("Right_ear", "ear_2") for n in FACE_CLASSES]
+    found = audit(tmp_path, heads, classes, PAIRS[:2])
+    assert found == {"forgotten-pair": ["ear_2 / ear_1"]}
+
+
+def test_pairs_of_wrong_partners(tmp_path, heads):
+    (right_eye, left_eye), (right_brow, left_brow), ears = PAIRS
+    found = audit(tmp_path, heads, pairs=[(right_eye, left_brow), (right_brow, left_eye), ears])
+    assert found == {"wrong-partner": ["Left_brow / Right_eye", "Left_eye / Right_brow"]}

@@ -1,0 +1,144 @@
+"""Whole synthetic people: exact mirror images, all classes, groups, depth and normals."""
+
+import numpy as np
+import pytest
+
+from mmsapiens.synthetic import (
+    CIHP_CLASSES,
+    CIHP_LABELS,
+    FACE_LABELS,
+    GOLIATH_CLASSES,
+    GOLIATH_LABELS,
+    LIP_CLASSES,
+    LIP_LABELS,
+    Scene,
+    render,
+    sample_group,
+    sample_person,
+)
+from mmsapiens.synthetic.solids import swapped_name
+
+TABLES = {
+    "face": FACE_LABELS,
+    "goliath": GOLIATH_LABELS,
+    "lip": LIP_LABELS,
+    "cihp": CIHP_LABELS,
+}
+
+
+def person(seed: int) -> Scene:
+    return sample_person(np.random.default_rng([7, seed]))
+
+
+def group(seed: int, num: int) -> Scene:
+    return sample_group(np.random.default_rng([7, seed]), num)
+
+
+@pytest.mark.parametrize("size_hw", [(96, 72), (65, 90)])
+@pytest.mark.parametrize(("seed", "num"), [*((seed, 1) for seed in range(6)), (0, 3)])
+def test_mirrored_scene_renders_flipped(seed: int, num: int, size_hw: tuple[int, int]) -> None:
+    scene = person(seed) if num == 1 else group(seed, num)
+    one, other = render(scene, size_hw), render(scene.mirrored(), size_hw)
+    assert other.image.tobytes() == one.image[:, ::-1].tobytes()
+    assert other.depth.tobytes() == one.depth[:, ::-1].tobytes()
+    np.testing.assert_array_equal(other.normal, one.normal[:, ::-1] * np.float32([-1, 1, 1]))
+    np.testing.assert_array_equal(other.person, one.person[:, ::-1])
+    for table in TABLES.values():
+        swapped_table = {name: table[swapped_name(name)] for name in table}
+        np.testing.assert_array_equal(other.labels(table), one.labels(swapped_table)[:, ::-1])
+
+    points, others = one.keypoints, other.keypoints
+    assert others.names == tuple(swapped_name(name) for name in points.names)
+    for name in ("person", "inside", "visible"):
+        np.testing.assert_array_equal(getattr(others, name), getattr(points, name), err_msg=name)
+    flipped = np.stack([size_hw[1] - 1 - points.xy[:, 0], points.xy[:, 1]], axis=1)
+    np.testing.assert_allclose(others.xy, flipped, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_give_the_sides_of_a_part_the_sides_of_a_class(name: str) -> None:
+    classes = {"goliath": GOLIATH_CLASSES, "lip": LIP_CLASSES, "cihp": CIHP_CLASSES}.get(name)
+    table = TABLES[name]
+    assert set(table) == set(GOLIATH_LABELS)
+    for part, index in table.items():
+        if classes and index < len(classes) and classes[index].startswith("Left"):
+            assert part.startswith("Left_")
+            partner = classes[index].replace("Left", "Right")
+            assert table[swapped_name(part)] == classes.index(partner)
+
+
+def test_every_class_occurs_with_a_useful_share() -> None:
+    pictures = [render(person(i), (64, 48)) for i in range(100)]
+    for classes, table, least in (
+        (GOLIATH_CLASSES, GOLIATH_LABELS, 0.08),
+        (LIP_CLASSES, LIP_LABELS, 0.04),
+        (CIHP_CLASSES, CIHP_LABELS, 0.04),
+    ):
+        labels = np.stack([picture.labels(table) for picture in pictures])
+        assert set(np.unique(labels)) <= {*range(len(classes)), 255}
+        for index, name in enumerate(classes):
+            where = labels == index
+            assert where.mean() > 2e-4, name
+            assert where.any(axis=(1, 2)).mean() > least, name
+
+
+def test_left_is_the_persons_own() -> None:
+    """Seen from the front, the left shoulder is on the image's right; from behind, it is not."""
+    for seed in range(12):
+        picture = render(person(seed), (64, 48))
+        found = picture.keypoints
+        x = {name: found.xy[found.names.index(name), 0] for name in found.names}
+        from_front = x["Left_shoulder"] > x["Right_shoulder"]
+        assert from_front == (x["Left_hip"] > x["Right_hip"])
+        nose = found.names.index("Nose")
+        if found.visible[nose] and abs(x["Left_shoulder"] - x["Right_shoulder"]) > 8:
+            assert from_front
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_depth_and_normals_of_a_body_agree(seed: int) -> None:
+    scene = person(seed)
+    picture = render(scene, (192, 144))
+    seen = picture.person > 0
+    np.testing.assert_array_equal(np.isfinite(picture.depth), seen)
+    np.testing.assert_array_equal(picture.part > 0, seen)
+    np.testing.assert_allclose(np.linalg.norm(picture.normal[seen], axis=1), 1.0, atol=1e-6)
+    assert picture.normal[seen][:, 2].max() <= 1e-6
+    assert picture.depth[seen].min() > 0
+
+    # Where the surface is smooth, its slope is what the normals say: dz/dx = -nx / nz.
+    unit = scene.camera.unit((192, 144))
+    flat = seen & (picture.normal[..., 2] < -0.8)
+    inner = flat[:, 1:-1] & flat[:, :-2] & flat[:, 2:]
+    bend = np.diff(np.where(seen, picture.depth, 0.0), 2, axis=1)
+    inner &= np.abs(bend) < 0.05 * unit
+    slope = (picture.depth[:, 2:][inner] - picture.depth[:, :-2][inner]) / (2 * unit)
+    nx, _, nz = picture.normal[:, 1:-1][inner].T
+    assert inner.sum() > 500
+    assert np.quantile(np.abs(slope + nx / nz), 0.98) < 0.05
+
+
+def test_people_of_a_group_hide_each_other_by_depth() -> None:
+    scene = group(3, 3)
+    picture = render(scene, (96, 96))
+    alone = []
+    for index in range(3):
+        mine = tuple(solid for solid in scene.solids if solid.person == index)
+        one = render(Scene(mine, scene.light, scene.camera, scene.background), (96, 96))
+        alone.append(one.depth)
+        shown = picture.person == index + 1
+        np.testing.assert_array_equal(picture.depth[shown], one.depth[shown])
+        rows, cols = np.nonzero(shown)
+        box = [cols.min(), rows.min(), cols.max(), rows.max()]
+        np.testing.assert_array_equal(picture.box_of(index), box)
+    nearest = np.min(alone, axis=0)
+    np.testing.assert_array_equal(picture.depth, nearest)
+    overlaps = (np.isfinite(alone).sum(axis=0) > 1).sum()
+    assert overlaps > 50
+    assert picture.box_of(3) is None
+
+
+def test_same_generator_same_picture() -> None:
+    one, same, other = (render(person(seed), (48, 36)) for seed in (3, 3, 4))
+    assert one.image.tobytes() == same.image.tobytes()
+    assert one.image.tobytes() != other.image.tobytes()

@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.data.dataset import index_flip_pairs
+from engine.data.splits import select_split
+from engine.errors import ConfigError, DataError
+from seg.parts.datasets import FaceDataset, SegFolderDataset
+from seg.parts.datasets.folder import distinct_colours
+
+PIPELINE = [dict(type="LoadImage"), dict(type="LoadLabels"), dict(type="PackInputs")]
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """20 faces in FaceSynthetics' flat layout."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        save(tmp_path / f"{i:06d}.png", rng.integers(0, 256, (12, 10, 3), np.uint8))
+        save(tmp_path / f"{i:06d}_seg.png", rng.integers(0, 19, (12, 10), np.uint8))
+        (tmp_path / f"{i:06d}_ldmks.txt").write_text("1 2\n")
+    return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of several kinds in nested folders, with label maps elsewhere."""
+    labels = np.zeros((6, 8), np.uint8)
+    for name in ("a.jpg", "b.JPEG", "sub/a.png", "sub/deep/c.bmp"):
+        save(tmp_path / "images" / name, np.zeros((6, 8, 3), np.uint8))
+        save((tmp_path / "labels" / name).with_suffix(".png"), labels)
+    return tmp_path
+
+
+def folder_dataset(root, **kwargs):
+    kwargs = {"classes": ("bg", "person"), "pipeline": PIPELINE, **kwargs}
+    return SegFolderDataset(img_dir="images", seg_dir="labels", data_root=str(root), **kwargs)
+
+
+def names(dataset):
+    return [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
+
+
+def test_faces_are_sorted_and_whole(faces):
+    paths = names(FaceDataset(data_root=str(faces)))
+    assert paths == sorted(str(p) for p in faces.glob("??????.png"))
+
+
+def test_split_is_disjoint_complete_and_the_same_every_time(faces):
+    train, val = (
+        names(FaceDataset(data_root=str(faces), split=s, val_ratio=0.25)) for s in ("train", "val")
+    )
+    assert len(val) == 5 and not set(train) & set(val) and len(train) == 15
+    assert val == names(FaceDataset(data_root=str(faces), split="val", val_ratio=0.25))
+
+
+def test_split_by_list(faces):
+    (faces / "val.txt").write_text("# held out\n000003\n000007.png\n")
+    kwargs = dict(data_root=str(faces), val_list=str(faces / "val.txt"))
+    assert [p[-10:] for p in names(FaceDataset(split="val", **kwargs))] == [
+        "000003.png",
+        "000007.png",
+    ]
+    assert len(FaceDataset(split="train", **kwargs)) == 18
+
+
+def test_list_with_an_unknown_name(faces):
+    (faces / "val.txt").write_text("000099\n")
+    with pytest.raises(DataError, match="000099"):
+        FaceDataset(data_root=str(faces), split="val", val_list=str(faces / "val.txt"))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_an_empty_split_is_an_error(ratio):
+    with pytest.raises(ConfigError, match="both parts need at least one"):
+        select_split([("a", 1), ("b", 2)], "val", ratio)
+
+
+def test_split_does_not_depend_on_the_order_of_the_listing():
+    records = [(str(i), i) for i in range(50)]
+    forward = select_split(records, "val", 0.3)
+    assert sorted(select_split(records[::-1], "val", 0.3)) == sorted(forward)
+
+
+def test_missing_data_root_names_the_variable(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.*DATA_ROOT"):
+        FaceDataset(data_root=str(tmp_path / "nowhere"))
+
+
+def test_image_without_mask(faces):
+    (faces / "000004_seg.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 20 files have no label map.*000004\.png"):
+        FaceDataset(data_root=str(faces))
+
+
+def test_mask_without_image(faces):
+    (faces / "000004.png").unlink()
+    with pytest.raises(DataError, match=r"no image.*000004_seg\.png"):
+        FaceDataset(data_root=str(faces))
+
+
+def test_mask_of_another_size(faces):
+    save(faces / "000000_seg.png", np.zeros((11, 10), np.uint8))
+    dataset = FaceDataset(data_root=str(faces), pipeline=PIPELINE)
+    with pytest.raises(DataError, match=r"000000_seg\.png is 11x10.*000000\.png is 12x10"):
+        dataset[0]
+
+
+def test_label_outside_the_classes(faces):
+    save(faces / "000000_seg.png", np.full((12, 10), 37, np.uint8))
+    dataset = FaceDataset(data_root=str(faces), pipeline=PIPELINE)
+    with pytest.raises(DataError, match=r"label 37 in .*000000_seg\.png.*19 classes"):
+        dataset[0]
+
+
+def test_ignored_label_is_kept(faces):
+    save(faces / "000000_seg.png", np.full((12, 10), 255, np.uint8))
+    sample = FaceDataset(data_root=str(faces), pipeline=PIPELINE)[0]
+    assert sample["data_samples"].gt_sem_seg.data.eq(255).all()
+
+
+def test_a_failing_transform_names_the_sample(faces):
+    dataset = FaceDataset(data_root=str(faces), pipeline=[dict(type="Warp")])
+    with pytest.raises(DataError, match=r"000002\.png: KeyError"):
+        dataset[2]
+
+
+def test_folder_pairs_nested_files(folder):
+    dataset = folder_dataset(folder)
+    assert [p.removeprefix(str(folder)) for p in names(dataset)] == [
+        "/images/a.jpg",
+        "/images/b.JPEG",
+        "/images/sub/a.png",
+        "/images/sub/deep/c.bmp",
+    ]
+    assert dataset[3]["inputs"].shape == (3, 6, 8)
+
+
+def test_folder_with_two_images_of_one_name(folder):
+    save(folder / "images" / "a.png", np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(DataError, match="differ only in their suffix"):
+        folder_dataset(folder)
+
+
+def test_label_map_is_applied(folder):
+    dataset = folder_dataset(folder, label_map={0: 1})
+    assert dataset[0]["data_samples"].gt_sem_seg.data.eq(1).all()
+
+
+def test_palette_is_made_up_of_distinct_colours(folder):
+    assert len(set(distinct_colours(30))) == 30
+    assert len(folder_dataset(folder).metainfo["palette"]) == 2
+
+
+def test_palette_of_another_length(folder):
+    with pytest.raises(ConfigError, match="2 classes but 1 colours"):
+        folder_dataset(folder, palette=[(0, 0, 0)])
+
+
+def test_metainfo_needs_no_files():
+    dataset = FaceDataset(data_root="/nowhere", lazy_init=True)
+    assert len(dataset.metainfo["classes"]) == 19
+
+
+@pytest.mark.parametrize(
+    "pairs, message",
+    [
+        ([("Left_eye", "Right_ear")], "'Right_ear', which is not among"),
+        ([], "Left_eye, Right_eye: named after a side"),
+        ([("Left_eye", "Left_eye")], "two different names"),
+        ([("Left_eye", "Right_eye"), ("Right_eye", "Nose")], "two of the flip_pairs"),
+    ],
+)
+def test_wrong_flip_pairs(pairs, message):
+    with pytest.raises(ConfigError, match=message):
+        index_flip_pairs(["Nose", "Left_eye", "Right_eye"], pairs, "Data")
+
+
+def test_flip_pairs_of_faces():
+    metainfo = FaceDataset(lazy_init=True).metainfo
+    assert metainfo["swap_seg_labels"] == ((3, 4), (5, 6), (7, 8))
+    assert len(set(metainfo["palette"])) == 19

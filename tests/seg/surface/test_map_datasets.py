@@ -1,0 +1,195 @@
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.data.files import leave_out_unpaired
+from engine.errors import ConfigError, DataError
+from mmsapiens.preflight import CHECKS, Item, scan
+from mmsapiens.synthetic.write_geometry import write_geometry
+from seg.surface.datasets import (
+    DepthGeneralDataset,
+    NormalGeneralDataset,
+    NormalRenderPeopleDataset,
+    RenderPeopleDataset,
+)
+
+RENDERED = "x right, y down, z away"
+
+
+def pipeline(name):
+    return [
+        dict(type="LoadImage"),
+        dict(type="LoadMask"),
+        dict(type=f"Load{name}"),
+        dict(type="PackInputs"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """8 rendered people with depths and normals."""
+    root = tmp_path_factory.mktemp("people")
+    for index in range(8):
+        for what in ("depths", "normals"):
+            write_geometry(root, "train", index, what=what, seed=0, size_hw=(64, 48))
+    return root
+
+
+@pytest.fixture
+def people(rendered, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(rendered, tmp_path / "people")
+
+
+@pytest.mark.parametrize("layout", ["general", "render_people"])
+def test_depth_in_both_layouts(people, layout):
+    dataset_type = DepthGeneralDataset
+    if layout == "render_people":
+        dataset_type = RenderPeopleDataset
+        for old, new in (("images", "rgb"), ("masks", "mask"), ("depths", "depth")):
+            (people / old).rename(people / new)
+    dataset = dataset_type(data_root=str(people), depth_scale=2.0, pipeline=pipeline("Depth"))
+    sample = dataset[3]["data_samples"]
+    folder = dataset_type.folders[2]
+    depth = 2 * np.load(people / folder / "000003.npy")
+    np.testing.assert_array_equal(sample.gt_depth_map.data[0], depth)
+    assert sample.gt_mask.data.sum() == (depth > 0).sum()
+    assert len(dataset) == 8
+
+
+@pytest.mark.parametrize("layout", ["general", "render_people"])
+def test_normals_in_both_layouts(people, layout):
+    dataset_type = NormalGeneralDataset
+    if layout == "render_people":
+        dataset_type = NormalRenderPeopleDataset
+        for old, new in (("images", "rgb"), ("masks", "mask"), ("normals", "normal")):
+            (people / old).rename(people / new)
+    dataset = dataset_type(data_root=str(people), axes=RENDERED, pipeline=pipeline("Normal"))
+    sample = dataset[3]["data_samples"]
+    inside = sample.gt_mask.data[0] > 0
+    assert sample.gt_normal_map.data.shape == (3, 64, 48)
+    assert (sample.gt_normal_map.data[2][inside] >= 0).all()
+
+
+def test_splits_are_disjoint_and_complete(people):
+    train, val = (
+        DepthGeneralDataset(data_root=str(people), split=split, val_ratio=0.25)
+        for split in ("train", "val")
+    )
+    names = [[d.get_data_info(i)["img_path"] for i in range(len(d))] for d in (train, val)]
+    assert list(map(len, names)) == [6, 2] and not set(names[0]) & set(names[1])
+    assert names[0] == sorted(names[0])
+
+
+@pytest.mark.parametrize(
+    "folder, what", [("images", "image"), ("masks", "mask"), ("depths", "depth")]
+)
+def test_unpaired_files_are_named(people, folder, what):
+    (path,) = (people / folder).glob("000002.*")
+    path.unlink()
+    with pytest.raises(DataError, match=rf"of \d files have no {what} in .*{folder}.*000002"):
+        DepthGeneralDataset(data_root=str(people))
+    with leave_out_unpaired() as left_out:
+        assert len(DepthGeneralDataset(data_root=str(people))) == 7
+    assert left_out and all("000002" in str(file) for file, _ in left_out)
+
+
+def test_an_empty_mask_is_an_error_or_a_counted_skip(people):
+    np.save(people / "masks" / "000005.npy", np.zeros((64, 48), bool))
+    (people / "masks" / "000005.png").unlink()
+    options = dict(data_root=str(people), pipeline=pipeline("Depth"))
+    with pytest.raises(DataError, match=r"000005\.npy is empty"):
+        DepthGeneralDataset(**options)[5]
+    skipping = DepthGeneralDataset(on_corrupt="skip", **options)
+    assert skipping[5]["data_samples"].img_path.endswith("000006.png")
+    assert skipping.num_corrupt == 1
+
+
+def test_wrong_axes_are_found_and_the_fitting_ones_named(people):
+    with pytest.raises(DataError, match=rf'only 0% .*sign of z would fit axes="{RENDERED}"'):
+        NormalGeneralDataset(data_root=str(people))
+    NormalGeneralDataset(data_root=str(people), axes=RENDERED)
+    NormalGeneralDataset(data_root=str(people), lazy_init=True)
+
+
+@pytest.mark.parametrize(
+    "order, name, index",
+    [((2, 1, 0), "ZYX", "2, 1, 0"), ((1, 2, 0), "YZX", "2, 0, 1")],
+)
+def test_another_order_of_channels_is_found(people, order, name, index):
+    for path in (people / "normals").glob("*.npy"):
+        np.save(path, np.load(path)[..., order])
+    with pytest.raises(DataError, match=rf"look like {name} instead.*\[{index}\].*{RENDERED}"):
+        NormalGeneralDataset(data_root=str(people), axes=RENDERED)
+
+
+def test_normals_that_face_nowhere(people):
+    rng = np.random.default_rng(0)
+    for path in (people / "normals").glob("*.npy"):
+        np.save(path, rng.normal(size=(64, 48, 3)).astype(np.float32))
+    with pytest.raises(DataError, match=r"No channel faces the camera.*world"):
+        NormalGeneralDataset(data_root=str(people))
+
+
+def test_unknown_axes_are_an_error_at_once():
+    with pytest.raises(ConfigError, match="expected one of"):
+        NormalGeneralDataset(axes="xyz", lazy_init=True)
+
+
+def test_the_metainfo_needs_no_files():
+    dataset = NormalGeneralDataset(data_root="/nowhere", axes=RENDERED, lazy_init=True)
+    assert dataset.metainfo["normal_signs"] == (1, -1, -1)
+
+
+def test_axes_are_checked_on_the_files_that_can_be_read(people):
+    np.save(people / "normals" / "000000.npy", np.zeros((2, 2, 3), np.float32))
+    (people / "normals" / "000001.npy").write_text("no array")
+    with pytest.raises(DataError, match=rf'sign of z would fit axes="{RENDERED}"'):
+        NormalGeneralDataset(data_root=str(people))
+    options = dict(axes=RENDERED, pipeline=pipeline("Normal"), on_corrupt="skip")
+    dataset = NormalGeneralDataset(data_root=str(people), **options)
+    assert dataset[1]["data_samples"].img_path.endswith("000002.png")
+    assert dataset.num_corrupt == 1
+
+
+def test_the_list_of_held_out_names_lies_below_the_data_root(people):
+    (people / "val.txt").write_text("000002\n000005\n")
+    dataset = DepthGeneralDataset(data_root=str(people), split="val", val_list="val.txt")
+    assert len(dataset) == 2
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, float("nan")])
+def test_a_scale_of_depth_is_positive(scale):
+    with pytest.raises(ConfigError, match="depth_scale is positive"):
+        DepthGeneralDataset(depth_scale=scale, lazy_init=True)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("images", "its image cannot be read"),
+        ("masks", "is empty"),
+        ("depths", "are NaN"),
+        ("normals", "of length"),
+    ],
+)
+def test_the_check_of_the_data_reads_masks_and_maps(people, what, fault):
+    if what == "images":
+        (people / "images" / "000003.png").write_text("no image")
+    elif what == "masks":
+        cv2.imwrite(str(people / "masks" / "000003.png"), np.zeros((64, 48), np.uint8))
+    else:
+        values = np.load(people / what / "000003.npy")
+        np.save(people / what / "000003.npy", values * (np.nan if what == "depths" else 0.5))
+    dataset = NormalGeneralDataset(data_root=str(people), axes=RENDERED)
+    if what != "normals":
+        dataset = DepthGeneralDataset(data_root=str(people))
+    items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
+    found = {
+        item.path[-10:]: [case.detail for case in unreadable]
+        for item, _, unreadable in scan(items, CHECKS, {"train": dataset.metainfo})
+    }
+    details = found.pop("000003.png")
+    assert any(fault in detail for detail in details) and not any(found.values())
