@@ -1,11 +1,10 @@
-"""Two switches of a config that change how a model runs and not what it computes.
+"""A switch of a config that changes how a model runs and not what it computes.
 
-    activation_checkpointing = True    # less memory, more time: activations are computed twice
     compile = True                     # or dict(mode="max-autotune-no-cudagraphs", ...)
 
-The order is fixed: first checkpointing, then compiling. A checkpoint runs a compiled layer again as
-it runs any other; were the checkpoint inside what is compiled, it would be the compiler's choice
-what to keep, and how much memory a run takes would depend on its version.
+Activation checkpointing, which parts of the model do themselves, comes first: a checkpoint runs a
+compiled layer again as it runs any other; were the checkpoint inside what is compiled, it would be
+the compiler's choice what to keep, and how much memory a run takes would depend on its version.
 """
 
 from __future__ import annotations
@@ -16,22 +15,6 @@ from torch import nn
 
 from engine.errors import ConfigError
 from engine.model.layers import InstanceNormSiLU
-
-
-def checkpoint_activations(model: nn.Module) -> None:
-    """Turns on every ``activation_checkpointing`` switch of a model's parts.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    parts: list[Any] = [m for m in model.modules() if hasattr(m, "activation_checkpointing")]
-    if not parts:
-        raise ConfigError(
-            f"activation_checkpointing: no part of {type(model).__name__} has this switch. "
-            "Remove the key."
-        )
-    for part in parts:
-        part.activation_checkpointing = True
 
 
 def compile_blocks(model: nn.Module, options: bool | dict[str, Any] = True) -> int:

@@ -3,71 +3,81 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
 
 from engine.checkpoint import read_checkpoint
-from engine.model.base import unwrap
+from engine.model.base import BaseModel
 from engine.seeding import seed_iteration
 from engine.tables import format_table
 
-if TYPE_CHECKING:
-    from engine.runner import Runner
 
-
-def save_nan_batch(runner: Runner, data_batch: dict) -> str:
+def save_nan_batch(
+    work_dir: str | Path,
+    model: BaseModel,
+    data_batch: dict,
+    losses: dict[str, Tensor],
+    seed: int,
+    iteration: int,
+) -> str:
     """Saves all that is needed to repeat an iteration; returns the path of the file.
 
     The file is ``work_dir/nan_batch.pth``; ranks other than the first add their number. It holds
     ``data_batch``, ``img_paths``, ``losses`` (name -> value), ``state_dict``, and ``seed``,
     ``rank`` and ``iter``, from which the random state of the iteration follows.
     """
-
     rank = get_rank()
-    model = unwrap(runner.model)
-    path = Path(runner.work_dir, f"nan_batch{f'_rank{rank}' if rank else ''}.pth")
+    path = Path(work_dir, f"nan_batch{f'_rank{rank}' if rank else ''}.pth")
     content = {
         "data_batch": data_batch,
         "img_paths": [sample.get("img_path") for sample in data_batch["data_samples"]],
-        "losses": {name: float(value) for name, value in model.last_losses.items()},
+        "losses": {name: float(value) for name, value in losses.items()},
         "state_dict": model.state_dict(),
-        "seed": runner.seed,
+        "seed": seed,
         "rank": rank,
-        "iter": runner.iter,
+        "iter": iteration,
     }
     torch.save(content, path)
     return str(path)
 
 
-def replay(runner: Runner, path: str) -> str:
+def losses_of(
+    model: BaseModel, wrapper: OptimWrapper, data_batch: dict, seed: int, rank: int, iteration: int
+) -> dict[str, Tensor]:
+    """Computes the loss terms of an iteration again, on this rank alone, by name."""
+    seed_iteration(seed, rank, iteration)
+    with wrapper.optim_context(model):
+        data = model.data_preprocessor(data_batch, True)
+        return model(**data, mode="loss")
+
+
+def replay(model: BaseModel, wrapper: OptimWrapper, path: str) -> str:
     """Runs a saved batch through loss and backward again and says what is not finite.
 
     Args:
-        runner: Of the same config, possibly with another ``optim_wrapper.dtype``.
+        model: Of the same config; its weights are replaced.
+        wrapper: Of its parameters, possibly of another ``dtype``.
         path: From :func:`save_nan_batch`. The file is unpickled: it must be your own.
 
     Returns:
         A report: the images, each loss term, and the parameters with non-finite gradients.
     """
     saved = read_checkpoint(path, trust=True)
-    model = unwrap(runner.model)
     model.load_state_dict(saved["state_dict"])
     model.train()
-    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    seed_iteration(saved["seed"], saved["rank"], saved["iter"])
-    with wrapper.optim_context(model):
-        data = model.data_preprocessor(saved["data_batch"], True)
-        losses = model(**data, mode="loss")
-    total, terms = model.parse_losses(losses)
+    position = (saved["seed"], saved["rank"], saved["iter"])
+    total, terms = model.parse_losses(losses_of(model, wrapper, saved["data_batch"], *position))
     total.backward()
     return _report(saved, terms, model)
 
 
-def _report(saved: dict, terms: dict[str, Any], model: torch.nn.Module) -> str:
+def _report(saved: dict, terms: dict[str, Any], model: nn.Module) -> str:
     rows = [[name, f"{saved['losses'].get(name, float('nan')):.6g}", f"{float(value):.6g}"]
-            for name, value in terms.items()]  # fmt: skip
+            for name, value in terms.items() if name in saved["losses"]]  # fmt: skip
     bad = [
         name
         for name, p in model.named_parameters()

@@ -8,28 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.dist import broadcast, master_only
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
-from engine.compile import checkpoint_activations, compile_blocks
+from engine.compile import compile_blocks
 from engine.launch import init_cpu_group
 from engine.model.base import build_model, unwrap
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
-
-
-def evaluation_dtype(cfg: Config) -> str:
-    """Returns the precision in which a config trains and therefore evaluates."""
-    wrapper = cfg.get("optim_wrapper") or {}
-    default = "bfloat16" if wrapper.get("type") == "AutocastOptimWrapper" else "float32"
-    return wrapper.get("dtype", default)
 
 
 class Runner(MMEngineRunner):
@@ -40,8 +31,7 @@ class Runner(MMEngineRunner):
     * Pretrained weights are not needed when a checkpoint of the whole model follows.
     * Checkpoints carry what identifies the model (patch padding, position grid) and appear under
       their name only when complete.
-    * Evaluation runs in the precision of the training.
-    * ``compile`` and ``activation_checkpointing`` of a config work block by block.
+    * ``compile`` of a config works block by block.
     * Several processes work on CPUs, over gloo.
     """
 
@@ -52,12 +42,8 @@ class Runner(MMEngineRunner):
         super().setup_env(env_cfg)
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Builds the model, sets its precision of evaluation, and checkpoints if asked to."""
-        built = build_model(model)
-        built.autocast_dtype = evaluation_dtype(self.cfg)
-        if self.cfg.get("activation_checkpointing"):
-            checkpoint_activations(built)
-        return built
+        """Builds the model; what a part refuses is a ConfigError."""
+        return build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to the device and wraps it; on CPUs without device ids."""
@@ -75,28 +61,10 @@ class Runner(MMEngineRunner):
         for tensor in model.state_dict().values():
             broadcast(tensor)
 
-    def train(self) -> nn.Module:
-        """Trains, and returns the model."""
-        # Done in build_model; MMEngine would read a list of module names here.
-        self.cfg.pop("activation_checkpointing", None)
-        return super().train()
-
     def _maybe_compile(self, target: str) -> None:
         blocks = compile_blocks(unwrap(self.model), self.cfg.get("compile", False))
         if blocks:
             self.logger.info(f"torch.compile: {blocks} blocks, compiled when they first run.")
-
-    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Builds the loop, and tells the model which dataset it will predict."""
-        return self._with_dataset_meta(super().build_val_loop(loop))
-
-    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Builds the loop, and tells the model which dataset it will predict."""
-        return self._with_dataset_meta(super().build_test_loop(loop))
-
-    def _with_dataset_meta(self, loop: BaseLoop) -> BaseLoop:
-        unwrap(self.model).dataset_meta = getattr(loop.dataloader.dataset, "metainfo", None)
-        return loop
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Multiplies the learning rates by images a step / ``base_batch_size``, if enabled.

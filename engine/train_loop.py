@@ -12,7 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, NonFiniteError
 from engine.model.base import unwrap
-from engine.replay import save_nan_batch
+from engine.replay import losses_of, save_nan_batch
 from engine.seeding import seed_iteration
 from engine.stop import STOPPED_EXIT_CODE, StopRequest
 
@@ -98,18 +98,23 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         try:
             super().run_iter(idx, data_batch)
         except NonFiniteError as error:
-            path = save_nan_batch(self.runner, data_batch)
-            raise NonFiniteError(
-                f"Iteration {self._iter + 1}: {self._offending_term()}{error} The batch is saved: "
-                f"run it again with --replay {path}."
-            ) from error
+            raise self._with_evidence(error, data_batch) from error
 
-    def _offending_term(self) -> str:
-        """Returns a clause about the first loss term that is not finite, or nothing."""
-        for name, value in unwrap(self.runner.model).last_losses.items():
-            if name != "loss" and not value.isfinite():
-                return f"{name} is {float(value)}; "
-        return ""
+    def _with_evidence(self, error: NonFiniteError, data_batch: Any) -> NonFiniteError:
+        """Saves the batch, and says where it is and which loss term, if one, is not finite."""
+        runner, seed = self.runner, self.runner.seed
+        model = unwrap(runner.model)
+        with torch.no_grad():
+            losses = losses_of(
+                model, runner.optim_wrapper, data_batch, seed, get_rank(), self._iter
+            )
+        path = save_nan_batch(runner.work_dir, model, data_batch, losses, seed, self._iter)
+        bad = [(name, float(x)) for name, x in losses.items() if not x.isfinite()]
+        term = "{} is {}; ".format(*bad[0]) if bad else ""
+        return NonFiniteError(
+            f"Iteration {self._iter + 1}: {term}{error} The batch is saved: run it again with "
+            f"--replay {path}."
+        )
 
     def _ends_a_step(self) -> bool:
         return (self._iter % self.runner.optim_wrapper._accumulative_counts) == 0

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.model.base import BaseModel
+from engine.model.views import TestViews, mean_of_views
 from pretrain.attention import QUERIES, attention_maps
 from pretrain.registry import MODELS
 
@@ -28,6 +29,9 @@ class FeatureExtractor(BaseModel):
         attention_layer: Of which layer, negative ones counted from the end.
         attention_heads: Of which heads, counted from 0; all by default.
         data_preprocessor: Config of the preprocessor.
+        test_views: Features are the mean over mirrored and resized views, at the size of those of
+            the image itself; see :class:`engine.model.views.TestViews`.
+        eval_dtype: See :class:`engine.model.base.BaseModel`.
 
     Raises:
         ConfigError: If the backbone has no such token, layer or head, or makes no feature map.
@@ -41,8 +45,11 @@ class FeatureExtractor(BaseModel):
         attention_layer: int = -1,
         attention_heads: Sequence[int] | None = None,
         data_preprocessor: dict | None = None,
+        test_views: dict | None = None,
+        eval_dtype: str = "float32",
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        super().__init__(data_preprocessor, eval_dtype)
+        self.test_views = TestViews(**(test_views or {}))
         self.backbone = MODELS.build(backbone)
         self.attention_query = attention_query
         self.attention_layer = attention_layer
@@ -93,13 +100,17 @@ class FeatureExtractor(BaseModel):
         layer = self.backbone.layers[self.attention_layer]
         handle = layer.attn.register_forward_pre_hook(keep_input)
         try:
-            features = self.forward_tensor(inputs)
+            views = self.test_views.predict(
+                self.forward_tensor, lambda raw: raw.flip(-1), inputs, self.backbone.patch_size
+            )
         finally:
             handle.remove()
+        height, width = inputs.shape[-2:]
+        features = mean_of_views(views, self.backbone.patch_embed.grid_hw((height, width)))
         for sample, feature in zip(data_samples, features, strict=True):
             sample.features = PixelData(data=feature)
         if self.attention_query:
-            grid_hw = (features.shape[2], features.shape[3])
+            grid_hw = (views[0].shape[2], views[0].shape[3])
             maps = attention_maps(layer.attn, given[0], self.attention_query, grid_hw)
             for sample, chosen in zip(data_samples, maps[:, self.attention_heads], strict=True):
                 sample.attention = PixelData(data=chosen)

@@ -8,11 +8,9 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from engine.data.sample import DataSample
-from engine.model.base import BaseModel
+from engine.data.sampling import MASK_STREAM
+from engine.model.base import BaseModel, Targets
 from pretrain.registry import MODELS
-
-MASK_STREAM = 2
-"""Sets the generator of masks apart from those of the samples and of their order."""
 
 
 @MODELS.register_module()
@@ -29,12 +27,18 @@ class MAE(BaseModel):
         neck: Config of the ``MAEPretrainDecoder``; sizes of the encoder are filled in.
         head: Config of the ``MAEPretrainHead``; the patch size is filled in.
         data_preprocessor: Config of the preprocessor.
+        eval_dtype: See :class:`engine.model.base.BaseModel`.
     """
 
     def __init__(
-        self, backbone: dict, neck: dict, head: dict, data_preprocessor: dict | None = None
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        data_preprocessor: dict | None = None,
+        eval_dtype: str = "float32",
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        super().__init__(data_preprocessor, eval_dtype)
         self.backbone = MODELS.build(backbone)
         patch_size = {"patch_size": self.backbone.patch_size}
         encoder = {"num_patches": self.backbone.num_patches, "embed_dim": self.backbone.embed_dims}
@@ -51,16 +55,20 @@ class MAE(BaseModel):
         return self.neck(latent, restore), mask
 
     def loss(
-        self, inputs: Tensor, data_samples: list[DataSample] | None, noise: Tensor | None = None
+        self,
+        inputs: Tensor,
+        targets: Targets,
+        data_samples: list[DataSample] | None = None,
+        noise: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Returns the head's loss over the removed patches."""
         noise = self._noise(data_samples, inputs.device) if noise is None else noise
         pred, mask = self.forward_tensor(inputs, noise)
         return self.head.loss(pred, inputs, mask)
 
-    def synthetic_samples(self, inputs: Tensor) -> list[DataSample]:
-        """Returns data samples without targets: the images are the targets."""
-        return [DataSample() for _ in inputs]
+    def synthetic_targets(self, inputs: Tensor) -> Targets:
+        """Returns none: the images are the targets."""
+        return {}
 
     def predict(
         self,

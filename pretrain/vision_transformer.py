@@ -234,7 +234,7 @@ class VisionTransformer(nn.Module):
         patches = x[:, self.num_extra_tokens :]
         if self.out_type == "avg_featmap":
             return self.ln2(patches.mean(dim=1))
-        return patches.transpose(1, 2).unflatten(2, grid_hw).contiguous()
+        return patches.transpose(1, 2).unflatten(2, grid_hw)  # channels-last, as heads want it
 
 
 def _arch_settings(arch: str | dict[str, int]) -> dict[str, int]:

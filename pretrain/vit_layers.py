@@ -57,7 +57,8 @@ class PatchEmbed(nn.Module):
         if self.padding == 0 and (height % self.patch_size or width % self.patch_size):
             x = F.pad(x, (0, -width % self.patch_size, 0, -height % self.patch_size))
         x = self.projection(x)
-        return x.flatten(2).transpose(1, 2), (x.shape[2], x.shape[3])
+        # A transposed view here would stay one through all layers, each of which then copies it.
+        return x.flatten(2).transpose(1, 2).contiguous(), (x.shape[2], x.shape[3])
 
 
 class Attention(nn.Module):

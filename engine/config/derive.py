@@ -1,14 +1,35 @@
-"""Sizes are written once in a config; every other place that needs them is filled in here."""
+"""What a config says once is filled in here wherever else it is needed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import TRANSFORMS
+from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
 
 from engine.config.walk import Node, parameters
+from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError
+from engine.registry import WRITERS
+
+
+def fill_in(cfg: Config, nodes: list[Node]) -> None:
+    """Fills in the arguments that follow from other parts of a config.
+
+    Args:
+        cfg: The config; changed in place.
+        nodes: What will be built from it.
+
+    Raises:
+        ConfigError: If what the config gives itself contradicts, or a switch has no effect.
+    """
+    fill_sizes(cfg, nodes)
+    fill_schedule(cfg)
+    fill_precision(cfg, nodes)
+    fill_checkpointing(cfg, nodes)
+    fill_flip_pairs(nodes)
+    fill_keypoint_set(cfg, nodes)
 
 
 def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
@@ -16,10 +37,6 @@ def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
 
     These are ``model.backbone.img_size`` and ``size_hw`` of every transform whose constructor has
     such a parameter. What the config gives there itself must agree.
-
-    Args:
-        cfg: The config; changed in place.
-        nodes: What will be built from it.
 
     Raises:
         ConfigError: If ``input_size_hw`` is no pair of positive integers, or a size contradicts it.
@@ -33,9 +50,9 @@ def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
         )
     for node in nodes:
         if node.registry is TRANSFORMS:
-            _fill(node, "size_hw", size_hw)
+            _fill_size(node, "size_hw", size_hw)
         elif node.path == "model.backbone":
-            _fill(node, "img_size", size_hw)
+            _fill_size(node, "img_size", size_hw)
 
 
 def fill_schedule(cfg: Config) -> None:
@@ -50,7 +67,84 @@ def fill_schedule(cfg: Config) -> None:
             scheduler.setdefault("end", max_epochs)
 
 
-def _fill(node: Node, key: str, size_hw: tuple[int, int]) -> None:
+def fill_precision(cfg: Config, nodes: list[Node]) -> None:
+    """Lets the model evaluate in the precision of its training: ``model.eval_dtype``."""
+    wrapper = cfg.get("optim_wrapper") or {}
+    default = "bfloat16" if wrapper.get("type") == "AutocastOptimWrapper" else "float32"
+    for model in _models(nodes, "eval_dtype"):
+        model.cfg.setdefault("eval_dtype", wrapper.get("dtype", default))
+
+
+def fill_checkpointing(cfg: Config, nodes: list[Node]) -> None:
+    """Turns the top-level ``activation_checkpointing`` into the switches of the model's parts.
+
+    MMEngine would read a list of module names under this key, so it does not stay.
+
+    Raises:
+        ConfigError: If no part has such a switch.
+    """
+    if not cfg.pop("activation_checkpointing", False):
+        return
+    parts = [
+        node
+        for node in nodes
+        if node.registry is MODELS and "activation_checkpointing" in parameters(node.target).names
+    ]
+    if not parts:
+        raise ConfigError(
+            f"activation_checkpointing: no part of {cfg.model.type} has this switch. Remove the "
+            "key."
+        )
+    for part in parts:
+        part.cfg["activation_checkpointing"] = True
+
+
+def fill_flip_pairs(nodes: list[Node]) -> None:
+    """Tells the model which labels a mirror exchanges: those of the first dataset that has them."""
+    metainfos = [described for node in nodes if (described := describe(node))]
+    for model in _models(nodes, "swap_seg_labels"):
+        if metainfos and model.cfg.get("swap_seg_labels") is None:
+            classes, flip_pairs = (metainfos[0][key] for key in ("classes", "flip_pairs"))
+            model.cfg["swap_seg_labels"] = index_flip_pairs(classes, flip_pairs, "flip_pairs")
+
+
+def fill_keypoint_set(cfg: Config, nodes: list[Node]) -> None:
+    """Hands ``model.metainfo``, the keypoint set, to all that need it: datasets, metrics, ..."""
+    metainfo = (cfg.get("model") or {}).get("metainfo")
+    takers = (DATASETS, METRICS, VISUALIZERS, WRITERS)
+    for node in nodes:
+        if node.registry in takers and "metainfo" in parameters(node.target).names and metainfo:
+            node.cfg.setdefault("metainfo", metainfo)
+
+
+def describe(dataset: Node) -> dict[str, Any] | None:
+    """Returns ``classes`` and ``flip_pairs`` of a dataset, as far as its config and class say so.
+
+    None for what is no dataset, or one that does not say both; no file is touched.
+    """
+    if dataset.registry is not DATASETS:
+        return None
+    places = (dataset.cfg, dataset.cfg.get("metainfo") or {}, _metainfo_of(dataset))
+    found = {
+        key: next((p[key] for p in places if isinstance(p.get(key), list | tuple)), None)
+        for key in ("classes", "flip_pairs")
+    }
+    if found["classes"] is None:
+        return None
+    return {**found, "flip_pairs": found["flip_pairs"] or ()}
+
+
+def _metainfo_of(dataset: Node) -> dict[str, Any]:
+    return getattr(dataset.target, "METAINFO", {})
+
+
+def _models(nodes: Sequence[Node], parameter: str) -> list[Node]:
+    """The model as a whole, if its constructor has the parameter."""
+    models = [node for node in nodes if node.path == "model"]
+    return [model for model in models if parameter in parameters(model.target).names]
+
+
+def _fill_size(node: Node, key: str, size_hw: tuple[int, int]) -> None:
     if key not in parameters(node.target).names:
         return
     given = node.cfg.get(key)

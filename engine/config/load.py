@@ -12,7 +12,7 @@ from mmengine.utils import import_modules_from_strings
 
 from engine.config import validate
 from engine.config.bases import read_layers
-from engine.config.derive import fill_schedule, fill_sizes
+from engine.config.derive import fill_in
 from engine.config.keys import did_you_mean
 from engine.config.walk import SCOPES, typed_nodes
 from engine.errors import ConfigError
@@ -46,8 +46,7 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
         validate.check_default_hooks(cfg)
         validate.check_optim_wrapper(cfg)
         validate.check_class_count(cfg, nodes)
-        fill_sizes(cfg, nodes)
-        fill_schedule(cfg)
+        fill_in(cfg, nodes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return cfg

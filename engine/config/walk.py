@@ -170,10 +170,12 @@ def _suggestion(home: Registry, name: str) -> str:
 def parameters(target: Callable) -> Parameters:
     """Returns the keyword arguments that building ``target`` accepts.
 
-    ``**kwargs`` are followed to the parent classes, where they usually go.
+    ``**kwargs`` are followed to the parent classes, where they go; only if none of them ends the
+    list of names may there be others.
     """
     owners = target.__mro__ if inspect.isclass(target) else (target,)
     names: set[str] = set()
+    is_open = False
     for owner in owners:
         init = vars(owner).get("__init__") if inspect.isclass(owner) else owner
         if owner is object or init is None:
@@ -181,9 +183,7 @@ def parameters(target: Callable) -> Parameters:
         kinds = {p.name: p.kind for p in inspect.signature(init).parameters.values()}
         variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         names.update(name for name, kind in kinds.items() if kind not in variable)
-        if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        is_open = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        if not is_open:
             break
-    takes_any = inspect.Parameter.VAR_KEYWORD in {
-        p.kind for p in inspect.signature(target).parameters.values()
-    }
-    return Parameters(frozenset(names - {"self"}), takes_any)
+    return Parameters(frozenset(names - {"self"}), is_open)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset as MMEngineBaseDataset
@@ -13,56 +13,6 @@ from mmengine.dataset import BaseDataset as MMEngineBaseDataset
 from engine.data.corrupt import CorruptRecords
 from engine.data.sampling import SampleKey
 from engine.errors import ConfigError, DataError, MMSapiensError
-
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-
-
-def names_a_side(name: str) -> bool:
-    """Whether one of the words of a name (Left_arm, arm_left, LeftArm) is left or right."""
-    return any(word.lower() in ("left", "right") for word in _WORD.findall(name))
-
-
-def index_flip_pairs(
-    classes: Sequence[str],
-    flip_pairs: Sequence[tuple[str, str]],
-    source: str,
-    kind: str = "classes",
-) -> tuple[tuple[int, int], ...]:
-    """Turns pairs of class names that a mirror exchanges into pairs of class ids.
-
-    Args:
-        classes: All class names, in the order of their ids.
-        flip_pairs: Pairs of names such as ``("Left_eye", "Right_eye")``, in any order.
-        source: The dataset's name, for the error messages.
-        kind: What the names are of, likewise.
-
-    Raises:
-        ConfigError: If a pair names an unknown class, a class stands in two pairs, or a class
-            named after a side (Left_arm, arm_left, LeftArm) has no partner, so that a mirrored
-            image would keep a wrong label.
-    """
-    ids = {name: i for i, name in enumerate(classes)}
-    paired: set[str] = set()
-    for pair in flip_pairs:
-        if len(pair) != 2 or pair[0] == pair[1]:
-            raise ConfigError(f"{source}: flip_pairs holds {pair!r}; expected two different names.")
-        for name in pair:
-            if name not in ids:
-                raise ConfigError(
-                    f"{source}: flip_pairs names {name!r}, which is not among its {len(ids)} "
-                    f"{kind}: {', '.join(classes)}."
-                )
-            if name in paired:
-                raise ConfigError(f"{source}: {name!r} stands in two of the flip_pairs.")
-            paired.add(name)
-    alone = [name for name in classes if names_a_side(name) and name not in paired]
-    if alone:
-        raise ConfigError(
-            f"{source}: {', '.join(alone)}: named after a side, but in no pair of flip_pairs, so a "
-            "mirrored image would keep the wrong label. Add the pairs, e.g. "
-            "flip_pairs=[('Left_eye', 'Right_eye')]."
-        )
-    return tuple((ids[a], ids[b]) for a, b in flip_pairs)
 
 
 class BaseDataset(MMEngineBaseDataset):
@@ -85,6 +35,9 @@ class BaseDataset(MMEngineBaseDataset):
             with the same seed and epoch. More than 1 % of such samples are an error all the same.
             For training only: an evaluation would count the next sample twice.
     """
+
+    file_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """How the files of this dataset are to be read, such as ``label_map``: part of every record."""
 
     def __init__(
         self,
@@ -130,6 +83,10 @@ class BaseDataset(MMEngineBaseDataset):
             raise DataError(f"{name}: no samples found in {str(self.data_root)!r}.")
         if self.on_corrupt == "skip":
             self._corrupt = CorruptRecords(len(self), name, self._name_of)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Returns a record: the paths of its files, and how they are to be read."""
+        return {**super().get_data_info(idx), **self.file_options}
 
     @property
     def num_corrupt(self) -> int:

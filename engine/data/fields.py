@@ -1,4 +1,7 @@
-"""The field table: one row for every kind of data that geometry moves. Only ``Warp`` reads it."""
+"""The field table: one row for every kind of data that samples hold.
+
+``Warp`` moves fields by it, ``PackInputs`` packs them, and ``collate_samples`` stacks them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data import geometry
+from engine.data.mirror import mirror_order, pairs_of
 from engine.data.sample import Sample
 from engine.errors import ConfigError
 
@@ -20,18 +24,28 @@ Adjust = Callable[[NDArray, geometry.Matrix, Sample], NDArray]
 
 @dataclass(frozen=True)
 class Field:
-    """How one key of a sample follows the map of the image plane.
+    """How one key of a sample follows the map of the image plane, and how it is packed and stacked.
 
     Args:
         resample: ``"linear"`` and ``"nearest"`` for maps (H, W) or (H, W, C), ``"points"`` for
             (..., 2) x, y, ``"boxes"`` for (..., 4) x1, y1, x2, y2; None: the values do not move.
         border: What a map holds where the canvas shows nothing of it.
         adjust: What a map of the plane does to the values themselves, once resampled.
+        packed: Name in the data sample; None for what only transforms read. A map becomes
+            ``PixelData`` (C, H, W), and those of a batch are stacked, (B, C, H, W). With a dot it
+            is a value of each person, such as ``"gt_instances.keypoints"``: (N, ...) in an
+            ``InstanceData``, and those of a batch are joined.
     """
 
     resample: Literal["linear", "nearest", "points", "boxes"] | None
     border: float = 0
     adjust: Adjust | None = None
+    packed: str | None = None
+
+    @property
+    def is_of_people(self) -> bool:
+        """Whether there is a value for each person instead of a map."""
+        return self.packed is not None and "." in self.packed
 
 
 def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
@@ -45,7 +59,8 @@ def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
     if not geometry.is_mirror(matrix):
         return seg_map
     metainfo = sample.get("metainfo", {})
-    pairs = sample.get("swap_seg_labels", metainfo.get("swap_seg_labels"))
+    pairs = sample.get("swap_seg_labels")
+    pairs = pairs_of(metainfo, "classes") if pairs is None else pairs
     if pairs is None:
         raise ConfigError(
             "a label map was mirrored, but nothing says which labels to swap: give the dataset "
@@ -58,13 +73,7 @@ def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
 @lru_cache
 def _swap_table(pairs: tuple[tuple[int, int], ...], num_classes: int) -> NDArray[np.uint8]:
     table = np.arange(256, dtype=np.uint8)
-    for a, b in pairs:
-        if not (0 <= a < num_classes and 0 <= b < num_classes):
-            raise ConfigError(
-                f"swap_seg_labels has the pair ({a}, {b}), but the dataset's {num_classes} classes "
-                f"are 0..{num_classes - 1}."
-            )
-        table[a], table[b] = b, a
+    table[:num_classes] = mirror_order(num_classes, pairs)
     return table
 
 
@@ -88,32 +97,30 @@ def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
 
 
 def swap_keypoints(axis: int) -> Adjust:
-    """Makes the row action that exchanges left and right keypoints along ``axis`` in a mirror.
-
-    It takes the order from ``metainfo["keypoint_swap_indices"]``, (K,): the keypoint that takes
-    each one's place.
-    """
+    """Makes the row action that exchanges left and right keypoints along ``axis`` in a mirror."""
 
     def adjust(values: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
         if not geometry.is_mirror(matrix):
             return values
-        indices = sample.get("metainfo", {}).get("keypoint_swap_indices")
-        if indices is None:
+        pairs = pairs_of(sample.get("metainfo", {}), "keypoints")
+        if pairs is None:
             raise ConfigError(
-                "keypoints were mirrored, but the dataset's metainfo has no keypoint_swap_indices."
+                "keypoints were mirrored, but the dataset's metainfo lacks keypoints or flip_pairs."
             )
-        return np.take(values, indices, axis=axis)
+        return np.take(values, mirror_order(values.shape[axis], pairs), axis=axis)
 
     return adjust
 
 
 FIELDS: dict[str, Field] = {
     "img": Field("linear"),
-    "seg_map": Field("nearest", border=255, adjust=swap_labels),
-    "mask": Field("nearest"),
-    "depth": Field("nearest", border=np.nan),
-    "normal": Field("nearest", border=np.nan, adjust=turn_normals),
-    "keypoints": Field("points", adjust=swap_keypoints(axis=-2)),
-    "keypoints_visible": Field(None, adjust=swap_keypoints(axis=-1)),
-    "bbox": Field("boxes"),
+    "seg_map": Field("nearest", border=255, adjust=swap_labels, packed="gt_sem_seg"),
+    "mask": Field("nearest", packed="gt_mask"),
+    "depth": Field("nearest", border=np.nan, packed="gt_depth_map"),
+    "normal": Field("nearest", border=np.nan, adjust=turn_normals, packed="gt_normal_map"),
+    "keypoints": Field("points", adjust=swap_keypoints(axis=-2), packed="gt_instances.keypoints"),
+    "keypoints_visible": Field(
+        None, adjust=swap_keypoints(axis=-1), packed="gt_instances.keypoints_visible"
+    ),
+    "bbox": Field("boxes", packed="gt_instances.bboxes"),
 }

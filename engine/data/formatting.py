@@ -8,27 +8,13 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmengine.structures import InstanceData, PixelData
 from numpy.typing import NDArray
 
 from engine.data import geometry
+from engine.data.fields import FIELDS
 from engine.data.registry import register_transform
-from engine.data.sample import DataSample, Sample
+from engine.data.sample import DataSample, Sample, set_packed
 from engine.errors import ConfigError
-
-# What a model or a metric compares with: key of the sample -> name in the data sample.
-GROUND_TRUTH = {
-    "seg_map": "gt_sem_seg",
-    "mask": "gt_mask",
-    "depth": "gt_depth_map",
-    "normal": "gt_normal_map",
-}
-# The same of people: key of the sample -> name in ``gt_instances``.
-INSTANCES = {
-    "keypoints": "keypoints",
-    "keypoints_visible": "keypoints_visible",
-    "bbox": "bboxes",
-}
 
 META_KEYS = (
     "img_path",
@@ -50,10 +36,9 @@ META_KEYS = (
 class PackInputs(BaseTransform):
     """Packs a sample as ``{"inputs": (3, H, W) uint8 BGR tensor, "data_samples": DataSample}``.
 
-    Maps (H, W) or (H, W, C) become planes (C, H, W) of their dtype: ``seg_map`` is packed as
-    ``gt_sem_seg``, ``mask`` as ``gt_mask``, ``depth`` as ``gt_depth_map``, ``normal`` as
-    ``gt_normal_map``. ``keypoints``, ``keypoints_visible`` and ``bbox`` go into ``gt_instances``.
-    Normalisation is left to the device.
+    Other fields are packed by their rows of the field table: maps (H, W) or (H, W, C) as planes
+    (C, H, W) of their dtype, values of people into ``gt_instances``. Normalisation is left to the
+    device.
 
     Raises:
         ConfigError: If geometric transforms were composed, but no ``Warp`` applied them.
@@ -73,18 +58,14 @@ class PackInputs(BaseTransform):
         cv2.split(image, list(planes))  # several times faster than a transposed copy
         metainfo = {key: sample[key] for key in META_KEYS if key in sample}
         data_sample = DataSample(metainfo=metainfo)
-        for key, name in GROUND_TRUTH.items():
-            if key in sample:
-                data_sample.set_field(PixelData(data=_planes(sample[key])), name)
-        people = {
-            name: torch.from_numpy(sample[key]) for key, name in INSTANCES.items() if key in sample
-        }
-        if people:
-            data_sample.gt_instances = InstanceData(**people)
+        for key, field in FIELDS.items():
+            if field.packed is not None and key in sample:
+                value = sample[key] if field.is_of_people else _planes(sample[key])
+                set_packed(data_sample, field.packed, torch.from_numpy(value))
         return {"inputs": torch.from_numpy(planes), "data_samples": data_sample}
 
 
-def _planes(values: NDArray) -> torch.Tensor:
+def _planes(values: NDArray) -> NDArray:
     """(H, W) or (H, W, C) -> (C, H, W)."""
     values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return np.ascontiguousarray(values)

@@ -109,8 +109,8 @@ class LoadLabels(BaseTransform):
     """Reads ``seg_map_path`` into ``seg_map`` (H, W) uint8, at the size of the image file.
 
     Before ``Warp`` the map is warped with the image; after it (as in test pipelines) it stays at
-    original size. The sample's ``label_map``, ``{label in the file: class index}``, else that of
-    the dataset's metainfo, is applied if there is one; labels that it does not list are kept.
+    original size. The record's ``label_map``, ``{label in the file: class index}``, is applied if
+    there is one; labels that it does not list are kept.
 
     Raises:
         DataError: If the file cannot be read, its size is not the image's, or it holds a label
@@ -132,16 +132,10 @@ class LoadLabels(BaseTransform):
                 "Make them the same size."
             )
         metainfo = sample["metainfo"]
-        labels = map_labels(raw, label_map_of(sample))
+        labels = map_labels(raw, sample.get("label_map"))
         _check_labels(raw, labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
         sample["seg_map"] = labels
         return sample
-
-
-def label_map_of(sample: Sample) -> Mapping[int, int] | None:
-    """Returns the ``label_map`` of a record with ``metainfo``: its own, or the dataset's."""
-    own = sample.get("label_map")
-    return sample["metainfo"].get("label_map") if own is None else own
 
 
 def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:

@@ -23,10 +23,9 @@ NormalAxes = Literal[
     "x right, y up, z away",
     "x right, y down, z towards",
 ]
-"""Camera axes of normals in files; ``towards`` and ``away`` mean the camera. See docs/normals.md.
-
-The first is the one inside this project, in samples, targets, predictions and written files.
-"""
+"""Camera axes of normals in files; towards and away mean the camera. See docs/normals.md."""
+OUR_AXES: NormalAxes = "x right, y up, z towards"
+"""Those inside this project: in samples, targets, predictions and written files."""
 
 
 def read_mask(path: str | Path) -> NDArray[np.uint8]:
@@ -176,8 +175,8 @@ class LoadMask(BaseTransform):
 class LoadDepth(BaseTransform):
     """Reads ``depth_path`` into ``depth`` (H, W) float32, larger is farther.
 
-    Values are multiplied by the dataset's ``metainfo["depth_scale"]``. What an image of integers
-    holds as 0, not measured, is taken out of ``mask``.
+    Values are multiplied by the record's ``depth_scale``. What an image of integers holds as 0, not
+    measured, is taken out of ``mask``.
 
     Raises:
         DataError: If the file cannot be read, its size is not the image's, or depth inside the
@@ -187,7 +186,7 @@ class LoadDepth(BaseTransform):
     def transform(self, sample: Sample) -> Sample:
         """Adds depth."""
         path = _path_of(sample, "depth_path", "depth")
-        depth = read_depth(path, sample["metainfo"].get("depth_scale", 1.0))
+        depth = read_depth(path, sample.get("depth_scale", 1.0))
         _check_size(depth, path, sample)
         finite = np.isfinite(depth)
         if Path(path).suffix.lower() not in (".npy", ".exr"):
@@ -209,8 +208,8 @@ class LoadDepth(BaseTransform):
 class LoadNormal(BaseTransform):
     """Reads ``normal_path`` into ``normal`` (H, W, 3) float32: x right, y up, z towards the camera.
 
-    What is in the file is multiplied by the dataset's ``metainfo["normal_signs"]``, (3,). Inside
-    the mask, lengths within the tolerance become 1.
+    What is in the file has the record's ``normal_axes``, by default ours. Inside the mask, lengths
+    within the tolerance become 1.
 
     Args:
         tolerance: Largest deviation of a length from 1 inside the mask.
@@ -226,7 +225,7 @@ class LoadNormal(BaseTransform):
     def transform(self, sample: Sample) -> Sample:
         """Adds normal."""
         path = _path_of(sample, "normal_path", "normals")
-        normal = read_normal(path, sample["metainfo"].get("normal_signs", (1, 1, 1)))
+        normal = read_normal(path, axis_signs(sample.get("normal_axes", OUR_AXES)))
         _check_size(normal, path, sample)
         inside = sample["mask"].astype(bool)
         length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))

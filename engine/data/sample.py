@@ -12,8 +12,8 @@ Sample = dict[str, Any]
 
     img_path, seg_map_path, sample_idx   the dataset's record
     archive, img_span   file, and (offset, length) in it, of an image that is no file of its own
-    label_map     of a record whose labels are to be mapped otherwise than the metainfo says
-    metainfo      the dataset's: classes, palette, swap_seg_labels, ignore_index, ...
+    label_map, depth_scale, normal_axes   how the record's files are to be read, if not as they are
+    metainfo      what the dataset is about: classes, palette, keypoints, flip_pairs, ...
     sample_key    (seed, epoch, index), which seed rng
     rng           numpy.random.Generator, the only source of randomness of every transform
     img           (H, W, 3) uint8, BGR; before Warp perhaps an EncodedJpeg
@@ -73,3 +73,30 @@ class DataSample(BaseDataElement):
                 if isinstance(value, torch.Tensor):
                     element.set_data({name: value.pin_memory()})
         return self
+
+
+def set_packed(sample: DataSample, name: str, value: torch.Tensor) -> None:
+    """Sets a tensor under its packed name of the field table: a map (C, H, W), or of people."""
+    group, _, member = name.partition(".")
+    if not member:
+        sample.set_field(PixelData(data=value), group)
+        return
+    people = sample.get(group) or InstanceData()
+    people.set_field(value, member)
+    sample.set_field(people, group)
+
+
+def get_packed(sample: DataSample, name: str) -> torch.Tensor | None:
+    """Returns the tensor under a packed name, or None."""
+    group, _, member = name.partition(".")
+    element = sample.get(group)
+    return None if element is None else element.get(member or "data")
+
+
+def pop_packed(sample: DataSample, name: str) -> None:
+    """Takes a tensor out of a sample, and the people with the last one of theirs."""
+    group, _, member = name.partition(".")
+    if member:
+        sample.get(group).pop(member)
+    if not member or not sample.get(group).keys():
+        sample.pop(group)

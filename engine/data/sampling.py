@@ -10,8 +10,11 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-SHUFFLE_STREAM = 1
-"""Sets the generator of the order apart from those of the samples."""
+# The last number of a seed sets the generators of a run apart; those of the samples have none.
+SHUFFLE_STREAM = 1  # the order of an epoch
+RECORD_STREAM = 2  # which record of a joined dataset
+REDRAW_STREAM = 3  # what takes the place of a rejected sample
+MASK_STREAM = 4  # which patches are removed
 
 
 class SampleKey(NamedTuple):

@@ -53,13 +53,16 @@ class PicturesHook(Hook):
         model = getattr(runner.model, "module", runner.model)
         images = data_batch["inputs"][: self.num_samples]
         samples = data_batch["data_samples"][: self.num_samples]
+        targets = {key: x[: len(samples)] for key, x in data_batch["targets"].items()}
         as_seen = [sample.clone() for sample in samples]
         for sample in as_seen:  # predict in pixels of the network's input, where the labels are
             size_hw = tuple(images.shape[-2:])
             sample.set_metainfo({"ori_size_hw": size_hw, "warp_matrix": geometry.identity()})
         model.eval()
         with torch.no_grad():
-            predicted = model.val_step({"inputs": images, "data_samples": as_seen})
+            predicted = model.val_step(
+                {"inputs": images, "targets": targets, "data_samples": as_seen}
+            )
         model.train()
         for i, (image, sample) in enumerate(zip(images, predicted, strict=True)):
             image_rgb = np.ascontiguousarray(image.numpy()[::-1].transpose(1, 2, 0))

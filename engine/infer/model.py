@@ -8,7 +8,6 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from engine.checkpoint import apply_weights, read_checkpoint
 from engine.model.base import BaseModel, build_model
-from engine.runner import evaluation_dtype
 
 
 def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tuple[BaseModel, dict]:
@@ -30,9 +29,7 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)
     apply_weights(model, loaded, source=checkpoint)
-    model.autocast_dtype = evaluation_dtype(cfg)
     meta = _dataset_meta(loaded.get("meta", {}).get("dataset_meta") or {}, dataset_meta_of(cfg))
-    model.dataset_meta = meta
     return model.to(device).eval(), meta
 
 

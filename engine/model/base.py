@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -13,24 +11,27 @@ from mmengine.model import initialize, is_model_wrapper
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from engine.data.collate import give_targets, stack_targets
+from engine.data.sample import DataSample
 from engine.errors import ConfigError, MMSapiensError
 from engine.precision import autocast_context
+
+Targets = dict[str, Tensor]
+"""What a batch is to learn, by the names of the field table: ``seg_map`` (B, 1, H, W), ..."""
 
 
 class BaseModel(MMEngineBaseModel):
     """An MMEngine model that evaluates in the precision it was trained in.
 
-    Attributes:
-        autocast_dtype: Name of the precision of ``val_step`` and ``test_step`` ("bfloat16",
-            "float16" or "float32"); the runner sets it to that of the optimizer wrapper.
-        last_losses: This rank's terms of the last training loss, by name.
-        dataset_meta: The metainfo of the dataset that is predicted, such as its classes; the runner
-            and ``engine.infer.init_model`` set it.
+    Args:
+        data_preprocessor: Config of the preprocessor; a ``DataPreprocessor`` by default.
+        eval_dtype: Precision of ``val_step`` and ``test_step``: "bfloat16", "float16" or
+            "float32". ``load_config`` fills in that of the training.
     """
 
-    autocast_dtype: str = "float32"
-    last_losses: Mapping[str, Tensor] = MappingProxyType({})
-    dataset_meta: Mapping[str, Any] | None = None
+    def __init__(self, data_preprocessor: dict | None = None, eval_dtype: str = "float32") -> None:
+        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        self.eval_dtype = eval_dtype
 
     @property
     def device(self) -> torch.device:
@@ -60,14 +61,13 @@ class BaseModel(MMEngineBaseModel):
             The sum, to be differentiated, and all terms for the log, averaged over the ranks.
         """
         total, log_vars = super().parse_losses(losses)
-        self.last_losses = {name: value.detach() for name, value in log_vars.items()}
-        values = torch.stack([value.float() for value in self.last_losses.values()])
+        values = torch.stack([value.detach().float() for value in log_vars.values()])
         all_reduce(values, "mean")
-        return total, dict(zip(self.last_losses, values, strict=True))
+        return total, dict(zip(log_vars, values, strict=True))
 
     def val_step(self, data: dict) -> list:
         """Predicts a collated batch; returns data samples."""
-        with autocast_context(self.device.type, self.autocast_dtype):
+        with autocast_context(self.device.type, self.eval_dtype):
             return super().val_step(data)
 
     def test_step(self, data: dict) -> list:
@@ -75,7 +75,12 @@ class BaseModel(MMEngineBaseModel):
         return self.val_step(data)
 
     def forward(
-        self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor", **kwargs: Any
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample] | None = None,
+        mode: str = "tensor",
+        targets: Targets | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Runs one of the three modes of MMEngine.
 
@@ -84,13 +89,18 @@ class BaseModel(MMEngineBaseModel):
             data_samples: One data sample an image.
             mode: "tensor" for the head's raw output, "loss" for a dict of losses, "predict" for
                 data samples with predictions.
+            targets: What the data samples hold of the truth, stacked, as ``collate_samples`` takes
+                it out of them; made of the data samples if absent.
             **kwargs: What the method of the mode takes besides.
         """
         if mode == "tensor":
             return self.forward_tensor(inputs, **kwargs)
         if mode == "loss":
-            return self.loss(inputs, data_samples, **kwargs)
+            targets = stack_targets(data_samples or []) if targets is None else targets
+            return self.loss(inputs, targets, data_samples, **kwargs)
         if mode == "predict":
+            if data_samples is not None and targets:
+                give_targets(data_samples, targets)  # metrics look for the truth there
             return self.predict(inputs, data_samples, **kwargs)
         raise ValueError(f"mode={mode!r}: expected 'tensor', 'loss' or 'predict'.")
 
@@ -98,22 +108,24 @@ class BaseModel(MMEngineBaseModel):
         """Returns the head's raw output."""
         raise NotImplementedError
 
-    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, targets: Targets, data_samples: list[DataSample] | None = None
+    ) -> dict[str, Tensor]:
         """Returns the named losses, and other scalars to log."""
         raise NotImplementedError
 
-    def synthetic_samples(self, inputs: Tensor) -> list:
-        """Returns data samples with random targets for :meth:`loss`, to measure its speed.
+    def synthetic_targets(self, inputs: Tensor) -> Targets:
+        """Returns random targets for :meth:`loss`, to measure its speed.
 
         Raises:
             ConfigError: If the model's class does not say how.
         """
         raise ConfigError(
             f"{type(self).__name__} makes no targets for a benchmark: write its method "
-            "synthetic_samples(inputs)."
+            "synthetic_targets(inputs)."
         )
 
-    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+    def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None) -> list:
         """Returns the data samples with the predictions added."""
         raise NotImplementedError
 

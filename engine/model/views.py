@@ -1,17 +1,17 @@
-"""Test-time augmentation: the logits of mirrored and resized views of a batch."""
+"""Test views: predictions of mirrored and resized views of a batch, averaged by the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from engine.errors import ConfigError
 
 
-class TestTimeAugmentation:
+class TestViews:
     """Which views of the network's input are predicted besides, or instead of, itself.
 
     Resized views are made of the input, not of the original image: enlarging adds no detail, but
@@ -20,61 +20,64 @@ class TestTimeAugmentation:
     Args:
         flip: Also mirror each view.
         scales: Factors of the input's height and width; sizes are rounded to whole patches.
+
+    Raises:
+        ConfigError: If there is no scale, or one is not positive.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, flip: bool = True, scales: Sequence[float] = (1.0,)) -> None:
+    def __init__(self, flip: bool = False, scales: Sequence[float] = (1.0,)) -> None:
         if not scales or min(scales) <= 0:
-            raise ConfigError(f"model.tta: scales are factors > 0, found {scales!r}.")
+            raise ConfigError(f"model.test_views: scales are factors > 0, found {scales!r}.")
         self.flip = flip
         self.scales = tuple(scales)
 
-    def views(
+    def predict(
         self,
         forward: Callable[[Tensor], Tensor],
+        unflip: Callable[[Tensor], Tensor],
         inputs: Tensor,
         patch_size: int,
-        dataset_meta: Mapping[str, Any] | None,
     ) -> list[Tensor]:
         """Predicts all views, and undoes the mirroring.
 
         Args:
-            forward: Maps images (B, 3, H, W) to logits (B, C, h, w).
+            forward: Maps images (B, 3, H, W) to raw output (B, C, h, w).
+            unflip: Turns the raw output for mirrored images into that for the images.
             inputs: The batch (B, 3, H, W).
             patch_size: Of the network, in pixels.
-            dataset_meta: With ``swap_seg_labels``: pairs of labels that a mirror exchanges.
 
         Returns:
-            Float32 logits (B, C, h, w) of each view, upright, each of its own resolution.
-
-        Raises:
-            ConfigError: If views are mirrored, and the pairs are not known.
+            Float32 raw output (B, C, h, w) of each view, upright, each of its own resolution.
         """
-        logits = []
+        outputs = []
         for scale in self.scales:
             size_hw = tuple(_whole_patches(n * scale, patch_size) for n in inputs.shape[-2:])
             view = inputs
             if size_hw != tuple(inputs.shape[-2:]):
                 view = F.interpolate(inputs, size_hw, mode="bilinear", antialias=True)
-            logits.append(forward(view).float())
+            outputs.append(forward(view).float())
             if self.flip:
-                logits.append(_mirror(forward(view.flip(-1)).float(), dataset_meta))
-        return logits
+                outputs.append(unflip(forward(view.flip(-1)).float()))
+        return outputs
+
+
+def mean_of_views(views: Sequence[Tensor], size_hw: tuple[int, int] | None = None) -> Tensor:
+    """Averages raw outputs (..., C, h, w), resized bilinearly to ``size_hw``, or to the largest."""
+    if len(views) == 1 and size_hw is None:
+        return views[0]
+    target_hw = size_hw or max(tuple(view.shape[-2:]) for view in views)
+    return torch.stack([resize_through(view, [target_hw]) for view in views]).mean(dim=0)
+
+
+def resize_through(maps: Tensor, sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
+    """Resizes maps (B, C, h, w) bilinearly to each of ``sizes_hw``, one after the other."""
+    for size_hw in sizes_hw:
+        if tuple(maps.shape[-2:]) != tuple(size_hw):
+            maps = F.interpolate(maps, tuple(size_hw), mode="bilinear")
+    return maps
 
 
 def _whole_patches(length: float, patch_size: int) -> int:
     return max(round(length / patch_size), 1) * patch_size
-
-
-def _mirror(logits: Tensor, dataset_meta: Mapping[str, Any] | None) -> Tensor:
-    pairs = (dataset_meta or {}).get("swap_seg_labels")
-    if pairs is None:
-        raise ConfigError(
-            "model.tta mirrors images, but nothing says which classes a mirror exchanges: set "
-            "dataset_meta of the model to a dataset's metainfo, or tta=dict(flip=False)."
-        )
-    order = list(range(logits.shape[1]))
-    for a, b in pairs:
-        order[a], order[b] = b, a
-    return logits[:, order].flip(-1)

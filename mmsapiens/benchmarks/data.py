@@ -20,6 +20,7 @@ from rich.table import Table
 
 from engine.config import load_config
 from engine.data.dataset import BaseDataset
+from engine.data.mirror import pairs_of
 from engine.data.sampling import SampleKey
 from mmsapiens.benchmarks.eager import eager_pipeline, has_counterparts
 
@@ -75,7 +76,8 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
         rounds: Turns each pipeline gets; every turn draws anew.
         seed: Of all draws.
     """
-    transforms, pairs = dataset.pipeline.transforms, dataset.metainfo.get("swap_seg_labels", ())
+    transforms = dataset.pipeline.transforms
+    pairs = pairs_of(dataset.metainfo, "classes") or ()
     eager = eager_pipeline(transforms, pairs) if has_counterparts(transforms) else None
     indices = [i % len(dataset) for i in range(num)]
     times: dict[str, float] = defaultdict(float)

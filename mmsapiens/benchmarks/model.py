@@ -18,11 +18,11 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from torch import nn
 
-from engine.compile import checkpoint_activations, compile_blocks
+from engine.compile import compile_blocks
 from engine.config import load_config
 from engine.flops import device_peak_tflops, training_flops
 from engine.hooks.throughput import host_peak_bytes
-from engine.model.base import BaseModel
+from engine.model.base import BaseModel, Targets
 from engine.model.layers import InstanceNormSiLU
 from engine.tables import format_table
 
@@ -126,7 +126,8 @@ def measure_apart(variant: Variant) -> Timing:
 
 def measure(variant: Variant) -> Timing:
     """Trains on random images of the config's size, and on random targets of the model's own."""
-    cfg = load_config(variant.config, variant.options)
+    switch = {"activation_checkpointing": True} if variant.activation_checkpointing else {}
+    cfg = load_config(variant.config, {**(variant.options or {}), **switch})
     init_default_scope(cfg.get("default_scope", "mmengine"))
     MMLogger.get_current_instance().setLevel("WARNING")
     imported_bytes = host_peak_bytes()
@@ -136,11 +137,11 @@ def measure(variant: Variant) -> Timing:
     _apply_switches(model, variant)
     wrapper = build_optim_wrapper(model, {**cfg.optim_wrapper, "dtype": variant.dtype})
     inputs = torch.randn(variant.batch_size, 3, *size_hw, device=variant.device)
-    samples = model.synthetic_samples(inputs)
+    targets = model.synthetic_targets(inputs)
 
-    best = _step(model, wrapper, inputs, samples, variant.cpu_time)
+    best = _step(model, wrapper, inputs, targets, variant.cpu_time)
     for step in range(variant.steps):
-        parts = _step(model, wrapper, inputs, samples, variant.cpu_time)
+        parts = _step(model, wrapper, inputs, targets, variant.cpu_time)
         best = parts if step == 0 else min(best, parts, key=lambda x: sum(x.values()))
     seconds = sum(best.values())
     tflops = training_flops(cfg.model, size_hw) * variant.batch_size / seconds / 1e12
@@ -155,8 +156,6 @@ def _apply_switches(model: nn.Module, variant: Variant) -> None:
         for name, module in list(model.named_modules()):
             if isinstance(module, InstanceNormSiLU):
                 model.set_submodule(name, _PlainNormSiLU())
-    if variant.activation_checkpointing:
-        checkpoint_activations(model)
     if variant.compile:
         compile_blocks(model)
 
@@ -167,7 +166,7 @@ class _PlainNormSiLU(nn.Module):
 
 
 def _step(
-    model: BaseModel, wrapper: Any, inputs: torch.Tensor, samples: list, cpu_time: bool
+    model: BaseModel, wrapper: Any, inputs: torch.Tensor, targets: Targets, cpu_time: bool
 ) -> dict[str, float]:
     """Takes one step; returns the seconds of its parts, which add up to those of the step."""
 
@@ -179,7 +178,7 @@ def _step(
     parts: dict[str, float] = {}
     start = clock()
     with wrapper.optim_context(model), _timed_children(model, parts, clock):
-        loss, _ = model.parse_losses(model(inputs, samples, mode="loss"))
+        loss, _ = model.parse_losses(model(inputs, mode="loss", targets=targets))
     forward_end = clock()
     parts["loss"] = forward_end - start - sum(parts.values())
     wrapper.backward(loss)

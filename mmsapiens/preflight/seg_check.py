@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.loading import IGNORE_INDEX, label_map_of, map_labels, read_labels
+from engine.data.loading import IGNORE_INDEX, map_labels, read_labels
+from engine.data.mirror import pairs_of
 from engine.data.sample import Sample
 from mmsapiens.preflight.check import Case, Finding, Item, Summary, TextTable
 from mmsapiens.preflight.flip_audit import ClassPlaces, audit_flip_pairs
@@ -44,7 +45,7 @@ class SegMapCheck:
 
     def measure(self, sample: Sample) -> SegFacts:
         """Reads ``seg_map`` and measures it."""
-        labels = map_labels(read_labels(sample["seg_map_path"]), label_map_of(sample))
+        labels = map_labels(read_labels(sample["seg_map_path"]), sample.get("label_map"))
         sample["seg_map"] = labels
         columns, rows = _histograms(labels)
         pixels = columns.sum(axis=1)
@@ -74,7 +75,7 @@ class SegMapCheck:
             _by_class([(f.labels, f.x) for f in facts], len(classes), np.nan),
             _by_class([(f.labels, f.y) for f in facts], len(classes), np.nan),
         )
-        audit = audit_flip_pairs(places, classes, metainfo.get("swap_seg_labels") or ())
+        audit = audit_flip_pairs(places, classes, pairs_of(metainfo, "classes") or ())
         return Summary(
             [f for f in (*findings, *audit.findings) if f.cases],
             {**frequencies, **audit.figures},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from engine.data.dataset import BaseDataset
-from engine.data.sampling import SampleKey
+from engine.data.sampling import REDRAW_STREAM, SampleKey
 from engine.errors import DataError
 from pose.coco_format import (
     COCO_LAYOUT,
@@ -29,8 +29,6 @@ from pose.metainfo import parse_metainfo
 from pose.registry import DATASETS
 
 MAX_REDRAWS = 1000
-REDRAW_STREAM = 3
-"""Sets the generator of redraws apart from those of samples and orders."""
 _SLOTS = 256  # of counters: the process itself and its data workers
 _PERSON = 1
 
@@ -82,12 +80,13 @@ class CocoDataset(BaseDataset):
         self.bbox_score_thr = bbox_score_thr
         self.drop_bad_boxes = drop_bad_boxes
         self._redrawn = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()
-        super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)  # type: ignore[arg-type]
+        self.keypoint_set = parse_metainfo(metainfo or self.KEYPOINTS)
+        super().__init__(data_root=data_root, metainfo=self.keypoint_set.as_dict(), **kwargs)
 
     @classmethod
-    def _load_metainfo(cls, metainfo: str | Mapping[str, Any] | None = None) -> dict:
+    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict:
         # MMEngine's would take each string in it for the name of a file.
-        return parse_metainfo(metainfo or cls.KEYPOINTS).as_dict()
+        return dict(metainfo or {})
 
     def load_data_list(self) -> list[dict]:
         """Returns the records."""
@@ -101,12 +100,11 @@ class CocoDataset(BaseDataset):
         return records
 
     def _annotated(self, people: People, boxes: _Boxes) -> list[dict]:
-        metainfo = parse_metainfo(self._metainfo)
         records = []
         for found in people.annotations:
             if found.get("iscrowd") or found.get("num_keypoints") == 0:
                 continue
-            points = self.LAYOUT.read(found, metainfo, people.path)
+            points = self.LAYOUT.read(found, self.keypoint_set, people.path)
             image = people.images[found["image_id"]]
             if not (points[:, 2] > 0).any() or points[:, :2].max() <= 0:
                 continue

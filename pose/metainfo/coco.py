@@ -18,21 +18,20 @@ PINK, SKY, RED, WHITE = (255, 153, 255), (102, 178, 255), (255, 51, 51), (255, 2
 
 class _Joint(NamedTuple):
     sigma: float
-    weight: float
     half: str
 
 
 # In the order of COCO's ids; all but the nose come as left_, right_.
 _NOSE_SIGMA = 0.026
 _JOINTS = {
-    "eye": _Joint(0.025, 1.0, "upper"),
-    "ear": _Joint(0.035, 1.0, "upper"),
-    "shoulder": _Joint(0.079, 1.0, "upper"),
-    "elbow": _Joint(0.072, 1.2, "upper"),
-    "wrist": _Joint(0.062, 1.5, "upper"),
-    "hip": _Joint(0.107, 1.0, "lower"),
-    "knee": _Joint(0.087, 1.2, "lower"),
-    "ankle": _Joint(0.089, 1.5, "lower"),
+    "eye": _Joint(0.025, "upper"),
+    "ear": _Joint(0.035, "upper"),
+    "shoulder": _Joint(0.079, "upper"),
+    "elbow": _Joint(0.072, "upper"),
+    "wrist": _Joint(0.062, "upper"),
+    "hip": _Joint(0.107, "lower"),
+    "knee": _Joint(0.087, "lower"),
+    "ankle": _Joint(0.089, "lower"),
 }
 _FOOT = ("big_toe", "small_toe", "heel")
 _FOOT_SIGMAS = {"left": (0.068, 0.066, 0.066), "right": (0.092, 0.094, 0.094)}
@@ -119,7 +118,6 @@ COCO = PoseMetainfo(
     keypoints=_BODY_NAMES,
     flip_pairs=side_pairs(_BODY_NAMES),
     sigmas=_BODY_SIGMAS,
-    joint_weights=(1.0, *(joint.weight for joint in _JOINTS.values() for _ in range(2))),
     colors=_BODY_COLORS,
     skeleton=BODY_SKELETON,
     upper_body=_UPPER,

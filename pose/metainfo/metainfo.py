@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from engine.data.dataset import index_flip_pairs
+from engine.data.mirror import index_flip_pairs, mirror_order
 from engine.errors import ConfigError
 
 RGB = tuple[int, int, int]
@@ -34,7 +34,6 @@ class PoseMetainfo:
         flip_pairs: Pairs of names that a mirror exchanges; the others stay themselves.
         sigmas: How far annotators disagree on each keypoint, as a share of the person's size: the
             kappa / 2 of COCO's object keypoint similarity. Empty if unknown: then there is no AP.
-        joint_weights: Importance of each keypoint; by default 1.
         colors: RGB (0-255) of each keypoint; by default orange.
         skeleton: Lines between keypoints.
         upper_body: Names of the upper half, which half-body augmentation may keep alone.
@@ -50,7 +49,6 @@ class PoseMetainfo:
     keypoints: tuple[str, ...]
     flip_pairs: tuple[tuple[str, str], ...] = ()
     sigmas: tuple[float, ...] = ()
-    joint_weights: tuple[float, ...] = ()
     colors: tuple[RGB, ...] = ()
     skeleton: tuple[Link, ...] = ()
     upper_body: tuple[str, ...] = ()
@@ -59,7 +57,6 @@ class PoseMetainfo:
 
     def __post_init__(self) -> None:
         num = len(self.keypoints)
-        object.__setattr__(self, "joint_weights", self.joint_weights or (1.0,) * num)
         object.__setattr__(self, "colors", self.colors or (DEFAULT_COLOR,) * num)
         self._check()
 
@@ -73,7 +70,7 @@ class PoseMetainfo:
         if repeated:
             raise ConfigError(f"{self.name}: keypoints names {', '.join(repeated)} more than once.")
         self._flip_pair_ids()
-        for key in ("sigmas", "joint_weights", "colors"):
+        for key in ("sigmas", "colors"):
             values = getattr(self, key)
             if values and len(values) != num:
                 raise ConfigError(
@@ -112,32 +109,16 @@ class PoseMetainfo:
     @cached_property
     def keypoint_swap_indices(self) -> tuple[int, ...]:
         """For each keypoint, the one that takes its place in a mirrored image."""
-        indices = list(range(self.num_keypoints))
-        for a, b in self._flip_pair_ids():
-            indices[a], indices[b] = b, a
-        return tuple(indices)
+        return mirror_order(self.num_keypoints, self._flip_pair_ids())
 
     @cached_property
     def skeleton_ids(self) -> tuple[tuple[int, int], ...]:
         """The two ids of each link."""
         return tuple((self.ids[link.start], self.ids[link.end]) for link in self.skeleton)
 
-    @cached_property
-    def upper_body_ids(self) -> tuple[int, ...]:
-        """Ids of the upper half."""
-        return tuple(self.ids[name] for name in self.upper_body)
-
-    @cached_property
-    def lower_body_ids(self) -> tuple[int, ...]:
-        """Ids of the lower half."""
-        return tuple(self.ids[name] for name in self.lower_body)
-
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain values only, fit for a checkpoint; ``parse_metainfo`` reads them back.
-
-        ``keypoint_swap_indices``, which mirroring transforms read, is among them.
-        """
+        """Returns plain values only, fit for a checkpoint; ``parse_metainfo`` reads them back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["skeleton"] = tuple(tuple(link) for link in self.skeleton)
         values["groups"] = dict(self.groups)
-        return {**values, "keypoint_swap_indices": self.keypoint_swap_indices}
+        return values

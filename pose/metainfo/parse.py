@@ -18,7 +18,6 @@ METAINFOS: dict[str, PoseMetainfo] = {
 """The sets of this package by name."""
 
 _KEYS = tuple(f.name for f in fields(PoseMetainfo))
-_DERIVED = "keypoint_swap_indices"
 
 
 def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
@@ -43,7 +42,7 @@ def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
     """
     if isinstance(metainfo, str):
         return _by_name(metainfo)
-    values = {key: value for key, value in metainfo.items() if key != _DERIVED}
+    values = dict(metainfo)
     for key in values:
         if key not in _KEYS:
             guess = near_miss(key, _KEYS)

@@ -43,6 +43,8 @@ class CocoMetric(BaseMetric):
 
     Args:
         ann_file: Annotations of the images that are predicted.
+        metainfo: The keypoint set, if not the class's: see :func:`pose.metainfo.parse_metainfo`.
+            ``load_config`` fills in the model's.
         score_mode: ``"bbox_keypoint"`` as above, or ``"bbox"``: the score of the box alone.
         keypoint_score_thr: Keypoints at or below it do not count for the score.
         nms_mode: ``"oks_nms"``, or ``"none"`` to keep all predictions.
@@ -54,6 +56,7 @@ class CocoMetric(BaseMetric):
     """
 
     default_prefix: ClassVar[str] = "coco"
+    KEYPOINTS: ClassVar[str] = "coco"
     LAYOUT: ClassVar[Layout] = COCO_LAYOUT
     PARTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """What is evaluated besides the whole -> the metainfo's groups that it consists of."""
@@ -61,6 +64,7 @@ class CocoMetric(BaseMetric):
     def __init__(
         self,
         ann_file: str,
+        metainfo: str | Mapping[str, Any] | None = None,
         score_mode: Literal["bbox", "bbox_keypoint"] = "bbox_keypoint",
         keypoint_score_thr: float = 0.2,
         nms_mode: Literal["oks_nms", "none"] = "oks_nms",
@@ -79,6 +83,7 @@ class CocoMetric(BaseMetric):
                     f"{type(self).__name__}: {key} is one of {', '.join(known)}, found {value!r}."
                 )
         self.ann_file = ann_file
+        self.metainfo = parse_metainfo(metainfo or self.KEYPOINTS)
         self.score_mode = score_mode
         self.keypoint_score_thr = keypoint_score_thr
         self.nms_mode = nms_mode
@@ -94,14 +99,14 @@ class CocoMetric(BaseMetric):
             data_samples: Dicts of one person each, with ``img_id``, ``id``, ``bbox_score``,
                 ``warp_matrix`` and ``size_hw`` of the crop, and ``pred_instances``.
         """
-        num_keypoints = len((self.dataset_meta or {}).get("keypoints", ()))
+        num_keypoints = self.metainfo.num_keypoints
         for sample in data_samples:
             people = sample["pred_instances"]
             if people["keypoints"].shape[1] != num_keypoints:
                 raise ConfigError(
                     f"{type(self).__name__}: the model predicts {people['keypoints'].shape[1]} "
-                    f"keypoints, but the dataset has {num_keypoints}. Give model.metainfo and the "
-                    "dataset's metainfo the same set."
+                    f"keypoints, but {self.metainfo.name} has {num_keypoints}. Give model.metainfo "
+                    "and the metric's metainfo the same set."
                 )
             height, width = sample["size_hw"]
             zoom = abs(np.linalg.det(sample["warp_matrix"][:, :2]))
@@ -136,7 +141,7 @@ class CocoMetric(BaseMetric):
         Raises:
             DataError: If the annotation file cannot be used, or lacks an image that was predicted.
         """
-        metainfo = parse_metainfo(self.dataset_meta)
+        metainfo = self.metainfo
         if not metainfo.sigmas:
             raise ConfigError(
                 f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
@@ -253,6 +258,7 @@ class CocoWholeBodyMetric(CocoMetric):
     """The same for COCO-WholeBody: the whole, and body, foot, face, lefthand and righthand."""
 
     default_prefix = "coco-wholebody"
+    KEYPOINTS = "coco_wholebody"
     LAYOUT = WHOLEBODY_LAYOUT
     PARTS: ClassVar = {"body": ("body",), "foot": ("foot",), "face": ("face",), **_HANDS}
 
@@ -262,6 +268,7 @@ class GoliathMetric(CocoWholeBodyMetric):
     """The same for Goliath: the whole of 308, and its parts."""
 
     default_prefix = "goliath"
+    KEYPOINTS = "goliath"
     LAYOUT = GOLIATH_LAYOUT
 
 

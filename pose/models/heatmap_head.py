@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from engine.model.layers import conv_layers, deconv_layers
+from engine.model.head import UpsamplingHead
 from pose.codec import UDPHeatmap, find_peaks
 from pose.registry import MODELS
 
@@ -15,11 +15,10 @@ _PCK_THRESHOLD = 0.05
 
 
 @MODELS.register_module()
-class HeatmapHead(nn.Module):
-    """Upsamples the feature map by two a deconvolution, then regresses the heatmaps.
+class HeatmapHead(UpsamplingHead):
+    """Upsamples the feature map by two a deconvolution, then regresses heatmaps: ``final_layer``.
 
-    The state-dict keys are the release's: ``deconv_layers.{0,3,..}``, ``conv_layers.{0,3,..}`` and
-    ``final_layer``. The output is no probability: a clear peak is near 1 and may exceed it.
+    The output is no probability: a clear peak is near 1 and may exceed it.
 
     Args:
         in_channels: Channels of the feature map; the estimator fills in the backbone's.
@@ -33,6 +32,7 @@ class HeatmapHead(nn.Module):
             heatmaps. Its sizes follow from the next two.
         input_size_hw: Size of the model's input; the estimator fills in the backbone's.
         feature_size_hw: Size of the feature map, likewise.
+        activation_checkpointing: See :class:`engine.model.head.UpsamplingHead`.
     """
 
     def __init__(
@@ -47,13 +47,18 @@ class HeatmapHead(nn.Module):
         decoder: dict | None = None,
         input_size_hw: tuple[int, int] | None = None,
         feature_size_hw: tuple[int, int] | None = None,
+        activation_checkpointing: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            in_channels,
+            deconv_out_channels,
+            deconv_kernel_sizes,
+            conv_out_channels,
+            conv_kernel_sizes,
+            activation_checkpointing,
+        )
         self.out_channels = out_channels
-        channels = [in_channels, *deconv_out_channels]
-        self.deconv_layers = deconv_layers(in_channels, deconv_out_channels, deconv_kernel_sizes)
-        self.conv_layers = conv_layers(channels[-1], conv_out_channels, conv_kernel_sizes)
-        self.final_layer = nn.Conv2d([*channels, *conv_out_channels][-1], out_channels, 1)
+        self.final_layer = nn.Conv2d(self.last_channels, out_channels, 1)
         self.loss_module = MODELS.build(loss or {"type": "KeypointMSELoss"})
         upsampling = 2 ** len(deconv_out_channels)
         heatmap_size_hw = feature_size_hw and tuple(upsampling * n for n in feature_size_hw)
@@ -68,9 +73,9 @@ class HeatmapHead(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Maps the last feature map (B, D, h, w) to heatmaps (B, K, h * 2^n, w * 2^n)."""
-        return self.final_layer(self.conv_layers(self.deconv_layers(feats[-1])))
+    def predict_pixels(self, x: Tensor) -> Tensor:
+        """(B, D, h, w) -> heatmaps (B, K, h, w)."""
+        return self.final_layer(x)
 
     def loss(self, heatmaps: Tensor, keypoints: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Draws the targets on the device of the heatmaps, and compares.

@@ -13,11 +13,13 @@ from torch import Tensor
 from engine.data import geometry
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.model.base import BaseModel
+from engine.model.base import BaseModel, Targets
+from engine.model.views import TestViews, mean_of_views
 from pose.metainfo import parse_metainfo
 from pose.registry import MODELS
 
-_TEST_CFG = {"flip_test": True, "flip_mode": "heatmap", "shift_heatmap": False}
+# What the release's test_cfg may say besides flip_test.
+_TEST_CFG = {"flip_mode": "heatmap", "shift_heatmap": False}
 
 
 @MODELS.register_module()
@@ -30,14 +32,15 @@ class TopdownPoseEstimator(BaseModel):
             follow from the backbone and the metainfo.
         metainfo: The keypoint set: "coco", "coco_wholebody", "goliath", or one's own as a dict; see
             :func:`pose.metainfo.parse_metainfo`.
-        test_cfg: ``flip_test`` averages the heatmaps with those of the mirrored input. Of the
-            release's other keys only its values are supported: ``flip_mode="heatmap"`` and
-            ``shift_heatmap=False``.
+        test_views: ``dict(flip=True, scales=(1.0,))``: heatmaps are the mean over mirrored and
+            resized views; see :class:`engine.model.views.TestViews`.
+        test_cfg: The release's way to say so: ``dict(flip_test=True)``.
         data_preprocessor: Config of the preprocessor.
+        eval_dtype: See :class:`engine.model.base.BaseModel`.
 
     Raises:
         ConfigError: If the head's number of keypoints is not the metainfo's, or ``test_cfg`` asks
-            for what there is not.
+            for what there is not, or contradicts ``test_views``.
     """
 
     swap_indices: Tensor
@@ -47,12 +50,14 @@ class TopdownPoseEstimator(BaseModel):
         backbone: dict,
         head: dict,
         metainfo: str | Mapping[str, Any],
+        test_views: dict | None = None,
         test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
+        eval_dtype: str = "float32",
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        super().__init__(data_preprocessor, eval_dtype)
         self.metainfo = parse_metainfo(metainfo)
-        self.flip_test = _flip_test(test_cfg or {})
+        self.test_views = TestViews(**_views(test_views, test_cfg))
         num_keypoints = self.metainfo.num_keypoints
         if head.get("out_channels", num_keypoints) != num_keypoints:
             raise ConfigError(
@@ -74,11 +79,20 @@ class TopdownPoseEstimator(BaseModel):
         """Maps crops (B, 3, H, W) to heatmaps (B, K, h, w)."""
         return self.head(self.backbone(inputs))
 
-    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
-        """Returns the head's losses; each sample has one person's ``gt_instances``."""
-        keypoints = torch.cat([sample.gt_instances.keypoints for sample in data_samples])
-        visible = torch.cat([sample.gt_instances.keypoints_visible for sample in data_samples])
-        return self.head.loss(self.forward_tensor(inputs), keypoints, visible)
+    def loss(
+        self, inputs: Tensor, targets: Targets, data_samples: list[DataSample] | None = None
+    ) -> dict[str, Tensor]:
+        """Returns the head's losses; each sample is of one person."""
+        return self.head.loss(
+            self.forward_tensor(inputs), targets["keypoints"], targets["keypoints_visible"]
+        )
+
+    def synthetic_targets(self, inputs: Tensor) -> Targets:
+        """Returns random keypoints, all visible."""
+        shape = (len(inputs), self.metainfo.num_keypoints)
+        size_wh = inputs.new_tensor(inputs.shape[:-3:-1])
+        keypoints = torch.rand(*shape, 2, device=inputs.device) * size_wh
+        return {"keypoints": keypoints, "keypoints_visible": inputs.new_ones(shape)}
 
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
@@ -101,18 +115,33 @@ class TopdownPoseEstimator(BaseModel):
             sample.pred_instances = InstanceData(keypoints=xy[None], keypoint_scores=score[None])
         return data_samples
 
+    def unflip(self, raw: Tensor) -> Tensor:
+        """Mirrors heatmaps, and exchanges those of left and right keypoints."""
+        return raw.flip(-1)[:, self.swap_indices]
+
     def _heatmaps(self, inputs: Tensor) -> Tensor:
-        heatmaps = self.forward_tensor(inputs).float()
-        if not self.flip_test:
-            return heatmaps
-        mirrored = self.forward_tensor(inputs.flip(-1)).float()
-        return (heatmaps + mirrored.flip(-1)[:, self.swap_indices]) / 2
+        views = self.test_views.predict(
+            self.forward_tensor, self.unflip, inputs, self.backbone.patch_size
+        )
+        width, height = self.head.decoder.heatmap_size_wh
+        return mean_of_views(views, (height, width))
 
 
-def _flip_test(test_cfg: dict) -> bool:
-    for key, value in test_cfg.items():
+def _views(test_views: dict | None, test_cfg: dict | None) -> dict:
+    """The views that a config asks for, in our words or in the release's."""
+    if test_cfg is None:
+        return test_views or {}
+    options = {"flip_test": True, **test_cfg}
+    flip = options.pop("flip_test")
+    for key, value in options.items():
         if key not in _TEST_CFG:
-            raise ConfigError(f"model.test_cfg has the unknown key {key!r}; known: {[*_TEST_CFG]}.")
-        if key != "flip_test" and value != _TEST_CFG[key]:
+            known = ["flip_test", *_TEST_CFG]
+            raise ConfigError(f"model.test_cfg has the unknown key {key!r}; known: {known}.")
+        if value != _TEST_CFG[key]:
             raise ConfigError(f"model.test_cfg.{key}={value!r}: only {_TEST_CFG[key]!r} is there.")
-    return {**_TEST_CFG, **test_cfg}["flip_test"]
+    if test_views and test_views.get("flip", flip) != flip:
+        raise ConfigError(
+            f"model.test_cfg.flip_test={flip} contradicts model.test_views.flip="
+            f"{test_views['flip']}. Remove test_cfg, the release's name of it."
+        )
+    return {**(test_views or {}), "flip": flip}

@@ -2,14 +2,14 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from engine.compile import checkpoint_activations, compilable_blocks, compile_blocks
+from engine.compile import compilable_blocks, compile_blocks
 from engine.errors import ConfigError
 from seg.registry import MODELS
 
 ARCH = {"embed_dims": 24, "num_layers": 2, "num_heads": 2, "feedforward_channels": 48}
 
 
-def make_model():
+def make_model(checkpointing=False):
     torch.manual_seed(0)
     init_default_scope("seg")
     backbone = dict(
@@ -18,6 +18,7 @@ def make_model():
         img_size=(32, 48),
         with_cls_token=False,
         out_type="featmap",
+        activation_checkpointing=checkpointing,
     )
     head = dict(
         type="VitHead",
@@ -26,6 +27,7 @@ def make_model():
         deconv_kernel_sizes=(4,),
         conv_out_channels=(16,),
         conv_kernel_sizes=(1,),
+        activation_checkpointing=checkpointing,
     )
     return MODELS.build(dict(type="EncoderDecoder", backbone=backbone, decode_head=head))
 
@@ -33,16 +35,14 @@ def make_model():
 def loss_and_gradients(model, batch_size=2):
     torch.manual_seed(1)
     inputs = torch.randn(batch_size, 3, 32, 48)
-    loss = model(inputs, model.synthetic_samples(inputs), mode="loss")["decode.loss_ce"]
+    loss = model(inputs, mode="loss", targets=model.synthetic_targets(inputs))["decode.loss_ce"]
     loss.backward()
     return {"loss": loss.detach()} | {n: p.grad for n, p in model.named_parameters()}
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_compiled_models_compute_the_same(checkpointing):
-    plain, model = make_model(), make_model()
-    if checkpointing:
-        checkpoint_activations(model)
+    plain, model = make_model(), make_model(checkpointing)
     assert compile_blocks(model, dict(backend="aot_eager")) == 2 + 2
     assert list(model.state_dict()) == list(plain.state_dict())
     expected, found = loss_and_gradients(plain), loss_and_gradients(model)
@@ -52,9 +52,7 @@ def test_compiled_models_compute_the_same(checkpointing):
 @pytest.mark.parametrize("dropout, batch_size", [(0.0, 2), (0.5, 1)])
 def test_checkpointing_computes_the_same(dropout, batch_size):
     """One image with dropout, too: what is computed again is dropped again."""
-    plain, model = make_model(), make_model()
-    checkpoint_activations(model)
-    assert model.backbone.activation_checkpointing and model.decode_head.activation_checkpointing
+    plain, model = make_model(), make_model(checkpointing=True)
     for some in (plain, model):
         some.decode_head.dropout.p = dropout
     expected = loss_and_gradients(plain, batch_size)
@@ -73,8 +71,7 @@ def test_checkpointing_keeps_little_but_the_inputs_of_layers():
         storages = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in kept}
         return sum(size for pointer, size in storages.items() if pointer not in given)
 
-    plain, model = make_model(), make_model()
-    checkpoint_activations(model)
+    plain, model = make_model(), make_model(checkpointing=True)
     assert kept_bytes(model) < kept_bytes(plain) / 4
 
 
@@ -97,7 +94,6 @@ def test_wrong_options(options, message):
         compile_blocks(make_model(), options)
 
 
-@pytest.mark.parametrize("switch", [checkpoint_activations, compile_blocks])
-def test_models_without_such_parts(switch):
+def test_models_without_blocks():
     with pytest.raises(ConfigError, match=r"Linear.*Remove the key"):
-        switch(torch.nn.Linear(2, 2))
+        compile_blocks(torch.nn.Linear(2, 2))

@@ -11,6 +11,13 @@ from engine.replay import replay
 from engine.runner import Runner
 
 
+def replay_in(cfg):
+    """Replays the batch that a run of this config saved, in a new run."""
+    runner = Runner.from_cfg(cfg)
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    return replay(runner.model, wrapper, str(Path(cfg.work_dir, "nan_batch.pth")))
+
+
 def break_gradient(runner, at_iterations):
     """Makes one parameter's gradient NaN in some iterations."""
     name = "decode_head.conv_seg.bias"
@@ -31,7 +38,7 @@ def test_an_infinite_loss_names_the_term_and_saves_the_batch(face_config):
     saved = torch.load(Path(cfg.work_dir, "nan_batch.pth"), weights_only=False)
     assert saved["data_batch"]["inputs"].shape == (4, 3, 64, 48)
     assert len(saved["img_paths"]) == 4 and saved["iter"] == 0
-    report = replay(Runner.from_cfg(cfg), str(Path(cfg.work_dir, "nan_batch.pth")))
+    report = replay_in(cfg)
     assert saved["img_paths"][0] in report
     assert re.search(r"decode\.loss_ce +inf +inf", report)
 
@@ -42,8 +49,7 @@ def test_a_replay_repeats_the_loss_exactly_and_may_use_another_config(face_confi
     name = break_gradient(runner, {4})
     with pytest.raises(NonFiniteError, match=rf"Iteration 5: the gradients .*{re.escape(name)}"):
         runner.train()
-    path = str(Path(cfg.work_dir, "nan_batch.pth"))
-    report = replay(Runner.from_cfg(cfg), path)
+    report = replay_in(cfg)
     in_the_run, replayed = re.search(r"decode\.loss_ce +(\S+) +(\S+)", report).groups()
     assert in_the_run == replayed, "dropout must be drawn as in the run"
     assert "non-finite gradients in 0 parameters" in report, "the hook is gone"

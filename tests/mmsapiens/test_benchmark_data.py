@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.data import LoadImage, Resize, Warp
+from engine.data.mirror import pairs_of
 from engine.errors import ConfigError
 from mmsapiens.benchmarks.data import measure
 from mmsapiens.benchmarks.eager import eager_pipeline
@@ -50,7 +51,7 @@ def settings(data_root):
 
 def test_both_pipelines_make_samples_of_one_size(data_root):
     dataset = SegFolderDataset(**settings(data_root))
-    eager = eager_pipeline(dataset.pipeline.transforms, dataset.metainfo["swap_seg_labels"])
+    eager = eager_pipeline(dataset.pipeline.transforms, pairs_of(dataset.metainfo, "classes"))
     np.random.seed(0)
     for i in range(12):
         lazy_sample, eager_sample = dataset[i % 3], eager(dataset.get_data_info(i % 3))

@@ -59,8 +59,8 @@ def test_names_say_what_is_switched_on(variant):
 
 
 def test_models_that_make_no_targets_are_an_error():
-    with pytest.raises(ConfigError, match=r"BaseModel makes no targets.*synthetic_samples"):
-        BaseModel().synthetic_samples(torch.zeros(1, 3, 4, 4))
+    with pytest.raises(ConfigError, match=r"BaseModel makes no targets.*synthetic_targets"):
+        BaseModel().synthetic_targets(torch.zeros(1, 3, 4, 4))
 
 
 def test_command_line(root, tmp_path):

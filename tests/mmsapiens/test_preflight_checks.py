@@ -119,19 +119,19 @@ def test_one_file_in_two_splits_is_a_leak_and_two_people_in_one_image_are_not(tm
     assert check_images([("train", path), ("val", path)])[0] == {"leak": ["a.png"]}
 
 
-def measure_labels(tmp_path, maps, classes, **metainfo):
-    metainfo = {"classes": classes, **metainfo}
+def measure_labels(tmp_path, maps, classes, flip_pairs=(), **options):
+    metainfo = {"classes": classes, "flip_pairs": flip_pairs}
     measured = []
     for i, labels in enumerate(maps):
         path = str(tmp_path / f"{i}.png")
         cv2.imwrite(path, labels)
-        sample = {"seg_map_path": path, "metainfo": metainfo}
+        sample = {"seg_map_path": path, "metainfo": metainfo, **options}
         measured.append((Item("train", dict(sample)), SegMapCheck().measure(sample)))
     return metainfo, measured
 
 
-def check_labels(tmp_path, maps, classes, **metainfo):
-    summary = SegMapCheck().summarise(*measure_labels(tmp_path, maps, classes, **metainfo))
+def check_labels(tmp_path, maps, classes, **options):
+    summary = SegMapCheck().summarise(*measure_labels(tmp_path, maps, classes, **options))
     return {f.kind: [c.path for c in f.cases] for f in summary.findings}, summary.figures
 
 
@@ -184,7 +184,8 @@ def exchange(labels, *pairs):
 
 
 def audit(tmp_path, maps, classes=FACE_CLASSES, pairs=PAIRS):
-    return check_labels(tmp_path, maps, classes, swap_seg_labels=pairs)[0]
+    names = [(classes[a], classes[b]) for a, b in pairs]
+    return check_labels(tmp_path, maps, classes, flip_pairs=names)[0]
 
 
 def test_right_pairs_are_no_finding(tmp_path, heads):

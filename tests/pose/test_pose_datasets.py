@@ -50,7 +50,7 @@ def test_packs_one_person_a_sample(people_dirs, name):
     num = DATASETS[name][2]
     annotations = json.loads(Path(dataset.ann_path).read_text())["annotations"]
     assert len(dataset) == sum(found["num_keypoints"] > 0 for found in annotations)
-    assert len(dataset.metainfo["keypoint_swap_indices"]) == num
+    assert len(dataset.metainfo["keypoints"]) == num
     sample = dataset[0]["data_samples"]
     people = sample.gt_instances
     assert people.keypoints.shape == (1, num, 2) and people.keypoints_visible.shape == (1, num)
@@ -137,7 +137,7 @@ def test_own_keypoints_need_only_a_metainfo(people_json, write):
     )
     dataset = CocoDataset(write(people_json), metainfo=own)
     assert dataset.get_data_info(0)["keypoints"].shape == (1, 3, 2)
-    assert dataset.metainfo["keypoint_swap_indices"] == (0, 2, 1)
+    assert dataset.keypoint_set.keypoint_swap_indices == (0, 2, 1)
     own["flip_pairs"] = [("left_eye", "right_eey")]
     with pytest.raises(ConfigError, match="flip_pairs names 'right_eey'"):
         CocoDataset(write(people_json), metainfo=own)

@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,9 +32,7 @@ def sample(image_id, number, keypoints, scores, bbox_score=1.0, bbox_scale=(300,
 
 
 def make(cls, metainfo, ann_file, **kwargs):
-    metric = cls(ann_file=str(ann_file), **kwargs)
-    metric.dataset_meta = metainfo.as_dict()
-    return metric
+    return cls(ann_file=str(ann_file), metainfo=metainfo.as_dict(), **kwargs)
 
 
 @pytest.fixture
@@ -152,8 +151,7 @@ def test_contradictions_are_named(people_file):
         )
     with pytest.raises(ConfigError, match="nms_mode is one of"):
         make(CocoMetric, COCO, people_file, nms_mode="soft")
-    metric = make(CocoMetric, COCO, people_file)
-    metric.dataset_meta["sigmas"] = ()
+    metric = make(CocoMetric, replace(COCO, sigmas=()), people_file)
     with pytest.raises(ConfigError, match="has no sigmas"):
         evaluate(metric, [])
     metric = make(CocoWholeBodyMetric, COCO, people_file)

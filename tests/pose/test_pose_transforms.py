@@ -8,6 +8,8 @@ from engine.errors import ConfigError, DataError
 from pose.geometry import fix_aspect, udp_matrix
 from pose.metainfo import COCO
 
+UPPER, LOWER = ([COCO.ids[n] for n in half] for half in (COCO.upper_body, COCO.lower_body))
+
 
 def build(name, **kwargs):
     return TRANSFORMS.build(dict(type=name, **kwargs))
@@ -82,8 +84,8 @@ class TestHalfBody:
 
     @pytest.mark.parametrize("is_upper", [True, False])
     def test_shows_the_half_that_there_is(self, half, sample, is_upper):
-        ids = list(COCO.upper_body_ids if is_upper else COCO.lower_body_ids)
-        other = list(COCO.lower_body_ids if is_upper else COCO.upper_body_ids)
+        ids = list(UPPER if is_upper else LOWER)
+        other = list(LOWER if is_upper else UPPER)
         half.min_total = 5
         sample["keypoints_visible"][0, other[1:]] = 0
         sample = self.of(half, sample)
@@ -93,7 +95,7 @@ class TestHalfBody:
 
     def test_prefers_the_upper(self, half, sample):
         boxed = build("GetBBoxCenterScale")(sample)
-        upper = sample["keypoints"][0, list(COCO.upper_body_ids)].mean(axis=0)
+        upper = sample["keypoints"][0, list(UPPER)].mean(axis=0)
         draws = [np.allclose(half(dict(boxed))["bbox_center"], upper) for _ in range(400)]
         assert 0.62 < np.mean(draws) < 0.78
 

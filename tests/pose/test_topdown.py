@@ -20,6 +20,7 @@ def config(meta, **head):
     return dict(
         type="TopdownPoseEstimator",
         metainfo="coco",
+        test_views=dict(flip=True),
         backbone=dict(
             type="pretrain.VisionTransformer",
             arch=meta["arch"],
@@ -163,12 +164,44 @@ def test_flip_test_treats_both_sides_alike(model):
             [sample.pred_instances for sample in model(x, mode="predict")]
             for x in (inputs, inputs.flip(-1))
         )
-        model.flip_test = False
+        model.test_views.flip = False
         single = model(inputs, mode="predict")[0].pred_instances
     swap = list(model.metainfo.keypoint_swap_indices)
     for a, b in zip(straight, mirrored, strict=True):
         torch.testing.assert_close(a.keypoint_scores, b.keypoint_scores[:, swap])
     assert not torch.allclose(straight[0].keypoint_scores, single.keypoint_scores)
+
+
+def test_the_releases_name_of_the_flip_still_loads(recorded):
+    cfg = config(recorded.meta)
+    del cfg["test_views"]
+    for test_cfg, flips in ((None, False), (dict(flip_test=True), True), (dict(), True)):
+        assert MODELS.build({**cfg, "test_cfg": test_cfg}).test_views.flip == flips
+
+
+def test_resized_views_are_averaged_at_the_size_of_the_heatmaps(recorded):
+    cfg = {**config(recorded.meta), "test_views": dict(scales=(0.5, 1.0))}
+    model = MODELS.build(cfg).eval()
+    with torch.no_grad():
+        (person,) = model(torch.randn(1, 3, 64, 48), mode="predict")
+    assert person.pred_instances.keypoints.shape == (1, 17, 2)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_checkpointing_changes_no_gradient(recorded, checkpointing):
+    model = MODELS.build(config(recorded.meta, activation_checkpointing=checkpointing))
+    model.load_state_dict(recorded.state_dict)
+    inputs = torch.ones(2, 3, 64, 48)
+    targets = {
+        "keypoints": torch.full((2, 17, 2), 20.0),
+        "keypoints_visible": torch.ones(2, 17),
+    }
+    model(inputs, mode="loss", targets=targets)["loss_kpt"].backward()
+    expected = MODELS.build(config(recorded.meta))
+    expected.load_state_dict(recorded.state_dict)
+    expected(inputs, mode="loss", targets=targets)["loss_kpt"].backward()
+    for (name, p), q in zip(model.named_parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, msg=name)
 
 
 def test_a_dataset_with_other_keypoints_is_an_error(model):
@@ -180,8 +213,14 @@ def test_a_dataset_with_other_keypoints_is_an_error(model):
     ("head", "change", "message"),
     [
         (dict(out_channels=133), {}, "out_channels is 133, but coco has 17"),
+        ({}, dict(test_views=dict(scales=())), "factors > 0"),
         ({}, dict(test_cfg=dict(flip_tset=True)), "unknown key 'flip_tset'"),
         ({}, dict(test_cfg=dict(shift_heatmap=True)), "shift_heatmap=True"),
+        (
+            {},
+            dict(test_cfg=dict(flip_test=False), test_views=dict(flip=True)),
+            "flip_test=False contradicts",
+        ),
     ],
 )
 def test_contradictions_are_errors(recorded, head, change, message):

@@ -17,7 +17,7 @@ model = dict(
         loss=dict(type="KeypointMSELoss"),
         decoder=dict(type="UDPHeatmap", sigma=6),
     ),
-    test_cfg=dict(flip_test=True),
+    test_views=dict(flip=True),
 )
 writer = dict(type="PoseWriter")
 visualizer = dict(

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from engine.data.dataset import BaseDataset
 from engine.data.loading import IGNORE_INDEX
-from engine.data.sampling import SampleKey
+from engine.data.sampling import RECORD_STREAM, SampleKey
 from engine.errors import ConfigError
 from seg.parts.datasets.remaps import remap_labels
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
 
 Remap = str | Mapping[str, str] | None
-RECORD_STREAM = 2
-"""Sets the generators of the records' order apart from those of the samples and of the sampler."""
 
 
 @DATASETS.register_module()
@@ -74,7 +72,7 @@ class CombinedDataset(BaseDataset):
         roots = [os.path.abspath(dataset.data_root) for dataset in self.datasets]
         super().__init__(
             data_root=os.path.commonpath(roots),
-            metainfo={**target, "label_map": None},
+            metainfo=dict(target),
             **kwargs,
         )
 
@@ -84,7 +82,9 @@ class CombinedDataset(BaseDataset):
         for number, dataset in enumerate(self.datasets):
             dataset.full_init()
             for i in range(len(dataset)):
-                records.append({**dataset.get_data_info(i), "dataset": number})
+                record = {**dataset.get_data_info(i), "dataset": number}
+                record.pop("label_map", None)  # get_data_info gives that of the joined dataset
+                records.append(record)
         return records
 
     def get_data_info(self, idx: int) -> dict:
@@ -147,7 +147,7 @@ def _label_map(
     dataset: SegDataset, remap: Remap, target: Sequence[str]
 ) -> Mapping[int, int] | None:
     """Returns what the ids in a dataset's files become, if not themselves."""
-    own = dataset.metainfo["label_map"]
+    own = dataset.file_options.get("label_map")
     source = dataset.metainfo["classes"]
     if remap is None:
         if tuple(source) != tuple(target):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from engine.data.dataset import BaseDataset, index_flip_pairs
+from engine.data.dataset import BaseDataset
+from engine.data.mirror import index_flip_pairs
 from engine.data.splits import Split, below_root, select_split
 from engine.errors import ConfigError
 
@@ -47,8 +48,9 @@ class SegDataset(BaseDataset):
             raise ConfigError(
                 f"{name}: {len(classes)} classes but {len(palette)} colours in the palette."
             )
-        metainfo["swap_seg_labels"] = index_flip_pairs(classes, metainfo["flip_pairs"], name)
-        metainfo["label_map"] = label_map
+        index_flip_pairs(classes, metainfo["flip_pairs"], name)  # a wrong pair fails here
+        if label_map is not None:
+            self.file_options = {"label_map": label_map}
         super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
 
     @abstractmethod

@@ -27,8 +27,8 @@ class DepthGeneralDataset(MaskedDataset):
     def __init__(self, depth_scale: float = 1.0, **kwargs: Any) -> None:
         if not depth_scale > 0:
             raise ConfigError(f"depth_scale is positive, larger is farther; found {depth_scale!r}.")
-        metainfo = {**(kwargs.pop("metainfo", None) or {}), "depth_scale": depth_scale}
-        super().__init__(metainfo=metainfo, **kwargs)
+        self.file_options = {"depth_scale": depth_scale}
+        super().__init__(**kwargs)
 
 
 @DATASETS.register_module()

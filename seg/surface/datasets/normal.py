@@ -39,9 +39,10 @@ class NormalGeneralDataset(MaskedDataset):
     map_suffixes = (".npy",)
 
     def __init__(self, axes: NormalAxes = "x right, y up, z towards", **kwargs: Any) -> None:
+        axis_signs(axes)  # unknown ones fail here
         self.axes = axes
-        metainfo = {**(kwargs.pop("metainfo", None) or {}), "normal_signs": axis_signs(axes)}
-        super().__init__(metainfo=metainfo, **kwargs)
+        self.file_options = {"normal_axes": axes}
+        super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Returns the records of the split, sorted by name, after a look at their axes."""

@@ -1,80 +1,46 @@
-"""The model of depth and of normals: a backbone, and a head that predicts numbers a pixel."""
+"""The model of depth and of normals: its head predicts numbers a pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
-from mmengine.structures import PixelData
 from torch import Tensor
 
-from engine.data.sample import DataSample
-from engine.model.base import BaseModel
+from engine.model.base import Targets
+from engine.model.views import mean_of_views, resize_through
+from seg.dense import DenseModel
 from seg.registry import MODELS
 
 
 @MODELS.register_module()
-class DepthEstimator(BaseModel):
-    """Depth with a :class:`VitDepthHead`, or normals with a :class:`VitNormalHead`.
+class DepthEstimator(DenseModel):
+    """Depth with a ``VitDepthHead``, or normals with a ``VitNormalHead``.
 
-    Args:
-        backbone: Config of the backbone; it gives a tuple of feature maps.
-        decode_head: Config of the head; ``in_channels`` defaults to the backbone's width.
-        data_preprocessor: Config of the preprocessor.
-        flip_test: Average predictions with those of the mirrored image, at twice the time.
+    Adds ``pred_depth_map`` (1, H, W) or ``pred_normal_map`` (3, H, W), float32; normals are
+    normalised after the last resizing. For arguments see :class:`seg.dense.DenseModel`.
     """
 
-    def __init__(
-        self,
-        backbone: dict,
-        decode_head: dict,
-        data_preprocessor: dict | None = None,
-        flip_test: bool = False,
-    ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
-        self.backbone = MODELS.build(backbone)
-        self.decode_head = MODELS.build({"in_channels": self.backbone.embed_dims, **decode_head})
-        self.flip_test = flip_test
+    @property
+    def prediction(self) -> str:
+        """``pred_depth_map`` or ``pred_normal_map``."""
+        return f"pred_{self.decode_head.name}"
 
-    def forward_tensor(self, inputs: Tensor) -> Tensor:
-        """Maps images (B, 3, H, W) to the head's raw output (B, C, h, w)."""
-        return self.decode_head(self.backbone(inputs))
+    def target(self, targets: Targets) -> Tensor:
+        """The map (B, C, H, W)."""
+        return targets[self.decode_head.field]
 
-    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
-        """Returns the head's losses, prefixed with ``decode.``."""
-        name = f"gt_{self.decode_head.name}"
-        target = torch.stack([sample.get(name).data for sample in data_samples])
-        losses = self.decode_head.loss(self.forward_tensor(inputs), target)
-        return {f"decode.{name}": value for name, value in losses.items()}
+    def synthetic_targets(self, inputs: Tensor) -> Targets:
+        """Returns random maps."""
+        shape = (len(inputs), self.decode_head.num_classes, *inputs.shape[-2:])
+        maps = self.decode_head.finish(torch.rand(shape, device=inputs.device))
+        return {self.decode_head.field: maps}
 
-    def synthetic_samples(self, inputs: Tensor) -> list[DataSample]:
-        """Returns data samples with random targets (C, H, W)."""
-        shape = (len(inputs), self.decode_head.num_channels, *inputs.shape[-2:])
-        targets = self.decode_head.finish(torch.rand(shape, device=inputs.device))
-        return [_with_field(DataSample(), f"gt_{self.decode_head.name}", x) for x in targets]
+    def unflip(self, raw: Tensor) -> Tensor:
+        """Mirrors maps, and what they say of directions."""
+        return self.decode_head.unflip(raw)
 
-    def predict(
-        self, inputs: Tensor, data_samples: list[DataSample] | None = None
-    ) -> list[DataSample]:
-        """Adds ``pred_depth_map`` (1, H, W) or ``pred_normal_map`` (3, H, W), float32.
-
-        Raw output is resized to the input's size, then to the image's, bilinearly, as in the
-        release; normals are normalised after the last step.
-        """
-        size_hw = (inputs.shape[-2], inputs.shape[-1])
-        if data_samples is None:
-            data_samples = [DataSample(metainfo={"ori_size_hw": size_hw}) for _ in inputs]
-        head = self.decode_head
-        raw = self.forward_tensor(inputs).float()
-        if self.flip_test:
-            raw = (raw + head.unflip(self.forward_tensor(inputs.flip(-1)).float())) / 2
-        for values, sample in zip(raw.split(1), data_samples, strict=True):
-            for target_hw in (size_hw, tuple(sample.ori_size_hw)):
-                if values.shape[-2:] != target_hw:
-                    values = F.interpolate(values, target_hw, mode="bilinear")
-            _with_field(sample, f"pred_{head.name}", head.finish(values)[0])
-        return data_samples
-
-
-def _with_field(sample: DataSample, name: str, values: Tensor) -> DataSample:
-    sample.set_field(PixelData(data=values), name)
-    return sample
+    def finish(self, views: Sequence[Tensor], sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
+        """The map (C, H, W)."""
+        mean = mean_of_views([view[None] for view in views])
+        return self.decode_head.finish(resize_through(mean, sizes_hw))[0]

@@ -10,22 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from seg.parts.models.vit_head import VitHead
+from seg.head import DenseHead
 from seg.registry import MODELS
 
 
-class MapHead(VitHead):
-    """The layers of :class:`VitHead`, with regression losses.
+class MapHead(DenseHead):
+    """The dense head, with regression losses.
 
     Args:
         in_channels: Channels of the feature map; the estimator fills in the backbone's.
         num_classes: If given, must be the number of channels of the map.
         loss_decode: Config of the loss, or a list of them.
-        **kwargs: Layers: see :class:`VitHead`.
+        **kwargs: Layers: see :class:`seg.head.DenseHead`.
     """
 
     num_channels: ClassVar[int]
     """Of the map."""
+    field: ClassVar[str]
+    """Row of the field table that the targets are of."""
     name: ClassVar[str]
     """Data samples hold the map as ``gt_<name>`` and ``pred_<name>``."""
     default_layers: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -45,9 +47,8 @@ class MapHead(VitHead):
             )
         losses = loss_decode or [{"type": name} for name in self.default_losses]
         losses = [losses] if isinstance(losses, Mapping) else list(losses)
-        options = {**self.default_layers, **kwargs, "loss_decode": losses}
-        super().__init__(in_channels, self.num_channels, **options)
-        self.loss_decode: nn.Sequential
+        super().__init__(in_channels, self.num_channels, **{**self.default_layers, **kwargs})
+        self.loss_decode: nn.Sequential = MODELS.build(losses)
 
     def loss(self, raw: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Computes the losses at the resolution of the target.
@@ -76,6 +77,7 @@ class VitDepthHead(MapHead):
     """Predicts relative depth (B, 1, 16 h, 16 w): 0 near, 1 far, unbounded."""
 
     num_channels = 1
+    field = "depth"
     name = "depth_map"
     default_layers = MappingProxyType(
         {
@@ -93,6 +95,7 @@ class VitNormalHead(MapHead):
     """Predicts normals (B, 3, 8 h, 8 w): x right, y up, z towards the camera; of any length."""
 
     num_channels = 3
+    field = "normal"
     name = "normal_map"
     default_losses = ("CosineSimilarityLoss", "L1Loss")
 

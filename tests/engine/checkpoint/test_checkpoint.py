@@ -20,7 +20,7 @@ from engine.checkpoint.pos_embed import tell_grid
 from engine.errors import WeightsError
 from pretrain import VisionTransformer
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SMALL = {"embed_dims": 32, "num_layers": 2, "num_heads": 4, "feedforward_channels": 128}
 
 

@@ -7,6 +7,7 @@ from engine.data import geometry
 from engine.data.sample import Sample
 
 CLASSES = ("Background", "Left_eye", "Right_eye", "Nose")
+PAIRS = (("Left_eye", "Right_eye"),)
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def make_sample() -> Callable[..., Sample]:
         return {
             "img_path": "face.png",
             "sample_idx": 3,
-            "metainfo": {"classes": CLASSES, "swap_seg_labels": [(1, 2)], "ignore_index": 255},
+            "metainfo": {"classes": CLASSES, "flip_pairs": PAIRS, "ignore_index": 255},
             "rng": np.random.default_rng([seed, 0, 3]),
             "img": rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8),
             "seg_map": rng.integers(0, len(CLASSES), size_hw, dtype=np.uint8),

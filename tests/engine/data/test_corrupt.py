@@ -26,7 +26,7 @@ PIPELINE = [{"type": "LoadImage"}, RandomFlip(prob=0.5), Warp(), PackInputs()]
 class Images(BaseDataset):
     """Random images, given as arrays; LoadImage refuses those of floats."""
 
-    METAINFO = {"classes": ("a", "b"), "swap_seg_labels": []}
+    METAINFO = {"classes": ("a", "b"), "flip_pairs": ()}
 
     def __init__(self, corrupt=(), length=300, **kwargs):
         self.corrupt = set(corrupt)

@@ -78,9 +78,10 @@ def test_keypoints_move_and_a_mirror_exchanges_sides(make_sample):
     keypoints = np.array([[[2, 5], [20, 6], [9, 7]]], np.float32)
     visible = np.array([[1, 0, 1]], np.float32)
     sample = make_sample((40, 30), keypoints=keypoints, keypoints_visible=visible)
-    with pytest.raises(ConfigError, match="keypoint_swap_indices"):
+    del sample["seg_map"]
+    with pytest.raises(ConfigError, match="lacks keypoints or flip_pairs"):
         Warp()(RandomFlip(prob=1)(dict(sample)))
-    sample["metainfo"]["keypoint_swap_indices"] = [1, 0, 2]
+    sample["metainfo"] = {"keypoints": ("left", "right", "nose"), "flip_pairs": [("left", "right")]}
     sample = Warp()(RandomFlip(prob=1)(sample))
     assert sample["keypoints"].tolist() == [[[9, 6], [27, 5], [20, 7]]]
     assert sample["keypoints_visible"].tolist() == [[0, 1, 1]]

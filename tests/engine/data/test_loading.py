@@ -176,7 +176,7 @@ def test_ignored_pixels_are_no_error(labelled):
 def test_label_map_maps_the_listed_labels_and_keeps_others(labelled):
     labels = GREY % 4
     sample = labelled(labels + (labels == 3) * np.uint8(34))
-    sample["metainfo"] = {**sample["metainfo"], "label_map": {37: 255, 0: 1}}
+    sample["label_map"] = {37: 255, 0: 1}
     expected = np.array([1, 1, 2, 255])[labels]
     np.testing.assert_array_equal(LoadLabels()(sample)["seg_map"], expected)
 
@@ -184,7 +184,7 @@ def test_label_map_maps_the_listed_labels_and_keeps_others(labelled):
 @pytest.mark.parametrize("mapping", [{300: 1}, {1: -1}])
 def test_label_map_out_of_range_is_a_config_error(labelled, mapping):
     sample = labelled(GREY % 4)
-    sample["metainfo"] = {**sample["metainfo"], "label_map": mapping}
+    sample["label_map"] = mapping
     with pytest.raises(ConfigError, match=r"0\.\.255"):
         LoadLabels()(sample)
 

@@ -83,7 +83,7 @@ def test_order_and_missing_paths(step):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
 def test_depth_of_any_kind_is_scaled(sample, tmp_path, dtype):
     sample["depth_path"] = save(tmp_path / "d.npy", np.full(SIZE_HW, 3, dtype))
-    sample["metainfo"]["depth_scale"] = 0.5
+    sample["depth_scale"] = 0.5
     depth = LoadDepth()(LoadMask()(sample))["depth"]
     assert depth.dtype == np.float32 and (depth == 1.5).all()
 
@@ -92,7 +92,7 @@ def test_zero_in_a_16_bit_image_leaves_the_mask(sample, tmp_path):
     millimetres = np.full(SIZE_HW, 1500, np.uint16)
     millimetres[1, 1] = 0
     sample["depth_path"] = save(tmp_path / "d.png", millimetres)
-    sample["metainfo"]["depth_scale"] = 0.001
+    sample["depth_scale"] = 0.001
     sample = LoadDepth()(LoadMask()(sample))
     assert sample["mask"].sum() == 7 and sample["mask"][1, 1] == 0
     np.testing.assert_allclose(sample["depth"][sample["mask"] > 0], 1.5)
@@ -143,7 +143,7 @@ def normals(*xyz, dtype=np.float32):
 )
 def test_normals_are_turned_to_our_axes(sample, tmp_path, axes, expected):
     sample["normal_path"] = save(tmp_path / "n.npy", normals(0, 0.6, 0.8))
-    sample["metainfo"]["normal_signs"] = axis_signs(axes)
+    sample["normal_axes"] = axes
     normal = LoadNormal()(LoadMask()(sample))["normal"]
     np.testing.assert_allclose(normal[2, 2], expected, atol=1e-6)
 

@@ -5,6 +5,7 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 import seg.parts.datasets
+from engine.data.mirror import pairs_of
 from mmsapiens.synthetic import (
     CIHP_LABELS,
     FACE_LABELS,
@@ -66,5 +67,5 @@ def test_a_mirrored_person_equals_the_flipped_one_in_every_pixel(seed, dataset, 
     sample = flipped(sample_of(render(scene, (96, 72)), dataset, labels))
     np.testing.assert_array_equal(sample["img"], mirrored["img"])
     np.testing.assert_array_equal(sample["seg_map"], mirrored["seg_map"])
-    sided = np.ravel(sample["metainfo"]["swap_seg_labels"])
+    sided = np.ravel(pairs_of(sample["metainfo"], "classes"))
     assert np.isin(sided, sample["seg_map"]).any(), "a sided part must show"

@@ -86,7 +86,7 @@ def test_built_by_the_runner_with_the_runs_seed():
 class Images(BaseDataset):
     """Random images, given as arrays."""
 
-    METAINFO = {"classes": ("a", "b"), "swap_seg_labels": []}
+    METAINFO = {"classes": ("a", "b"), "flip_pairs": ()}
 
     def load_data_list(self):
         return [{"img": np.full((8, 6, 3), i, np.uint8)} for i in range(SIZE)]

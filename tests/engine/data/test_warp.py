@@ -138,7 +138,7 @@ def test_flip_twice_is_the_identity_in_every_field(make_sample):
     }
     fields["normal"] /= np.linalg.norm(fields["normal"], axis=-1, keepdims=True)
     sample = make_sample((40, 30), **fields)
-    sample["metainfo"]["keypoint_swap_indices"] = [1, 0, 2]
+    sample["metainfo"]["keypoints"] = ("Left_eye", "Right_eye", "Nose")
     flip_and_warp = Compose([RandomFlip(prob=1), Warp()])
     once = flip_and_warp(dict(sample))
     twice = flip_and_warp(dict(once))

@@ -1,4 +1,4 @@
-"""Test-time augmentation on a model that is a convolution: what it does to a view is known."""
+"""Test views on a model that is a convolution: what it does to a view is known."""
 
 import pytest
 import torch
@@ -40,15 +40,14 @@ def images():
     return torch.randn(2, 3, 24, 16)
 
 
-def make(symmetric=True, **tta):
+def make(symmetric=True, pairs=PAIRS, **views):
     torch.manual_seed(0)
     cfg = dict(backbone=dict(type="_Pixels"), decode_head=dict(type="_Classifier"))
-    model = EncoderDecoder(**cfg, tta=tta or None)
+    model = EncoderDecoder(**cfg, test_views=views or None, swap_seg_labels=pairs)
     if symmetric:  # a mirrored image gives mirrored logits, classes 1 and 2 exchanged
         weight = model.decode_head.conv.weight.data
         weight[0] = weight[0] + weight[0].flip(-1)
         weight[2] = weight[1].flip(-1)
-    model.dataset_meta = {"swap_seg_labels": PAIRS}
     return model.eval()
 
 
@@ -67,8 +66,8 @@ def test_a_symmetric_model_predicts_the_same_with_and_without(images):
 
 def test_an_asymmetric_model_becomes_symmetric(images):
     swap = torch.tensor([0, 2, 1], dtype=torch.uint8)
-    for tta, is_symmetric in ((dict(), False), (dict(flip=True), True)):
-        model = make(symmetric=False, **tta)
+    for views, is_symmetric in ((dict(), False), (dict(flip=True), True)):
+        model = make(symmetric=False, **views)
         mirrored = swap[predict(model, images.flip(-1)).flip(-1).long()]
         assert torch.equal(mirrored, predict(model, images)) == is_symmetric
 
@@ -88,11 +87,9 @@ def test_logits_are_averaged_at_the_original_size(images):
 
 
 def test_mirroring_needs_to_know_the_pairs(images):
-    model = make(flip=True)
-    model.dataset_meta = None
     with pytest.raises(ConfigError, match="which classes a mirror exchanges"):
-        predict(model, images)
-    assert predict(make(flip=False, scales=(0.5,)), images).shape == (2, 31, 20)
+        make(flip=True, pairs=None)
+    assert predict(make(pairs=None, scales=(0.5,)), images).shape == (2, 31, 20)
 
 
 def test_wrong_scales():

@@ -12,7 +12,7 @@ import engine.optim  # noqa: F401  registers the constructor
 from engine.errors import ConfigError
 from pretrain.vision_transformer import VisionTransformer
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "layer_decay.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "layer_decay.json").read_text())
 ARCH = {"embed_dims": 16, "num_layers": 2, "num_heads": 2, "feedforward_channels": 32}
 
 

@@ -97,7 +97,7 @@ def test_labels_are_mapped_and_the_classes_are_the_first_ones(members):
     dataset = combine(members)
     assert labels_of(dataset, range(8)) == [27] * 6 + [12] * 2
     assert dataset.metainfo["classes"] == GOLIATH
-    assert len(dataset.metainfo["swap_seg_labels"]) == 8
+    assert len(dataset.metainfo["flip_pairs"]) == 8 and "label_map" not in dataset.metainfo
 
 
 def test_a_members_own_label_map_comes_first(members):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.data.dataset import index_flip_pairs
+from engine.data.mirror import index_flip_pairs, pairs_of
 from engine.data.splits import select_split
 from engine.errors import ConfigError, DataError
 from seg.parts.datasets import FaceDataset, SegFolderDataset
@@ -183,5 +183,5 @@ def test_wrong_flip_pairs(pairs, message):
 
 def test_flip_pairs_of_faces():
     metainfo = FaceDataset(lazy_init=True).metainfo
-    assert metainfo["swap_seg_labels"] == ((3, 4), (5, 6), (7, 8))
+    assert pairs_of(metainfo, "classes") == ((3, 4), (5, 6), (7, 8))
     assert len(set(metainfo["palette"])) == 19

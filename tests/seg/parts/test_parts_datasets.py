@@ -8,6 +8,7 @@ from PIL import Image
 
 from engine.config import load_config
 from engine.data.loading import read_labels
+from engine.data.mirror import pairs_of
 from engine.errors import ConfigError, DataError
 from mmsapiens.synthetic import CIHP_CLASSES, GOLIATH_CLASSES, LIP_CLASSES
 from mmsapiens.synthetic.write_parts import CIHP, GOLIATH, LIP, write_parts
@@ -30,7 +31,7 @@ LIP_PAIRS = ((14, 15), (16, 17), (18, 19))
 def test_classes_colours_and_pairs(dataset, classes, pairs):
     metainfo = dataset(lazy_init=True).metainfo
     assert metainfo["classes"] == classes
-    assert metainfo["swap_seg_labels"] == pairs
+    assert pairs_of(metainfo, "classes") == pairs
     assert len(set(metainfo["palette"])) == len(classes)
 
 

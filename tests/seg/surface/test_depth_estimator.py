@@ -102,7 +102,7 @@ def test_predictions_are_resized_through_the_input_to_the_image(load, task):
 @TASKS
 def test_flip_averaging_commutes_with_flipping(load, task):
     """Without patch padding, what is averaged is the same for an image and its mirror image."""
-    options = dict(flip_test=True)
+    options = dict(test_views=dict(flip=True))
     recorded = load(task)[1]
     meta = recorded.meta
     torch.manual_seed(0)
@@ -121,8 +121,8 @@ def test_flip_averaging_commutes_with_flipping(load, task):
 def test_losses_have_the_releases_names_and_reach_every_parameter(load, task):
     model, recorded = load(task)
     model.train()
-    samples = model.synthetic_samples(recorded["in/x"])
-    losses = model(recorded["in/x"], samples, mode="loss")
+    targets = model.synthetic_targets(recorded["in/x"])
+    losses = model(recorded["in/x"], mode="loss", targets=targets)
     names = {"depth": ["loss_silog"], "normal": ["loss_cosine_sim", "loss_l1"]}[task]
     assert list(losses) == [f"decode.{name}" for name in names]
     sum(losses.values()).backward()

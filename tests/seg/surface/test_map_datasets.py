@@ -140,7 +140,7 @@ def test_unknown_axes_are_an_error_at_once():
 
 def test_the_metainfo_needs_no_files():
     dataset = NormalGeneralDataset(data_root="/nowhere", axes=RENDERED, lazy_init=True)
-    assert dataset.metainfo["normal_signs"] == (1, -1, -1)
+    assert dataset.metainfo == {} and dataset.file_options == {"normal_axes": RENDERED}
 
 
 def test_axes_are_checked_on_the_files_that_can_be_read(people):

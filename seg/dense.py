@@ -1,0 +1,89 @@
+"""The model of the dense tasks: a backbone, a head, and predictions at the original size."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from engine.data.sample import DataSample
+from engine.model.base import BaseModel, Targets
+from engine.model.views import TestViews
+from seg.registry import MODELS
+
+
+class DenseModel(BaseModel):
+    """Predicts every pixel of whole images.
+
+    Args:
+        backbone: Config of the backbone; it gives a tuple of feature maps.
+        decode_head: Config of the head; ``in_channels`` defaults to the backbone's width.
+        data_preprocessor: Config of the preprocessor.
+        test_views: ``dict(flip=True, scales=(0.75, 1.0, 1.25))``: predictions are those of the mean
+            over mirrored and resized views; see :class:`engine.model.views.TestViews`.
+        eval_dtype: See :class:`engine.model.base.BaseModel`.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        data_preprocessor: dict | None = None,
+        test_views: dict | None = None,
+        eval_dtype: str = "float32",
+    ) -> None:
+        super().__init__(data_preprocessor, eval_dtype)
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build({"in_channels": self.backbone.embed_dims, **decode_head})
+        self.test_views = TestViews(**(test_views or {}))
+
+    @property
+    @abstractmethod
+    def prediction(self) -> str:
+        """Name of the predicted map in data samples."""
+
+    @abstractmethod
+    def target(self, targets: Targets) -> Tensor:
+        """Takes what the head's loss compares with."""
+
+    @abstractmethod
+    def unflip(self, raw: Tensor) -> Tensor:
+        """Turns raw output (B, C, h, w) for mirrored images into that for the images."""
+
+    @abstractmethod
+    def finish(self, views: Sequence[Tensor], sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
+        """Makes an image's prediction (C', H, W).
+
+        Args:
+            views: Raw output (C, h, w) of each view.
+            sizes_hw: (H, W) to resize to, one after the other: the release resizes to the input's,
+                then to the image's size.
+        """
+
+    def forward_tensor(self, inputs: Tensor) -> Tensor:
+        """Maps images (B, 3, H, W) to the head's raw output (B, C, h, w)."""
+        return self.decode_head(self.backbone(inputs))
+
+    def loss(
+        self, inputs: Tensor, targets: Targets, data_samples: list[DataSample] | None = None
+    ) -> dict[str, Tensor]:
+        """Returns the head's losses, prefixed with ``decode.``."""
+        losses = self.decode_head.loss(self.forward_tensor(inputs), self.target(targets))
+        return {f"decode.{name}": value for name, value in losses.items()}
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> list[DataSample]:
+        """Adds the predicted map, at each image's original size, to its data sample."""
+        size_hw = (inputs.shape[-2], inputs.shape[-1])
+        if data_samples is None:
+            data_samples = [DataSample(metainfo={"ori_size_hw": size_hw}) for _ in inputs]
+        views = self.test_views.predict(
+            self.forward_tensor, self.unflip, inputs, self.backbone.patch_size
+        )
+        for *raw, sample in zip(*views, data_samples, strict=True):
+            predicted = self.finish(raw, [size_hw, tuple(sample.ori_size_hw)])
+            sample.set_field(PixelData(data=predicted), self.prediction)
+        return data_samples

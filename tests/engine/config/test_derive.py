@@ -1,0 +1,27 @@
+"""What a config says once is filled in elsewhere."""
+
+from engine.config import load_config
+
+
+def test_the_model_evaluates_in_the_precision_of_its_training(face_config):
+    assert face_config().model.eval_dtype == "bfloat16"
+    assert face_config(optim_wrapper__dtype="float32").model.eval_dtype == "float32"
+    assert face_config(model__eval_dtype="float32").model.eval_dtype == "float32"
+
+
+def test_the_model_knows_which_labels_a_mirror_exchanges(face_config):
+    assert face_config().model.swap_seg_labels == ((3, 4), (5, 6), (7, 8))
+    assert face_config(model__swap_seg_labels=[]).model.swap_seg_labels == []
+
+
+def test_activation_checkpointing_reaches_every_part_that_has_it(face_config):
+    cfg = face_config(activation_checkpointing=True)
+    assert cfg.model.backbone.activation_checkpointing
+    assert cfg.model.decode_head.activation_checkpointing
+    assert "activation_checkpointing" not in cfg, "MMEngine reads another thing there"
+
+
+def test_the_keypoint_set_is_said_once(root):
+    name = "configs/pose/synthetic/sapiens_tiny_synthetic_goliath-192x144.py"
+    cfg = load_config(root / name)
+    assert cfg.train_dataloader.dataset.metainfo == "goliath" == cfg.val_evaluator.metainfo
