@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset as MMEngineBaseDataset
@@ -36,7 +36,7 @@ class BaseDataset(MMEngineBaseDataset):
             For training only: an evaluation would count the next sample twice.
     """
 
-    file_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    file_options: Mapping[str, Any] = MappingProxyType({})
     """How the files of this dataset are to be read, such as ``label_map``: part of every record."""
 
     def __init__(

@@ -53,9 +53,9 @@ class TestViews:
         """
         outputs = []
         for scale in self.scales:
-            size_hw = tuple(_whole_patches(n * scale, patch_size) for n in inputs.shape[-2:])
+            size_hw = [_whole_patches(n * scale, patch_size) for n in inputs.shape[-2:]]
             view = inputs
-            if size_hw != tuple(inputs.shape[-2:]):
+            if size_hw != list(inputs.shape[-2:]):
                 view = F.interpolate(inputs, size_hw, mode="bilinear", antialias=True)
             outputs.append(forward(view).float())
             if self.flip:
@@ -67,7 +67,7 @@ def mean_of_views(views: Sequence[Tensor], size_hw: tuple[int, int] | None = Non
     """Averages raw outputs (..., C, h, w), resized bilinearly to ``size_hw``, or to the largest."""
     if len(views) == 1 and size_hw is None:
         return views[0]
-    target_hw = size_hw or max(tuple(view.shape[-2:]) for view in views)
+    target_hw = size_hw or max((view.shape[-2], view.shape[-1]) for view in views)
     return torch.stack([resize_through(view, [target_hw]) for view in views]).mean(dim=0)
 
 
