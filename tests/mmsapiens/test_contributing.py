@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from engine.data import FIELDS
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -14,7 +15,12 @@ EXAMPLES = re.findall(r"### ([^\n]+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL)
 def test_the_example_runs(title, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(code.splitlines()) < 40
-    exec(compile(code, f"CONTRIBUTING.md: {title}", "exec"), {"__name__": "__main__"})
+    rows = dict(FIELDS)
+    try:
+        exec(compile(code, f"CONTRIBUTING.md: {title}", "exec"), {"__name__": "__main__"})
+    finally:
+        FIELDS.clear()
+        FIELDS.update(rows)
 
 
 def test_there_is_one_for_each_kind():
