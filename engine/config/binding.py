@@ -47,19 +47,42 @@ def read_config(path: Path, variables: dict[str, Any]) -> Config:
         for option in variables:
             raise ConfigError(f"{path}: {unread(option, is_option=True)}")
         return Config.fromfile(path)
+    layers, sections = _executed(path, variables)
+    check_names(layers, variables)
+    for option in variables:
+        _check_effect(option, variables, layers, sections)
+    return Config(
+        sections,
+        cfg_text="\n".join(f"{layer.path}\n{layer.source}" for layer in layers),
+        filename=str(path),
+        env_variables={k: v for layer in layers for k, v in layer.env_variables.items()},
+    )
+
+
+def _executed(path: Path, variables: dict[str, Any]) -> tuple[list[Layer], dict[str, Any]]:
+    """Returns the layers of a config, the lowest first, and the sections that they amount to."""
     top = parse(path)
     layers = list(top)
     with top.naming():
         options = _nested(variables)
     _bind(layers, options)
     values = _merged(top)
-    check_names(layers, variables)
-    return Config(
-        {key: without_delete(value) for key, value in values.items() if key in KNOWN_KEYS},
-        cfg_text="\n".join(f"{layer.path}\n{layer.source}" for layer in layers),
-        filename=str(path),
-        env_variables={k: v for layer in layers for k, v in layer.env_variables.items()},
-    )
+    return layers, {key: without_delete(values[key]) for key in values if key in KNOWN_KEYS}
+
+
+def _check_effect(
+    option: str, variables: dict[str, Any], layers: list[Layer], sections: dict[str, Any]
+) -> None:
+    """Rejects an option that changes a variable, and thereby nothing."""
+    top, name = layers[-1], option.split(".")[0]
+    others = {key: value for key, value in variables.items() if key != option}
+    without, unchanged = _executed(top.path, others)
+    values, values_without = ([each.values.get(name) for each in ls] for ls in (layers, without))
+    if unchanged == sections and values != values_without:
+        raise ConfigError(
+            f'{top.path}: option "{option}" changes nothing: a layer above those that read '
+            f"{name} sets the same place to a value of its own. Set that place instead."
+        )
 
 
 def _nested(options: dict[str, Any]) -> dict[str, Any]:
@@ -127,4 +150,3 @@ def _execute(layer: Layer, below: ConfigDict | None) -> tuple[dict[str, Any], se
         and not isinstance(value, (FunctionType, ModuleType))
     }
     return values, left_out
-

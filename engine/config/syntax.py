@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
+
+from engine.errors import ConfigError
 
 BASE = "_base_"
 
@@ -41,6 +44,9 @@ def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
 
     Returns:
         Its statements but for that which gives ``_base_``, and the files that one names.
+
+    Raises:
+        ConfigError: If a placeholder stands inside a string, where it would stay as it is.
     """
     found = []
     bases: list[str] = []
@@ -55,6 +61,11 @@ def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
 
 def _statement(node: ast.stmt, path: Path) -> Statement:
     nodes = list(ast.walk(node))
+    if any(f"{BASE}[" in str(n.value) for n in nodes if isinstance(n, ast.Constant)):
+        raise ConfigError(
+            f"{path}, line {node.lineno}: a placeholder stands inside quotes. Write "
+            '{{_base_.name}} + "/rest", with nothing around it.'
+        )
     names = [n for n in nodes if isinstance(n, ast.Name)]
     roots = [_root(n) for n in nodes if isinstance(n, (ast.Attribute, ast.Subscript))]
     changed = {id(root) for root, is_store in roots if is_store}
@@ -74,7 +85,9 @@ def _statement(node: ast.stmt, path: Path) -> Statement:
         base_reads=frozenset(filter(None, map(_base_name, nodes))),
         needs=reads | mutated,
         # What is no assignment, such as pipeline.insert(...), may change all that it mentions.
-        binds=frozenset(stores | mutated) | (frozenset() if is_assignment else reads),
+        binds=frozenset(
+            stores | mutated | (set() if is_assignment else reads - vars(builtins).keys())
+        ),
         needs_base=BASE in loads,
     )
 

@@ -137,6 +137,24 @@ val_dataloader = dict(dataset=dict(data_root=root + "/val"))
     assert cfg.test_dataloader.dataset.data_root == "data/faces"
 
 
+def test_what_needs_the_bases_takes_no_other_name_with_it(load):
+    leaf = """
+seeds = dict(b=3)
+seeds.update(dict(a=len({{_base_.data_root}})))
+randomness = dict(seed=seeds["a"])
+max_epochs = dict(n=5)["n"]
+"""
+    cfg = load(leaf)
+    assert cfg.randomness.seed == len("data/faces") and cfg.train_cfg.max_epochs == 5
+
+
+def test_an_option_that_a_layer_above_undoes_is_an_error(load):
+    leaf = "train_cfg = dict(max_epochs=7)"
+    with pytest.raises(ConfigError, match='option "max_epochs" changes nothing'):
+        load(leaf, options={"max_epochs": 3})
+    assert load(options={"max_epochs": 200}).train_cfg.max_epochs == 200, "as it is"
+
+
 def test_a_base_is_not_changed_through_its_placeholder(load):
     leaf = """
 pipeline = {{_base_.test_pipeline}}
@@ -172,6 +190,8 @@ def test_a_config_that_was_written_down_loads_again(load, tmp_path):
         ),
         ("train_cfg = dict(max_epochs=dict(a=1))", r"layer0\.py: train_cfg\.max_epochs: "),
         ("lr = 1 / 0", r"layer1\.py, line 2: ZeroDivisionError"),
+        ("x = '{{_base_.data_root}}'", r"layer1\.py: invalid syntax .*line 2"),
+        ('x = "{{_base_.data_root}}/x"', r"layer1\.py, line 2: a placeholder stands inside quotes"),
         ("x = {{_base_.dataroot}}", r"layer1\.py, line 2: KeyError: 'dataroot'"),
         ("_base_ = ['layer1.py']", r"layer1\.py: the file is among its own bases"),
     ],
