@@ -47,7 +47,7 @@ def read_config(path: Path, variables: dict[str, Any]) -> Config:
         for option in variables:
             raise ConfigError(f"{path}: {unread(option, is_option=True)}")
         return Config.fromfile(path)
-    layers, sections = _executed(path, variables)
+    layers, sections = _read(path, variables)
     check_names(layers, variables)
     for option in variables:
         _check_effect(option, variables, layers, sections)
@@ -59,7 +59,7 @@ def read_config(path: Path, variables: dict[str, Any]) -> Config:
     )
 
 
-def _executed(path: Path, variables: dict[str, Any]) -> tuple[list[Layer], dict[str, Any]]:
+def _read(path: Path, variables: dict[str, Any]) -> tuple[list[Layer], dict[str, Any]]:
     """Returns the layers of a config, the lowest first, and the sections that they amount to."""
     top = parse(path)
     layers = list(top)
@@ -76,7 +76,7 @@ def _check_effect(
     """Rejects an option that changes a variable, and thereby nothing."""
     top, name = layers[-1], option.split(".")[0]
     others = {key: value for key, value in variables.items() if key != option}
-    without, unchanged = _executed(top.path, others)
+    without, unchanged = _read(top.path, others)
     values, values_without = ([each.values.get(name) for each in ls] for ls in (layers, without))
     if unchanged == sections and values != values_without:
         raise ConfigError(

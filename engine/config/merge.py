@@ -49,7 +49,7 @@ def _merge(upper: Any, lower: Any, where: str, keep: bool) -> Any:
     if upper.get(DELETE) or isinstance(lower, str):
         replaced = {key: _copied(value) for key, value in upper.items() if key != DELETE}
         return {DELETE: True, **replaced} if keep else replaced
-    if isinstance(lower, (list, tuple)) and upper and all(str(key).isdigit() for key in upper):
+    if isinstance(lower, (list, tuple)) and upper and all(map(_is_index, upper)):
         return _with_items(upper, lower, where, keep)
     if not isinstance(lower, dict):
         raise ConfigError(
@@ -72,6 +72,10 @@ def _with_items(upper: dict, lower: list | tuple, where: str, keep: bool) -> lis
             raise ConfigError(f"{where}.{key}: the list has {len(items)} items, from 0.")
         items[int(key)] = _merge(value, items[int(key)], f"{where}.{key}", keep)
     return type(lower)(items)
+
+
+def _is_index(key: Any) -> bool:
+    return isinstance(key, str) and key.isdigit()
 
 
 def _copied(value: Any) -> Any:

@@ -46,17 +46,28 @@ def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
         Its statements but for that which gives ``_base_``, and the files that one names.
 
     Raises:
-        ConfigError: If a placeholder stands inside a string, where it would stay as it is.
+        ConfigError: If ``_base_`` is no list, or a placeholder stands inside a string, where it
+            would stay as it is.
     """
     found = []
     bases: list[str] = []
     for node in ast.parse(source, str(path)).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == BASE:
-            value = eval(compile(ast.Expression(node.value), str(path), "eval"))
-            bases = [value] if isinstance(value, str) else list(value)
+            bases = _bases(node, path)
         else:
             found.append(_statement(node, path))
     return found, bases
+
+
+def _bases(node: ast.Assign, path: Path) -> list[str]:
+    try:
+        names = eval(compile(ast.Expression(node.value), str(path), "eval"))
+    except Exception as error:
+        raise ConfigError(
+            f"{path}, line {node.lineno}: {BASE} is a list of file names, which nothing before it "
+            f"can help to make: {error}."
+        ) from error
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _statement(node: ast.stmt, path: Path) -> Statement:

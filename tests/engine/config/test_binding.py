@@ -193,6 +193,7 @@ def test_a_config_that_was_written_down_loads_again(load, tmp_path):
         ("x = '{{_base_.data_root}}'", r"layer1\.py: invalid syntax .*line 2"),
         ('x = "{{_base_.data_root}}/x"', r"layer1\.py, line 2: a placeholder stands inside quotes"),
         ("x = {{_base_.dataroot}}", r"layer1\.py, line 2: KeyError: 'dataroot'"),
+        ("_base_ = [scale_range]", r"layer1\.py, line 2: _base_ is a list of file names"),
         ("_base_ = ['layer1.py']", r"layer1\.py: the file is among its own bases"),
     ],
 )
