@@ -10,7 +10,9 @@ from engine.checkpoint import model_meta
 from engine.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = sorted(p.relative_to(ROOT) for p in (ROOT / "configs").glob("[!_]*/*/*.py"))
+FILES = sorted(p.relative_to(ROOT) for p in (ROOT / "configs").glob("[!_]*/*/*.py"))
+RECIPES = [p for p in FILES if p.name == "recipe.py"]
+CONFIGS = [p for p in FILES if p.name != "recipe.py"]
 PARAMETERS = {
     "sapiens_0.3b_face-1024x768": (306_244_608, 33_243_667),
     "sapiens_0.6b_face-1024x768": (634_597_120, 36_389_395),
@@ -131,3 +133,36 @@ def test_keys_of_the_head_of_parts_are_the_releases(path):
 def test_leaf_configs_are_short(path):
     lines = (ROOT / path).read_text().splitlines()
     assert len(lines) <= 60, "say only what is special; the rest belongs into _base_"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: "-".join(p.parts[1:3]))
+def test_a_recipe_has_four_sizes_which_say_what_is_special(path):
+    leaves = [p for p in CONFIGS if p.parent == path.parent]
+    assert len(leaves) == 4
+    for leaf in leaves:
+        first, *others = (ROOT / leaf).read_text().splitlines()
+        assert first.startswith('_base_ = ["recipe.py"') and len(others) <= 2
+
+
+TRAINED = [p for p in CONFIGS if p.parts[2] != "features"]
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
+def test_the_length_of_a_training_is_one_variable(path):
+    cfg = load_config(ROOT / path, {"max_epochs": 3})
+    assert cfg.train_cfg.max_epochs == 3
+    assert {s.end for s in cfg.param_scheduler if s.get("by_epoch", True)} <= {3, 40}  # 40: warm-up
+
+
+# The folder of a template stands in its data.
+PLACED = [p for p in TRAINED if p.parts[2] != "folder"]
+
+
+@pytest.mark.parametrize("path", PLACED, ids=lambda p: p.stem)
+def test_the_place_of_the_data_is_one_variable(path):
+    cfg = load_config(ROOT / path, {"data_root": "elsewhere"})
+    for loader in filter(cfg.get, LOADERS):
+        assert cfg[loader].dataset.data_root.startswith("elsewhere")
+    for evaluator in ("val_evaluator", "test_evaluator"):
+        ann_file = cfg.get(evaluator, {}).get("ann_file", "elsewhere")
+        assert ann_file.startswith("elsewhere")

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from engine.config import validate
-from engine.config.bases import read_layers
+from engine.config.binding import read_config
 from engine.config.derive import fill_in
 from engine.config.keys import did_you_mean
 from engine.config.walk import SCOPES, typed_nodes
@@ -26,8 +26,8 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
     Args:
         path: Config file.
         options: Overrides by dotted key, as ``--cfg-options`` gives them, for example
-            ``{"train_dataloader.batch_size": 4}``. Only keys that something reads can be
-            overridden; the variables of a config file are already spent when it has been read.
+            ``{"train_dataloader.batch_size": 4}``. Variables of the config, as
+            ``{"max_epochs": 5}``, change all that its files make of them.
 
     Returns:
         The config, with ``input_size_hw`` written into the backbone and the transforms.
@@ -36,9 +36,11 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
         ConfigError: If the file does not exist, or asks for something that nothing provides.
     """
     path = Path(path)
-    cfg = _read(path)
+    options = options or {}
+    sections = {key for key in options if key.split(".")[0] in validate.KNOWN_KEYS}
+    cfg = _read(path, {key: options[key] for key in options if key not in sections})
     try:
-        _override(cfg, options or {})
+        _override(cfg, {key: options[key] for key in options if key in sections})
         validate.check_top_level_keys(cfg)
         _register(cfg)
         nodes = typed_nodes(cfg)
@@ -52,7 +54,7 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
     return cfg
 
 
-def _read(path: Path) -> Config:
+def _read(path: Path, variables: dict) -> Config:
     if not path.is_file():
         if not path.parent.is_dir():
             raise ConfigError(f"{path}: no such config; its folder {path.parent} does not exist.")
@@ -61,7 +63,7 @@ def _read(path: Path) -> Config:
         hint = f" Did you mean {' or '.join(near)}?" if near else f" It holds {names}."
         raise ConfigError(f"{path}: there is no such config in {path.parent}.{hint}")
     try:
-        return read_layers(path)
+        return read_config(path, variables)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: {error}. Correct the path in its _base_ list.") from error
     except (KeyError, SyntaxError, TypeError) as error:
@@ -69,20 +71,6 @@ def _read(path: Path) -> Config:
 
 
 def _override(cfg: Config, options: dict) -> None:
-    for option in options:
-        key = option.split(".")[0]
-        if key in validate.KNOWN_KEYS:
-            continue
-        if key in cfg:
-            raise ConfigError(
-                f'option "{option}": {key} is a variable of the config file; its value has '
-                "already gone where it is used. Set that place, for example "
-                "train_dataloader.dataset.data_root=PATH."
-            )
-        raise ConfigError(
-            f'option "{option}": nothing reads the key "{key}".'
-            f"{did_you_mean(key, validate.KNOWN_KEYS)}"
-        )
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:

@@ -70,9 +70,9 @@ BUILDER_KEYS: dict[Registry | None, frozenset[str]] = {
 }
 
 
-def check_top_level_keys(cfg: Config) -> None:
+def check_top_level_keys(keys: Iterable[str]) -> None:
     """Rejects a top-level key within edit distance 2 of a known one: it is a misspelling."""
-    for key in cfg:
+    for key in keys:
         if key not in KNOWN_KEYS | VARIABLES:
             miss = near_miss(key, KNOWN_KEYS)
             if miss:

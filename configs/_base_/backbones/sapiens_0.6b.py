@@ -1,12 +1,3 @@
-model = dict(
-    backbone=dict(
-        type="pretrain.VisionTransformer",
-        arch="sapiens_0.6b",
-        with_cls_token=False,
-        out_type="featmap",
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="{{$SAPIENS_CHECKPOINT_ROOT:checkpoints}}/sapiens_0.6b_epoch_1600_clean.pth",
-        ),
-    )
-)
+_base_ = ["./sapiens.py"]
+arch = "sapiens_0.6b"
+pretrained = "{{$SAPIENS_CHECKPOINT_ROOT:checkpoints}}/sapiens_0.6b_epoch_1600_clean.pth"

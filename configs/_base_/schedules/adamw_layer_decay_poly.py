@@ -1,5 +1,6 @@
 # The release's finetuning of dense tasks: AdamW, layer-wise decay, 400 iterations of warm-up times
 # a linear decay over 200 epochs.
+max_epochs = 200
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
     dtype="bfloat16",
@@ -12,6 +13,6 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, begin=0, end=400, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
 ]
-train_cfg = dict(type="ResumableTrainLoop", max_epochs=200, val_interval=1)
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -1,5 +1,6 @@
 # The release's pretraining: AdamW, lr 1.5e-4 a 256 images, 40 epochs of warm-up, then a cosine to
 # 0, both by iteration. The release's step has 4096 images.
+max_epochs = 1600
 warmup_epochs = 40
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
@@ -32,4 +33,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(type="ResumableTrainLoop", max_epochs=1600)
+train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs)

@@ -1,8 +1,2 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_multistep.py",
-    "../../_base_/models/pose.py",
-    "../../_base_/backbones/sapiens_1b.py",
-    "../../_base_/datasets/coco_wholebody.py",
-]
+_base_ = ["recipe.py", "../../_base_/backbones/sapiens_1b.py"]
 auto_scale_lr = dict(enable=True)

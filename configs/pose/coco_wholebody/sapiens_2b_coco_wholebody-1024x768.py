@@ -1,7 +1,1 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_multistep.py",
-    "../../_base_/models/pose.py",
-    "../../_base_/backbones/sapiens_2b.py",
-    "../../_base_/datasets/coco_wholebody.py",
-]
+_base_ = ["recipe.py", "../../_base_/backbones/sapiens_2b.py"]

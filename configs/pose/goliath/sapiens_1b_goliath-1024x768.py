@@ -1,9 +1,3 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_multistep.py",
-    "../../_base_/models/pose.py",
-    "../../_base_/backbones/sapiens_1b.py",
-    "../../_base_/datasets/goliath_pose.py",
-]
+_base_ = ["recipe.py", "../../_base_/backbones/sapiens_1b.py"]
 model = dict(head=dict(loss=dict(type="KeypointOHKMMSELoss", topk=128)))
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.95), optimizer=dict(lr=5e-5))
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.95))

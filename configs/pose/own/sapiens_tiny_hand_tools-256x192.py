@@ -16,23 +16,13 @@ metainfo = dict(
     sigmas=[0.05, 0.05, 0.03, 0.03],
 )
 model = dict(metainfo=metainfo)
-train_pipeline = [
-    dict(type="LoadImage", reduce=True),
-    dict(type="GetBBoxCenterScale", padding=1.25),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="RandomBBoxTransform"),
-    dict(type="TopdownAffine"),
-    dict(type="RequireKeypoints", num_keypoints=1, margin=24),
-    dict(type="Warp"),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackInputs"),
-]
-root = "{{$DATA_ROOT:data}}/hand_tools"
-data = dict(data_root=root, data_prefix=dict(img="images"), metainfo=metainfo)
-train_dataloader = dict(
-    batch_size=16, dataset=dict(**data, ann_file="train.json", pipeline=train_pipeline)
-)
-val_dataloader = dict(dataset=dict(**data, ann_file="val.json", bbox_file=None))
-test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=f"{root}/val.json")
-test_evaluator = val_evaluator
+geometry = [dict(type="RandomFlip", prob=0.5), dict(type="RandomBBoxTransform")]
+required = dict(num_keypoints=1, margin=24)
+appearance = [dict(type="PhotoMetricDistortion")]
+data_root = "{{$DATA_ROOT:data}}/hand_tools"
+data = dict(metainfo=metainfo)
+train_file = "train.json"
+val_file = "val.json"
+train_images = val_images = "images"
+bbox_file = None
+train_dataloader = dict(batch_size=16)

@@ -1,10 +1,3 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/mae_adamw_cosine.py",
-    "../../_base_/models/mae.py",
-    "../../_base_/datasets/pretrain_images.py",
-]
+_base_ = ["recipe.py"]
 model = dict(backbone=dict(arch="sapiens_2b"))
-# With 8 processes a step has 4096 images.
-train_dataloader = dict(batch_size=8)
-optim_wrapper = dict(accumulative_counts=64)
+batch_size = 8

@@ -1,4 +1,4 @@
-# A trial of the whole chain on rendered people, in minutes on a CPU: see scripts/demo/pretrain.sh.
+# A trial on rendered people, in minutes on a CPU: see scripts/demo/pretrain.sh.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/mae_adamw_cosine.py",
@@ -12,11 +12,8 @@ model = dict(
         decoder_embed_dim=128, decoder_depth=2, decoder_num_heads=4, activation_checkpointing=False
     ),
 )
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    dataset=dict(data_root="{{$DATA_ROOT:data}}/synthetic_people/images"),
-)
+data_root = "{{$DATA_ROOT:data}}/synthetic_people/images"
+train_dataloader = dict(batch_size=16, num_workers=1)
 # Few steps: a higher rate than that of 1600 epochs.
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
 auto_scale_lr = dict(enable=False)
@@ -24,4 +21,4 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-4, begin=0, end=50, by_epoch=False),
     dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=20)
+max_epochs = 20

@@ -1,9 +1,1 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_poly.py",
-    "../../_base_/models/parts.py",
-    "../../_base_/backbones/sapiens_1b.py",
-    "../../_base_/backbones/patch_padding_2.py",
-    "../../_base_/datasets/cihp.py",
-]
-train_cfg = dict(max_epochs=400)
+_base_ = ["recipe.py", "../../_base_/backbones/sapiens_1b.py"]

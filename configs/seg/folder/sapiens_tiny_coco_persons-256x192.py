@@ -18,7 +18,7 @@ data = dict(
     val_ratio=0.25,
 )
 model = dict(decode_head=dict(num_classes=2))
-train_dataloader = dict(batch_size=4, dataset=data)
-val_dataloader = dict(batch_size=1, dataset=data)
-test_dataloader = val_dataloader
+train_dataloader = dict(batch_size=4)
+val_dataloader = dict(batch_size=1)
+# From scratch: all layers learn at the same rate.
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0))

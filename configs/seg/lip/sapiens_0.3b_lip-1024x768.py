@@ -1,9 +1,1 @@
-_base_ = [
-    "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_cosine.py",
-    "../../_base_/models/parts.py",
-    "../../_base_/backbones/sapiens_0.3b.py",
-    "../../_base_/backbones/patch_padding_2.py",
-    "../../_base_/datasets/lip.py",
-]
-train_cfg = dict(max_epochs=400)
+_base_ = ["recipe.py", "../../_base_/backbones/sapiens_0.3b.py"]

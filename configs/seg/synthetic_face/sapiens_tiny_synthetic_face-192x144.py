@@ -1,45 +1,37 @@
-# A trial of the whole chain on rendered faces (make_synthetic_data.py face): minutes on a CPU.
+# A trial on rendered faces (make_synthetic_data.py face).
 _base_ = [
     "../../_base_/runtime.py",
-    "../../_base_/schedules/adamw_layer_decay_poly.py",
     "../../_base_/models/parts.py",
     "../../_base_/models/tiny_head.py",
-    "../../_base_/backbones/sapiens_tiny.py",
     "../../_base_/datasets/face.py",
+    "../../_base_/trial.py",
 ]
-input_size_hw = (192, 144)
 # From scratch and in minutes, small parts are learnt only if they count for more.
 class_weight = [0.5, 0.8, 1.5, 2, 2, 2, 2, 2, 2, 2, 2.5, 2, 1, 0.8, 1.2, 0.8, 1.5, 1, 1]
 model = dict(decode_head=dict(num_classes=19, loss_decode=dict(class_weight=class_weight)))
-
 # The release's steps, in a mild form: rendered heads are all upright and of one size.
-train_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadLabels"),
+geometry = [
     dict(type="RandomResize", ratio_range=(0.9, 1.1)),
     dict(type="RandomCrop"),
     dict(type="Resize"),
     dict(type="RandomRotate", prob=0.5, degree=10),
     dict(type="RandomFlip", prob=0.5),
-    dict(type="Warp"),
+]
+appearance = [
     dict(
         type="PhotoMetricDistortion",
         brightness_delta=16,
         contrast_range=(0.8, 1.2),
         saturation_range=(0.8, 1.2),
         hue_delta=6,
-    ),
-    dict(type="PackInputs"),
+    )
 ]
-data = dict(data_root="{{$DATA_ROOT:data}}/synthetic_face", val_ratio=0.15)
-train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(**data, pipeline=train_pipeline))
-val_dataloader = dict(batch_size=8, num_workers=1, dataset=data)
-test_dataloader = val_dataloader
-
-# From scratch: all layers learn at the same rate.
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0), optimizer=dict(lr=3e-3))
+data_root = "{{$DATA_ROOT:data}}/synthetic_face"
+data = dict(val_ratio=0.15)
+optim_wrapper = dict(optimizer=dict(lr=3e-3, betas=(0.9, 0.999)))
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
 ]
-train_cfg = dict(max_epochs=12, val_interval=6)
+max_epochs = 12
+train_cfg = dict(val_interval=6)

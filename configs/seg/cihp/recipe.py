@@ -1,0 +1,8 @@
+_base_ = [
+    "../../_base_/runtime.py",
+    "../../_base_/schedules/adamw_layer_decay_poly.py",
+    "../../_base_/models/parts.py",
+    "../../_base_/backbones/patch_padding_2.py",
+    "../../_base_/datasets/cihp.py",
+]
+max_epochs = 400
