@@ -65,9 +65,7 @@ def test_no_channel_of_depth(tmp_path):
 
 def test_several_parts(tmp_path):
     channels = {"Z": np.ones((2, 3), np.float32)}
-    OpenEXR.File([OpenEXR.Part({}, channels, name) for name in "ab"]).write(
-        str(tmp_path / "a.exr")
-    )
+    OpenEXR.File([OpenEXR.Part({}, channels, name) for name in "ab"]).write(str(tmp_path / "a.exr"))
     with pytest.raises(DataError, match=r"a\.exr has 2 parts"):
         read_exr_depth(tmp_path / "a.exr")
 
