@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import get_rank
 
 from engine.checkpoint import read_checkpoint
-from engine.model.base import unwrap
+from engine.model.wrappers import unwrap
 from engine.seeding import seed_iteration
 from engine.tables import format_table
 

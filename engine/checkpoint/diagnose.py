@@ -12,14 +12,9 @@ from engine.checkpoint.meta import find_backbone
 from engine.checkpoint.report import LoadReport, listing
 from engine.errors import WeightsError
 
-# (embed_dims, num_layers) of the architectures that have a name.
-_ARCHS = {
-    (192, 6): "sapiens_tiny",
-    (1024, 24): "sapiens_0.3b",
-    (1280, 32): "sapiens_0.6b",
-    (1536, 40): "sapiens_1b",
-    (1920, 48): "sapiens_2b",
-}
+ARCH_NAMES: dict[tuple[int, int], str] = {}
+"""Of (embed_dims, num_layers); who defines an architecture enters its name."""
+
 _PATCHES = "patch_embed.projection.weight"
 
 
@@ -83,5 +78,5 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _describe(arch: tuple[int, int]) -> str:
-    name = f" ({_ARCHS[arch]})" if arch in _ARCHS else ""
+    name = f" ({ARCH_NAMES[arch]})" if arch in ARCH_NAMES else ""
     return f"embed_dims {arch[0]} and {arch[1]} layers{name}"

@@ -13,11 +13,12 @@ from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
 from engine.checkpoint.match import check_complete, compare, rename, tensors_of
-from engine.checkpoint.meta import check_patch_padding, unwrap
+from engine.checkpoint.meta import check_patch_padding
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.report import LoadReport
 from engine.errors import WeightsError
+from engine.model.wrappers import unwrap
 
 
 def load_weights(

@@ -16,6 +16,7 @@ from engine.data import geometry
 from engine.data.loading import read_image
 from engine.hooks.naming import OutputNames
 from engine.image_files import image_rgb, write_rgb
+from engine.model.wrappers import unwrap
 
 
 @HOOKS.register_module()
@@ -50,7 +51,7 @@ class PicturesHook(Hook):
         step = runner.iter + 1
         if not self.train_interval or step % self.train_interval or not is_main_process():
             return
-        model = getattr(runner.model, "module", runner.model)
+        model = unwrap(runner.model)
         images = data_batch["inputs"][: self.num_samples]
         samples = data_batch["data_samples"][: self.num_samples]
         as_seen = [sample.clone() for sample in samples]
