@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from engine.errors import DataError
-from mmsapiens.synthetic import FACE_CLASSES, FACE_LABELS, Scene, render, sample_head
+from mmsapiens.synthetic import Scene, render, sample_head
 from mmsapiens.synthetic.build import capsule, rotation
+from mmsapiens.synthetic.labels import FACE_LABELS
 from mmsapiens.synthetic.scene import Background, Camera, Light
 from mmsapiens.synthetic.solids import Ellipsoid, Material, Solid, swapped_name
+from seg.parts.datasets import FaceDataset
+
+FACE_CLASSES = FaceDataset.METAINFO["classes"]
 
 GREY = Material((0.5, 0.5, 0.5))
 

@@ -5,15 +5,8 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 import seg.parts.datasets
-from mmsapiens.synthetic import (
-    CIHP_LABELS,
-    FACE_LABELS,
-    GOLIATH_LABELS,
-    LIP_LABELS,
-    render,
-    sample_head,
-    sample_person,
-)
+from mmsapiens.synthetic import render, sample_head, sample_person
+from mmsapiens.synthetic.labels import CIHP_LABELS, FACE_LABELS, GOLIATH_LABELS, LIP_LABELS
 
 
 def flipped(sample):
