@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,6 +43,19 @@ def read_bytes(path: str | Path, span: tuple[int, int] | None = None) -> bytes:
     if span and len(data) < length:
         raise DataError(f"{path} ends within an image. Copy the file again.")
     return data
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    data = read_bytes(path)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def decode_image(data: bytes, name: str | Path, reduction: int = 1) -> NDArray:

@@ -19,7 +19,7 @@ from rich.table import Table
 from engine.config import load_config
 from engine.data.dataset import BaseDataset
 from engine.data.sampling import SampleKey
-from mmsapiens.benchmarks.eager import eager_pipeline, has_counterparts
+from mmsapiens.benchmarks.eager import eager_pipeline
 from mmsapiens.benchmarks.timing import single_threaded
 
 
@@ -75,7 +75,7 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
         seed: Of all draws.
     """
     transforms, pairs = dataset.pipeline.transforms, dataset.metainfo.get("swap_seg_labels", ())
-    eager = eager_pipeline(transforms, pairs) if has_counterparts(transforms) else None
+    eager = eager_pipeline(transforms, pairs)
     indices = [i % len(dataset) for i in range(num)]
     times: dict[str, float] = defaultdict(float)
     stages: dict[str, float] = defaultdict(float)

@@ -15,6 +15,7 @@ from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
 from engine.data import geometry
+from engine.data.arguments import require_range, require_size
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
@@ -136,14 +137,9 @@ class RandomBBoxTransform(BaseTransform):
         rotate_factor: float = 80.0,
         rotate_prob: float = 0.6,
     ) -> None:
-        if len(scale_factor) != 2 or not 0 < scale_factor[0] <= scale_factor[1]:
-            raise ConfigError(
-                "RandomBBoxTransform: scale_factor is (low, high) with 0 < low <= high, found "
-                f"{scale_factor!r}."
-            )
         self.shift_factor = shift_factor
         self.shift_prob = shift_prob
-        self.scale_factor = scale_factor
+        self.scale_factor = require_range(self, "scale_factor", scale_factor)
         self.scale_prob = scale_prob
         self.rotate_factor = rotate_factor
         self.rotate_prob = rotate_prob
@@ -180,12 +176,7 @@ class TopdownAffine(BaseTransform):
     """
 
     def __init__(self, *, size_hw: Sequence[int] | None = None) -> None:
-        if size_hw is None:
-            raise ConfigError(
-                "TopdownAffine has no size_hw. Set the config's top-level input_size_hw=(H, W), "
-                "which load_config copies into it."
-            )
-        self.size_hw = int(size_hw[0]), int(size_hw[1])
+        self.size_hw = require_size(self, size_hw)
 
     def transform(self, sample: Sample) -> Sample:
         """Composes the UDP matrix of the crop onto the sample's."""

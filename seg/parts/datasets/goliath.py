@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.data.decoding import read_json
 from engine.data.files import Named
 from engine.errors import ConfigError, DataError
 from seg.parts.datasets.seg_dataset import SegDataset
@@ -95,10 +95,7 @@ class GoliathDataset(SegDataset):
 
 def _read_records(path: Path, root: Path) -> list[Named]:
     """Reads a JSON list; a name is the image's path in it, without suffix."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a JSON list: {error}") from error
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise DataError(f"{path} holds a {type(entries).__name__}; expected a list of entries.")
     records = []

@@ -155,7 +155,7 @@ def test_json_list(tmp_path, keys):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("{", "cannot be read as a JSON list"),
+        ("{", "cannot be read as JSON"),
         ("{}", "holds a dict; expected a list"),
         ('[{"image": "a.jpg"}]', "entry 0 has no 'seg_map_path' or 'segmentation'"),
         ('[{"image": "a.jpg", "segmentation": "a.png"}]', r"2 of 2 files do not exist.*a\.jpg"),
