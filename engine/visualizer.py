@@ -14,6 +14,17 @@ from numpy.typing import NDArray
 from engine.data.sample import DataSample
 
 
+def put_text(
+    picture: NDArray,
+    text: str,
+    origin_xy: tuple[int, int],
+    scale: float,
+    colour: tuple[int, int, int],
+) -> None:
+    """Writes text over a picture (H, W, 3), in place; ``origin_xy`` is its lower left corner."""
+    cv2.putText(picture, text, origin_xy, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+
+
 class PanelVisualizer(Visualizer):
     """Draws the panels of a sample; subclasses say which.
 
@@ -39,7 +50,7 @@ class PanelVisualizer(Visualizer):
         """Returns pictures (h, w, 3) RGB uint8 of one height, at most ``max_height``.
 
         Args:
-            image: RGB image (H, W, 3) uint8 at the size of the sample's labels.
+            image: RGB image (H, W, 3) uint8; maps of labels may be of another size.
             data_sample: With what is true, what is predicted, or both.
         """
 
@@ -61,12 +72,12 @@ class PanelVisualizer(Visualizer):
         """
         self.add_image(name, self.draw(image, data_sample), step)
 
-    def shrink(self, picture: NDArray, interpolation: int = cv2.INTER_AREA) -> NDArray:
-        """Returns a picture or a map scaled down to ``max_height`` if it is higher."""
+    def shrink(self, picture: NDArray) -> NDArray:
+        """Returns a picture scaled down to ``max_height`` if it is higher."""
         height, width = picture.shape[:2]
         scale = self.scale(picture)
         size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cv2.resize(picture, size_wh, interpolation=interpolation)
+        return cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
 
     def scale(self, picture: NDArray) -> float:
         """Returns the factor in (0, 1] by which :meth:`shrink` scales a picture."""

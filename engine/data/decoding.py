@@ -11,12 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from engine.data.geometry import SizeHW
 from engine.errors import DataError
 
-_ORIENTATION_TAG = 0x112
 _DECODE_FLAGS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -102,6 +101,11 @@ def _is_cut_jpeg(data: bytes) -> bool:
     return data.find(b"\xff\xd9", position) < 0
 
 
+def exif_orientation(image: Image.Image) -> int:
+    """How an image is turned (TIFF 6.0, 1 to 8); 1, upright, if it does not say."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
 @dataclass(frozen=True)
 class EncodedJpeg:
     """A JPEG of which only the header was read; it stands for the image until ``Warp``.
@@ -127,7 +131,7 @@ class EncodedJpeg:
         try:
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
-                orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+                orientation = exif_orientation(image)
         except (
             UnidentifiedImageError,
             Image.DecompressionBombError,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import nn
+
+_WRAPPED = re.compile(r"\b(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
+
+
+def plain_name(name: str) -> str:
+    """Returns a parameter's name without what compiling, checkpointing and sharding add to it."""
+    return _WRAPPED.sub("", name)
 
 
 def unwrap(model: nn.Module) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mmengine.logging import print_log
@@ -12,10 +11,9 @@ from torch import nn
 
 from engine.config.keys import check_paramwise_cfg
 from engine.errors import ConfigError
-from engine.model.wrappers import unwrap
+from engine.model.wrappers import plain_name, unwrap
 
 # What torch.compile, activation checkpointing and FSDP put into the names of parameters.
-_WRAPPED = re.compile(r"\b(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -86,7 +84,7 @@ class LayerDecayOptimWrapperConstructor:
     def _param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         backbone, prefix = self._backbone(model)
         last_layer = backbone.num_layers + 1
-        names = {_WRAPPED.sub("", name): param for name, param in model.named_parameters()}
+        names = {plain_name(name): param for name, param in model.named_parameters()}
         self._check_custom_keys(names)
         groups: dict[tuple[int, str], dict[str, Any]] = {}
         for name, param in names.items():

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .build import ellipsoid, tube, vec
-from .face import BLACK, Colour, jittered
+from .face import BLACK, jittered
 from .figure import Figure, pelvis, trunk
 from .garments import neckline, opened, shoe, skirt, sleeve, sock, trouser_leg
 from .skeleton import DEPTH, SHOULDER_Y
-from .solids import Material, Solid
+from .solids import Colour, Material, Solid
 from .worn import CLOTH_COLOURS
 
 UPPER_SHARES = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .build import capsule, ellipsoid, jointed, marked, tube, vec
-from .face import Identity, tinted
+from .face import Identity
 from .hands import hand
 from .skeleton import DEPTH, SHOULDER_Y, Build, Limbs
 from .solids import Ellipsoid, Material, Solid
@@ -79,14 +79,10 @@ def body(figure: Figure, glove: Material | None, toes: bool) -> list[Solid]:
     }
     return [
         jointed(neck, root, COVER),
-        *trunk("Torso", _chest_skin(skin), build),
+        *trunk("Torso", skin.tinted((0.97, 0.92, 0.9)), build),
         jointed(hips, joints, cover=1.6 * COVER),
         *figure.sides(lambda limbs: [*_arm(figure, limbs, glove), *_leg(figure, limbs, toes)]),
     ]
-
-
-def _chest_skin(skin: Material) -> Material:
-    return replace(skin, colour=tinted(skin.colour, (0.97, 0.92, 0.9)))
 
 
 def _arm(figure: Figure, limbs: Limbs, glove: Material | None) -> list[Solid]:

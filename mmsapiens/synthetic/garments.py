@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from .build import capsule, vec
-from .face import Colour, tinted
 from .figure import Figure, foot_shape
 from .skeleton import DEPTH, SHOULDER_Y, Build, Frame, Limbs
-from .solids import MIRROR, Decal, Ellipse, Material, Solid
+from .solids import MIRROR, Colour, Decal, Ellipse, Material, Solid
 
 
 def sleeve(
@@ -108,5 +107,5 @@ def shoe(colour: Colour, sole: Colour, build: Build, limbs: Limbs, boot: bool) -
         top = limbs.lower_leg.at(0.0, 0.72 * build.lower_leg, 0.0)
         shaft = capsule(part, upper, top, limbs.foot.origin, 0.36 * build.girth + 0.06)
         solids.append(shaft)
-    toe = replace(upper, colour=tinted(colour, (0.7, 0.7, 0.7)))
+    toe = upper.tinted((0.7, 0.7, 0.7))
     return [*solids, limbs.foot.ellipsoid(part, toe, (0.03, 0.42, -0.95), (0.34, 0.2, 0.33))]

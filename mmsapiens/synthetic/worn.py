@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from .build import both_sides, ellipsoid, rotation, surface_point, tube, vec
-from .face import BLACK, Colour, Identity, jittered
-from .solids import Ellipsoid, Material, Point, Solid
+from .face import BLACK, Identity, jittered
+from .solids import Colour, Ellipsoid, Material, Point, Solid
 
 CLOTH_COLOURS: tuple[Colour, ...] = (
     (0.75, 0.12, 0.15),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from engine.data.sample import DataSample
-from engine.visualizer import PanelVisualizer
+from engine.visualizer import PanelVisualizer, put_text
 from seg.registry import VISUALIZERS
 
 
@@ -53,7 +53,7 @@ def draw_legend(
         cv2.rectangle(legend, *corners, colour, thickness=-1)
         cv2.rectangle(legend, *corners, (80, 80, 80), thickness=1)
         origin = (row + row // 2, top + row - row // 3)
-        _put_text(legend, name, origin, scale, (0, 0, 0))
+        put_text(legend, name, origin, scale, (0, 0, 0))
     return legend
 
 
@@ -77,10 +77,10 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], cell: int = 26
         share = shares[row, column]
         colour = (255, 255, 255) if share > 0.5 else (0, 0, 0)
         origin = (column * cell + 2, (row + 1) * cell - cell // 3)
-        _put_text(cells, f"{100 * share:.0f}", origin, 0.35, colour)
+        put_text(cells, f"{100 * share:.0f}", origin, 0.35, colour)
     names = _draw_names(classes, cell)
     top = np.full((names.shape[1], names.shape[1], 3), 255, np.uint8)
-    _put_text(top, "true, predicted", (4, cell - cell // 3), 0.4, (0, 0, 0))
+    put_text(top, "true, predicted", (4, cell - cell // 3), 0.4, (0, 0, 0))
     columns = cv2.rotate(names, cv2.ROTATE_90_COUNTERCLOCKWISE)
     return np.vstack([np.hstack([top, columns]), np.hstack([names, cells])])
 
@@ -90,18 +90,8 @@ def _draw_names(names: Sequence[str], row: int) -> np.ndarray:
     width = max(cv2.getTextSize(n, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] for n in names) + 8
     picture = np.full((len(names) * row, max(width, 120), 3), 255, np.uint8)
     for i, name in enumerate(names):
-        _put_text(picture, name, (4, (i + 1) * row - row // 3), 0.4, (0, 0, 0))
+        put_text(picture, name, (4, (i + 1) * row - row // 3), 0.4, (0, 0, 0))
     return picture
-
-
-def _put_text(
-    picture: np.ndarray,
-    text: str,
-    origin_xy: tuple[int, int],
-    scale: float,
-    colour: tuple[int, int, int],
-) -> None:
-    cv2.putText(picture, text, origin_xy, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
 
 
 @VISUALIZERS.register_module()
@@ -127,7 +117,8 @@ class SegVisualizer(PanelVisualizer):
         for key in ("gt_sem_seg", "pred_sem_seg"):
             if key in data_sample:
                 seg_map = data_sample.get(key).data[0].cpu().numpy()
-                seg_map = self.shrink(seg_map, cv2.INTER_NEAREST)
+                size_wh = small.shape[1::-1]
+                seg_map = cv2.resize(seg_map, size_wh, interpolation=cv2.INTER_NEAREST)
                 panels.append(overlay(small, seg_map, palette, self.opacity))
                 labels |= set(np.unique(seg_map).tolist())
         return [*panels, draw_legend(len(small), sorted(labels), classes, palette)]

@@ -72,10 +72,14 @@ class MapVisualizer(PanelVisualizer):
 
     def panels(self, image: NDArray, data_sample: DataSample) -> list[NDArray]:
         """See base class."""
-        mask = mask_of(data_sample, "gt_mask", image.shape[:2])
-        keys = (f"gt_{self.map_name}", f"pred_{self.map_name}")
-        maps = [map_of(data_sample, key) for key in keys if key in data_sample]
-        return [self.shrink(np.hstack([image, *(self.colour(values, mask) for values in maps)]))]
+        panels = [self.shrink(image)]
+        size_wh = panels[0].shape[1::-1]
+        for key in (f"gt_{self.map_name}", f"pred_{self.map_name}"):
+            if key in data_sample:
+                values = map_of(data_sample, key)
+                colours = self.colour(values, mask_of(data_sample, "gt_mask", values.shape[:2]))
+                panels.append(cv2.resize(colours, size_wh, interpolation=cv2.INTER_AREA))
+        return panels
 
 
 @VISUALIZERS.register_module()
