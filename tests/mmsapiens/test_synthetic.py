@@ -1,5 +1,8 @@
 """The synthetic people: exact mirror images, exact geometry, all classes, the files of the tool."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from mmsapiens.synthetic.labels import FACE_LABELS
 from mmsapiens.synthetic.scene import Background, Camera, Light
 from mmsapiens.synthetic.solids import Ellipsoid, Material, Solid, swapped_name
 from seg.parts.datasets import FaceDataset
+from tests.conftest import ROOT
 
 FACE_CLASSES = FaceDataset.METAINFO["classes"]
 
@@ -139,3 +143,8 @@ def test_part_without_a_label_is_an_error() -> None:
     picture = render(scene_of(Ellipsoid("Tail", GREY, np.zeros(3))), (8, 8))
     with pytest.raises(DataError, match="Tail"):
         picture.labels(FACE_LABELS)
+
+
+def test_drawing_does_not_import_pytorch() -> None:
+    code = "import sys, mmsapiens.synthetic; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
