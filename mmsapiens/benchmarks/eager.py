@@ -77,13 +77,12 @@ class EagerRotate:
     """Rotates about the centre with ``mmcv.imrotate``."""
 
     def __init__(self, transform: RandomRotate) -> None:
-        self.prob = transform.prob
-        self.degree = transform.degree
+        self.transform = transform
 
     def __call__(self, results: Results) -> Results:
         """Rotates img and gt_seg_map."""
-        if np.random.rand() < self.prob:
-            angle = np.random.uniform(*self.degree)
+        if np.random.rand() < self.transform.prob:
+            angle = np.random.uniform(*self.transform.degree)
             results["img"] = mmcv.imrotate(results["img"], angle)
             results["gt_seg_map"] = mmcv.imrotate(
                 results["gt_seg_map"],
