@@ -34,7 +34,9 @@ def read_exr_depth(path: str | Path) -> NDArray[np.float32]:
     except (RuntimeError, ValueError, TypeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is damaged or no OpenEXR file: {error}.") from error
+        raise DataError(
+            f"{path} is damaged or no OpenEXR file: {error}. Copy the file again."
+        ) from error
     if not parts:  # what the library makes of pixels that it cannot read
         raise DataError(f"{path} is damaged: its pixels cannot be read. Copy the file again.")
     raise DataError(f"{path} has {len(parts)} parts. Save it with one, or as .npy.")

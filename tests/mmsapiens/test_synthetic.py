@@ -49,9 +49,9 @@ def test_mirrored_scene_renders_flipped(seed: int, size_hw: tuple[int, int]) -> 
     np.testing.assert_array_equal(others.visible, points.visible)
     flipped = np.stack([last_column - points.xy[:, 0], points.xy[:, 1]], axis=1)
     np.testing.assert_allclose(others.xy, flipped, rtol=0, atol=1e-4)
-    assert one.bbox_xyxy is not None
-    x1, y1, x2, y2 = one.bbox_xyxy
-    np.testing.assert_array_equal(other.bbox_xyxy, [last_column - x2, y1, last_column - x1, y2])
+    assert one.box_of(0) is not None
+    x1, y1, x2, y2 = one.box_of(0)
+    np.testing.assert_array_equal(other.box_of(0), [last_column - x2, y1, last_column - x1, y2])
 
 
 def test_mirroring_keeps_which_of_two_coincident_sides_is_seen() -> None:
@@ -134,7 +134,7 @@ def test_keypoints_know_what_hides_them() -> None:
 
 def test_scene_without_solids() -> None:
     picture = render(scene_of(), (8, 8))
-    assert picture.bbox_xyxy is None
+    assert picture.box_of(0) is None
     assert picture.keypoints.xy.shape == (0, 2)
     assert np.isinf(picture.depth).all()
 
