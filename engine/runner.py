@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
 from engine.compile import compile_blocks
 from engine.launch import init_cpu_group
-from engine.model.base import build_model, unwrap
+from engine.model.base import build_model
+from engine.model.wrappers import unwrap
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
 

@@ -11,7 +11,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, NonFiniteError
-from engine.model.base import unwrap
+from engine.model.wrappers import unwrap
 from engine.replay import losses_of, save_nan_batch
 from engine.seeding import seed_iteration
 from engine.stop import STOPPED_EXIT_CODE, StopRequest

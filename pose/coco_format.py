@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.decoding import read_json
 from engine.errors import DataError
 from pose.metainfo import GOLIATH_RAW_IDS, PoseMetainfo
 
@@ -158,16 +158,6 @@ def read_detections(path: str | Path, people: People) -> list[dict]:
         )
     _require_images(path, (found["image_id"] for found in content), people.images, people.path)
     return content
-
-
-def read_json(path: str | Path) -> Any:
-    """Reads a JSON file; raises DataError if it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def _require_keys(path: str | Path, what: str, entries: list, keys: tuple[str, ...]) -> None:

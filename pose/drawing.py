@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.geometry import SizeHW
+from engine.visualizer import put_text
 from pose.metainfo import PoseMetainfo, to_openpose
 
 _LIMB_OPACITY, _JOINT_OPACITY = 0.6, 0.8
@@ -127,6 +128,4 @@ def _write_ids(image: NDArray, points: Points, shown: NDArray, pen: Pen) -> None
     scale = max(0.1 * pen.radius, 0.3)
     for i in np.flatnonzero(shown):
         origin = points[i][0] + pen.radius, points[i][1] - pen.radius
-        cv2.putText(
-            image, str(i), origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
-        )
+        put_text(image, str(i), origin, scale, (255, 255, 255))

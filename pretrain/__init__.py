@@ -4,6 +4,7 @@ import engine.checkpoint  # registers what init_cfg=dict(type="Pretrained") mean
 import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
+from engine.checkpoint.diagnose import ARCH_NAMES
 from pretrain import datasets, pictures, writer  # noqa: F401
 from pretrain.features import FeatureExtractor
 from pretrain.mae import MAE
@@ -11,9 +12,12 @@ from pretrain.mae_decoder import MAEPretrainDecoder
 from pretrain.mae_head import MAEPretrainHead, PixelReconstructionLoss
 from pretrain.mae_vit import MAEViT
 from pretrain.registry import MODELS
-from pretrain.vision_transformer import VisionTransformer
+from pretrain.vision_transformer import ARCHS, VisionTransformer
 
 MODELS.register_module(module=VisionTransformer)
+ARCH_NAMES.update(
+    {(arch["embed_dims"], arch["num_layers"]): f"sapiens_{name}" for name, arch in ARCHS.items()}
+)
 
 __all__ = [
     "MAE",

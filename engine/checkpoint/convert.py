@@ -13,14 +13,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.checkpoint.match import BACKBONE, beginnings, tensors_of
+from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
 from engine.checkpoint.read import read_checkpoint
 from engine.errors import WeightsError
 from engine.tables import format_table
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
-
-_PATCHES = "patch_embed.projection.weight"
 
 
 def convert_checkpoint(
@@ -86,10 +84,10 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
 def _backbone_of(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
     below = {k.removeprefix(BACKBONE): v for k, v in tensors.items() if k.startswith(BACKBONE)}
     for backbone in (below, dict(tensors)):
-        if _PATCHES in backbone:
+        if PATCHES in backbone:
             return backbone
     raise WeightsError(
-        f"{source} has no backbone: neither {BACKBONE}{_PATCHES} nor {_PATCHES}. Its keys begin "
+        f"{source} has no backbone: neither {BACKBONE}{PATCHES} nor {PATCHES}. Its keys begin "
         f"with {beginnings(tensors)}."
     )
 

@@ -7,20 +7,13 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from engine.checkpoint.match import BACKBONE, beginnings
+from engine.checkpoint.match import BACKBONE, PATCHES, beginnings
 from engine.checkpoint.meta import find_backbone
 from engine.checkpoint.report import LoadReport, listing
 from engine.errors import WeightsError
 
-# (embed_dims, num_layers) of the architectures that have a name.
-_ARCHS = {
-    (192, 6): "sapiens_tiny",
-    (1024, 24): "sapiens_0.3b",
-    (1280, 32): "sapiens_0.6b",
-    (1536, 40): "sapiens_1b",
-    (1920, 48): "sapiens_2b",
-}
-_PATCHES = "patch_embed.projection.weight"
+ARCH_NAMES: dict[tuple[int, int], str] = {}
+"""Of (embed_dims, num_layers); who defines an architecture enters its name."""
 
 
 def check_backbone(
@@ -48,7 +41,7 @@ def check_backbone(
 
 
 def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) -> str:
-    patches = [key for key in tensors if key.endswith(_PATCHES)]
+    patches = [key for key in tensors if key.endswith(PATCHES)]
     if not patches:
         if any(re.search(r"(^|\.)blocks\.\d+\.", key) for key in tensors):
             return (
@@ -57,7 +50,7 @@ def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) 
             )
         return "this does not look like a Sapiens backbone: use weights of one."
 
-    prefix = patches[0].removesuffix(_PATCHES)
+    prefix = patches[0].removesuffix(PATCHES)
     layer = re.compile(re.escape(prefix) + r"layers\.(\d+)\.")
     layers = {match[1] for key in tensors if (match := layer.match(key))}
     theirs = (tensors[patches[0]].shape[0], len(layers))
@@ -83,5 +76,5 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _describe(arch: tuple[int, int]) -> str:
-    name = f" ({_ARCHS[arch]})" if arch in _ARCHS else ""
+    name = f" ({ARCH_NAMES[arch]})" if arch in ARCH_NAMES else ""
     return f"embed_dims {arch[0]} and {arch[1]} layers{name}"

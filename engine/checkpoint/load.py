@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
 from engine.checkpoint.match import check_complete, compare, rename, tensors_of
-from engine.checkpoint.meta import check_patch_padding, unwrap
+from engine.checkpoint.meta import check_patch_padding
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.report import LoadReport
 from engine.errors import WeightsError
+from engine.model.wrappers import unwrap
 
 
 def load_weights(
@@ -113,6 +115,7 @@ def apply_weights(
 
 # In place of MMEngine's, which loads what happens to match and only warns of the rest.
 @WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
+@dataclass(eq=False)
 class PretrainedInit:
     """Initialises a module from a checkpoint: ``init_cfg=dict(type="Pretrained", checkpoint=...)``.
 
@@ -120,29 +123,15 @@ class PretrainedInit:
         checkpoint: The file. All arguments are those of :func:`load_weights`.
     """
 
-    def __init__(
-        self,
-        checkpoint: str,
-        prefix: str | None = None,
-        allow_missing: str | Sequence[str] = (),
-        allow_patch_padding_change: bool = False,
-        trust: bool = False,
-    ) -> None:
-        self.checkpoint = checkpoint
-        self.prefix = prefix
-        self.allow_missing = allow_missing
-        self.allow_patch_padding_change = allow_patch_padding_change
-        self.trust = trust
+    checkpoint: str
+    prefix: str | None = None
+    allow_missing: str | Sequence[str] = ()
+    allow_patch_padding_change: bool = False
+    trust: bool = False
 
     def __call__(self, module: nn.Module) -> None:
         """Loads the weights into ``module``."""
-        load_weights(
-            module,
-            self.checkpoint,
-            prefix=self.prefix,
-            allow_missing=self.allow_missing,
-            allow_patch_padding_change=self.allow_patch_padding_change,
-            trust=self.trust,
-        )
+        options = asdict(self)
+        load_weights(module, options.pop("checkpoint"), **options)
         if hasattr(module, "_params_init_info"):  # MMEngine keeps a record while it initialises
             update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from engine.checkpoint.report import LoadReport, Mismatch, Resize, listing
 from engine.errors import WeightsError
+from engine.model.wrappers import plain_name
 
 BACKBONE = "backbone."
+PATCHES = "patch_embed.projection.weight"
+"""Every vision transformer of ours has it."""
 
 
 def tensors_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
@@ -18,7 +21,7 @@ def tensors_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     tensors = {}
     for key, value in checkpoint.get("state_dict", checkpoint).items():
         if isinstance(value, Tensor):
-            tensors[key.replace("_orig_mod.", "").removeprefix("module.")] = value
+            tensors[plain_name(key).removeprefix("module.")] = value
     if not tensors:
         raise WeightsError(
             f"{source} holds no tensors. Expected them by name, or under 'state_dict'; "

@@ -9,15 +9,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from engine.errors import WeightsError
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Returns the model within data-parallel and compiled wrappers."""
-    while isinstance(
-        inner := getattr(model, "module", getattr(model, "_orig_mod", None)), nn.Module
-    ):
-        model = inner
-    return model
+from engine.model.wrappers import unwrap
 
 
 def find_backbone(model: nn.Module) -> Any:

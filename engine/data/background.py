@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
+from engine.data.arguments import require_probability
 from engine.data.decoding import EncodedJpeg
 from engine.data.files import IMAGE_SUFFIXES
 from engine.data.loading import IGNORE_INDEX, read_image
@@ -39,9 +40,7 @@ class RandomBackground(BaseTransform):
     """
 
     def __init__(self, *, root: str, prob: float = 0.5) -> None:
-        if not 0 <= prob <= 1:
-            raise ConfigError(f"RandomBackground: prob is in [0, 1], found {prob!r}.")
-        self.prob = prob
+        self.prob = require_probability(self, prob)
         self.paths = _list_backgrounds(Path(root))
 
     def transform(self, sample: Sample) -> Sample:

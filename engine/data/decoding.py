@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from engine.data.geometry import SizeHW
 from engine.errors import DataError
 
-_ORIENTATION_TAG = 0x112
 _DECODE_FLAGS = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -41,6 +42,19 @@ def read_bytes(path: str | Path, span: tuple[int, int] | None = None) -> bytes:
     if span and len(data) < length:
         raise DataError(f"{path} ends within an image. Copy the file again.")
     return data
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    data = read_bytes(path)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def decode_image(data: bytes, name: str | Path, reduction: int = 1) -> NDArray:
@@ -87,6 +101,11 @@ def _is_cut_jpeg(data: bytes) -> bool:
     return data.find(b"\xff\xd9", position) < 0
 
 
+def exif_orientation(image: Image.Image) -> int:
+    """How an image is turned (TIFF 6.0, 1 to 8); 1, upright, if it does not say."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
 @dataclass(frozen=True)
 class EncodedJpeg:
     """A JPEG of which only the header was read; it stands for the image until ``Warp``.
@@ -112,7 +131,7 @@ class EncodedJpeg:
         try:
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
-                orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+                orientation = exif_orientation(image)
         except (
             UnidentifiedImageError,
             Image.DecompressionBombError,

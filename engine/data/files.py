@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+MASK_SUFFIXES = (".npy", ".png")
+
+Named = tuple[str, dict[str, str]]
+"""The name of a sample, and its record: paths by what is at them."""
+
+
+class Partner(NamedTuple):
+    """What belongs to an image: where it is, its suffixes, and what it is called."""
+
+    folder: str
+    suffixes: Sequence[str]
+    what: str
+
 
 _left_out: ContextVar[list[tuple[Path, str]] | None] = ContextVar("left_out", default=None)
 
 
 @contextmanager
 def leave_out_unpaired() -> Iterator[list[tuple[Path, str]]]:
-    """Inside it, ``pair_by_stem`` leaves unpaired files out instead of raising.
+    """Inside it, ``require_partners`` leaves unpaired files out instead of raising.
 
     Yields:
         A list that fills with them: (file, what is missing).
@@ -29,44 +43,61 @@ def leave_out_unpaired() -> Iterator[list[tuple[Path, str]]]:
         _left_out.reset(token)
 
 
-def pair_by_stem(
-    images: dict[str, Path],
-    labels: dict[str, Path],
-    img_dir: Path,
-    seg_dir: Path,
-    what: str = "label map",
-) -> list[tuple[str, str, str]]:
-    """Pairs images and labels of the same stem; a partner missing on either side is an error.
+def pair_folders(root: str | Path, img_dir: str, partners: Mapping[str, Partner]) -> list[Named]:
+    """Pairs the images of a folder with the files of others that have the same path in theirs.
 
     Args:
-        images: Images by stem.
-        labels: Their partners by stem.
-        img_dir: Where the images are.
-        seg_dir: Where their partners are.
-        what: What a partner is called.
+        root: Folder of the dataset.
+        img_dir: Folder of the images, below it.
+        partners: What belongs to an image, by its key in the records.
 
     Raises:
-        DataError: With the number of unpaired files, some of their names, and where they were
-            sought.
+        DataError: If a folder does not exist or has no images, two files of one differ only in
+            their suffix, or a file has no partner.
     """
-    if not images:
-        raise DataError(f"No images ({', '.join(IMAGE_SUFFIXES)}) in {str(img_dir)!r}.")
-    for have, lack, lacking, where in (
-        (images, labels, what, seg_dir),
-        (labels, images, "image", img_dir),
-    ):
-        alone = sorted(set(have) - set(lack))
-        left_out = _left_out.get()
-        if left_out is not None:
-            left_out += [(have[stem], f"no {lacking} in {str(where)!r}") for stem in alone]
-        elif alone:
-            raise DataError(
-                f"{len(alone)} of {len(have)} files have no {lacking} in {str(where)!r}, such as "
-                f"{', '.join(str(have[stem]) for stem in alone[:3])}. Add the missing files "
-                "or remove these."
-            )
-    paired = sorted(images.keys() & labels.keys())
-    return [(stem, str(images[stem]), str(labels[stem])) for stem in paired]
+    folders = {"img_path": Partner(img_dir, IMAGE_SUFFIXES, "image"), **partners}
+    files = {
+        key: list_by_stem(Path(root, folder), suffixes)
+        for key, (folder, suffixes, _) in folders.items()
+    }
+    if not files["img_path"]:
+        raise DataError(f"No images ({', '.join(IMAGE_SUFFIXES)}) in {str(Path(root, img_dir))!r}.")
+    for key, partner in partners.items():
+        require_partners(files["img_path"], files[key], partner.what, Path(root, partner.folder))
+        require_partners(files[key], files["img_path"], "image", Path(root, img_dir))
+    return join_by_stem(files)
+
+
+def require_partners(
+    files: Mapping[str, Path], partners: Mapping[str, Path], what: str, where: Path
+) -> None:
+    """Requires a partner of the same stem for each file.
+
+    Args:
+        files: By stem.
+        partners: Likewise.
+        what: What a partner is called.
+        where: Where the partners were sought.
+
+    Raises:
+        DataError: With the number of files without one, and some of their names.
+    """
+    alone = sorted(set(files) - set(partners))
+    left_out = _left_out.get()
+    if left_out is not None:
+        left_out += [(files[stem], f"no {what} in {str(where)!r}") for stem in alone]
+    elif alone:
+        raise DataError(
+            f"{len(alone)} of {len(files)} files have no {what} in {str(where)!r}, such as "
+            f"{', '.join(str(files[stem]) for stem in alone[:3])}. Add the missing files "
+            "or remove these."
+        )
+
+
+def join_by_stem(files: Mapping[str, Mapping[str, Path]]) -> list[Named]:
+    """Makes a record of each stem that all have; ``files`` are by key, then by stem."""
+    stems = sorted(set.intersection(*map(set, files.values())))
+    return [(stem, {key: str(paths[stem]) for key, paths in files.items()}) for stem in stems]
 
 
 def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
 from engine.data import geometry
+from engine.data.arguments import require_probability, require_range, require_size
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.data.warp import sample_nearest
@@ -33,24 +34,6 @@ def _append_resize(sample: Sample, size_hw: geometry.SizeHW) -> Sample:
     return _append(sample, geometry.resize(sample["size_hw"], size_hw), size_hw)
 
 
-def _require_size(owner: object, size_hw: Sequence[int] | None) -> geometry.SizeHW:
-    name = type(owner).__name__
-    if size_hw is None:
-        raise ConfigError(
-            f"{name} has no size_hw. Set the config's top-level input_size_hw=(H, W), which "
-            f"load_config copies into every transform, or write {name}(size_hw=(H, W))."
-        )
-    if len(size_hw) != 2 or min(size_hw) < 1:
-        raise ConfigError(f"{name}: size_hw is (height, width) in pixels, found {size_hw!r}.")
-    return int(size_hw[0]), int(size_hw[1])
-
-
-def _require_probability(owner: object, prob: float) -> float:
-    if not 0 <= prob <= 1:
-        raise ConfigError(f"{type(owner).__name__}: prob is in [0, 1], found {prob!r}.")
-    return prob
-
-
 @register_transform
 class Resize(BaseTransform):
     """Stretches the canvas to ``size_hw``.
@@ -62,7 +45,7 @@ class Resize(BaseTransform):
     """
 
     def __init__(self, *, size_hw: Sequence[int] | None = None, keep_ratio: bool = False) -> None:
-        self.size_hw = _require_size(self, size_hw)
+        self.size_hw = require_size(self, size_hw)
         self.keep_ratio = keep_ratio
 
     def transform(self, sample: Sample) -> Sample:
@@ -83,13 +66,8 @@ class RandomResize(BaseTransform):
     def __init__(
         self, *, ratio_range: tuple[float, float], size_hw: Sequence[int] | None = None
     ) -> None:
-        self.size_hw = _require_size(self, size_hw)
-        if not 0 < ratio_range[0] <= ratio_range[1]:
-            raise ConfigError(
-                f"RandomResize: ratio_range is (low, high) with 0 < low <= high, "
-                f"found {ratio_range!r}."
-            )
-        self.ratio_range = ratio_range
+        self.size_hw = require_size(self, size_hw)
+        self.ratio_range = require_range(self, "ratio_range", ratio_range)
 
     def transform(self, sample: Sample) -> Sample:
         """Draws the factor and composes the resize."""
@@ -120,7 +98,7 @@ class RandomCrop(BaseTransform):
         cat_max_ratio: float = 1.0,
         ignore_index: int = 255,
     ) -> None:
-        self.size_hw = _require_size(self, size_hw)
+        self.size_hw = require_size(self, size_hw)
         if not 0 < cat_max_ratio <= 1:
             raise ConfigError(f"RandomCrop: cat_max_ratio is in (0, 1], found {cat_max_ratio!r}.")
         self.cat_max_ratio = cat_max_ratio
@@ -191,19 +169,9 @@ class RandomResizedCrop(BaseTransform):
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         min_size: int = 1,
     ) -> None:
-        self.size_hw = _require_size(self, size_hw)
-        if not 0 < crop_ratio_range[0] <= crop_ratio_range[1] <= 1:
-            raise ConfigError(
-                "RandomResizedCrop: crop_ratio_range is (low, high) with 0 < low <= high <= 1, "
-                f"found {crop_ratio_range!r}."
-            )
-        if not 0 < aspect_ratio_range[0] <= aspect_ratio_range[1]:
-            raise ConfigError(
-                "RandomResizedCrop: aspect_ratio_range is (low, high) with 0 < low <= high, "
-                f"found {aspect_ratio_range!r}."
-            )
-        self.crop_ratio_range = crop_ratio_range
-        self.aspect_ratio_range = aspect_ratio_range
+        self.size_hw = require_size(self, size_hw)
+        self.crop_ratio_range = require_range(self, "crop_ratio_range", crop_ratio_range, most=1)
+        self.aspect_ratio_range = require_range(self, "aspect_ratio_range", aspect_ratio_range)
         self.min_size = min_size
 
     def transform(self, sample: Sample) -> Sample:
@@ -250,7 +218,7 @@ class RandomRotate(BaseTransform):
     """
 
     def __init__(self, *, prob: float, degree: float | tuple[float, float]) -> None:
-        self.prob = _require_probability(self, prob)
+        self.prob = require_probability(self, prob)
         low, high = (-degree, degree) if isinstance(degree, int | float) else degree
         if low > high:
             raise ConfigError(f"RandomRotate: degree is positive or (low, high), found {degree!r}.")
@@ -271,13 +239,13 @@ class RandomFlip(BaseTransform):
     Args:
         prob: Probability to mirror.
         swap_seg_labels: Pairs of class indices to swap, instead of the dataset's
-            (``metainfo["swap_seg_labels"]``, from its flip pairs).
+            (from the ``flip_pairs`` of its metainfo).
     """
 
     def __init__(
         self, *, prob: float, swap_seg_labels: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        self.prob = _require_probability(self, prob)
+        self.prob = require_probability(self, prob)
         self.swap_seg_labels = swap_seg_labels
 
     def transform(self, sample: Sample) -> Sample:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -17,6 +19,7 @@ Table = NDArray[np.uint8]
 
 
 @register_transform
+@dataclass(kw_only=True, eq=False)
 class PhotoMetricDistortion(BaseTransform):
     """Distorts ``img`` (H, W, 3) uint8 BGR in up to four steps, each with probability 1/2.
 
@@ -34,20 +37,11 @@ class PhotoMetricDistortion(BaseTransform):
         channel_shuffle_prob: Probability that the channels are put into a random order.
     """
 
-    def __init__(
-        self,
-        *,
-        brightness_delta: float = 32,
-        contrast_range: tuple[float, float] = (0.5, 1.5),
-        saturation_range: tuple[float, float] = (0.5, 1.5),
-        hue_delta: int = 18,
-        channel_shuffle_prob: float = 0.0,
-    ) -> None:
-        self.brightness_delta = brightness_delta
-        self.contrast_range = contrast_range
-        self.saturation_range = saturation_range
-        self.hue_delta = hue_delta
-        self.channel_shuffle_prob = channel_shuffle_prob
+    brightness_delta: float = 32
+    contrast_range: tuple[float, float] = (0.5, 1.5)
+    saturation_range: tuple[float, float] = (0.5, 1.5)
+    hue_delta: int = 18
+    channel_shuffle_prob: float = 0.0
 
     def transform(self, sample: Sample) -> Sample:
         """Draws the steps and applies them."""

@@ -61,10 +61,6 @@ class ProgressHook(Hook):
                 self.streams.append((handler, handler.stream))
                 handler.setStream(sys.stdout)
 
-    def _advance(self, stage: str, info: str = "") -> None:
-        if self.progress is not None:
-            self.progress.update(self.tasks[stage], advance=1, info=info)
-
     def _finish(self, stage: str) -> None:
         if self.progress is None:
             return
@@ -84,15 +80,23 @@ class ProgressHook(Hook):
         """Starts the bar of the whole training."""
         self._start(runner, "train", runner.max_iters, runner.iter)
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    def _after_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+        mode: str = "train",
     ) -> None:
-        """Advances, with the loss of the last logged step."""
+        """Advances, in training with the loss of the last logged step."""
         if self.progress is None:
             return
-        history = runner.message_hub.log_scalars.get("train/loss")
-        loss = f" loss {history.current():.4f}" if history is not None else ""
-        self._advance("train", f"epoch {runner.epoch + 1}/{runner.max_epochs}{loss}")
+        info = ""
+        if mode == "train":
+            history = runner.message_hub.log_scalars.get("train/loss")
+            loss = f" loss {history.current():.4f}" if history is not None else ""
+            info = f"epoch {runner.epoch + 1}/{runner.max_epochs}{loss}"
+        self.progress.update(self.tasks[mode], advance=1, info=info)
 
     def after_train(self, runner: Any) -> None:
         """Removes the bar."""
@@ -102,12 +106,6 @@ class ProgressHook(Hook):
         """Starts the bar of a validation."""
         self._start(runner, "val", len(runner.val_dataloader))
 
-    def after_val_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Advances."""
-        self._advance("val")
-
     def after_val(self, runner: Any) -> None:
         """Removes the bar."""
         self._finish("val")
@@ -115,12 +113,6 @@ class ProgressHook(Hook):
     def before_test(self, runner: Any) -> None:
         """Starts the bar of a test."""
         self._start(runner, "test", len(runner.test_dataloader))
-
-    def after_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Advances."""
-        self._advance("test")
 
     def after_test(self, runner: Any) -> None:
         """Removes the bar."""

@@ -15,7 +15,8 @@ from mmengine.registry import HOOKS
 from engine.data import geometry
 from engine.data.loading import read_image
 from engine.hooks.naming import OutputNames
-from engine.image_files import write_rgb
+from engine.image_files import image_rgb, write_rgb
+from engine.model.wrappers import unwrap
 
 
 @HOOKS.register_module()
@@ -50,7 +51,7 @@ class PicturesHook(Hook):
         step = runner.iter + 1
         if not self.train_interval or step % self.train_interval or not is_main_process():
             return
-        model = getattr(runner.model, "module", runner.model)
+        model = unwrap(runner.model)
         images = data_batch["inputs"][: self.num_samples]
         samples = data_batch["data_samples"][: self.num_samples]
         targets = {key: x[: len(samples)] for key, x in data_batch["targets"].items()}
@@ -65,8 +66,8 @@ class PicturesHook(Hook):
             )
         model.train()
         for i, (image, sample) in enumerate(zip(images, predicted, strict=True)):
-            image_rgb = np.ascontiguousarray(image.numpy()[::-1].transpose(1, 2, 0))
-            runner.visualizer.add_datasample(f"train_{i}", image_rgb, sample, step=step)
+            picture = image_rgb({"inputs": image})
+            runner.visualizer.add_datasample(f"train_{i}", picture, sample, step=step)
 
     def after_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
@@ -80,8 +81,8 @@ class PicturesHook(Hook):
         for sample in outputs or ():
             if sample.sample_idx in chosen:
                 name = f"val_{sample.sample_idx:06d}"
-                image_rgb = _read_rgb(sample.img_path)
-                runner.visualizer.add_datasample(name, image_rgb, sample, step=runner.iter)
+                picture = _read_rgb(sample.img_path)
+                runner.visualizer.add_datasample(name, picture, sample, step=runner.iter)
 
     def before_test(self, runner: Any) -> None:
         """Names the pictures of the samples."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModel as MMEngineBaseModel
-from mmengine.model import initialize, is_model_wrapper
+from mmengine.model import initialize
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -128,11 +128,6 @@ class BaseModel(MMEngineBaseModel):
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None) -> list:
         """Returns the data samples with the predictions added."""
         raise NotImplementedError
-
-
-def unwrap(model: nn.Module) -> BaseModel:
-    """Returns the model inside a data-parallel wrapper, or the model itself."""
-    return cast(BaseModel, model.module if is_model_wrapper(model) else model)
 
 
 def build_model(model: nn.Module | dict) -> BaseModel:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from engine.config.keys import check_paramwise_cfg
 from engine.errors import ConfigError
+from engine.model.wrappers import plain_name, unwrap
 
 # What torch.compile, activation checkpointing and FSDP put into the names of parameters.
-_WRAPPED = re.compile(r"\b(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -73,7 +71,7 @@ class LayerDecayOptimWrapperConstructor:
             ConfigError: If the model has no such backbone, ``num_layers`` is not its depth, or a
                 custom key is part of no parameter's name.
         """
-        groups = self._param_groups(_unwrap(model))
+        groups = self._param_groups(unwrap(model))
         optimizer_cfg = {**self.optimizer_cfg, "params": groups}
         # One kernel for all tensors; torch's own default is the slower `foreach`.
         on_gpu = all(param.is_cuda for group in groups for _, param in group["params"])
@@ -86,7 +84,7 @@ class LayerDecayOptimWrapperConstructor:
     def _param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         backbone, prefix = self._backbone(model)
         last_layer = backbone.num_layers + 1
-        names = {_WRAPPED.sub("", name): param for name, param in model.named_parameters()}
+        names = {plain_name(name): param for name, param in model.named_parameters()}
         self._check_custom_keys(names)
         groups: dict[tuple[int, str], dict[str, Any]] = {}
         for name, param in names.items():
@@ -143,16 +141,6 @@ class LayerDecayOptimWrapperConstructor:
                     f'parameter\'s name. Names look like "{next(iter(names), "")}"; correct the '
                     "key or remove it."
                 )
-
-
-def _unwrap(model: Any) -> nn.Module:
-    while True:
-        if is_model_wrapper(model):
-            model = model.module
-        elif hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        else:
-            return model
 
 
 def _log(group: dict[str, Any]) -> None:

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from mmengine.registry import DATASETS, init_default_scope
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +20,8 @@ from engine.config import load_config
 from engine.data.dataset import BaseDataset
 from engine.data.mirror import pairs_of
 from engine.data.sampling import SampleKey
-from mmsapiens.benchmarks.eager import eager_pipeline, has_counterparts
+from mmsapiens.benchmarks.eager import eager_pipeline
+from mmsapiens.benchmarks.timing import single_threaded
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,8 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
         rounds: Turns each pipeline gets; every turn draws anew.
         seed: Of all draws.
     """
-    transforms = dataset.pipeline.transforms
     pairs = pairs_of(dataset.metainfo, "classes") or ()
-    eager = eager_pipeline(transforms, pairs) if has_counterparts(transforms) else None
+    eager = eager_pipeline(dataset.pipeline.transforms, pairs)
     indices = [i % len(dataset) for i in range(num)]
     times: dict[str, float] = defaultdict(float)
     stages: dict[str, float] = defaultdict(float)
@@ -116,19 +114,6 @@ def _pass_eager(
     for index in indices:
         pipeline(dataset.get_data_info(index))
     return time.perf_counter() - start
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """One thread, as in a worker."""
-    threads = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads[0])
-        torch.set_num_threads(threads[1])
 
 
 @contextmanager

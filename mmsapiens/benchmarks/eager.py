@@ -18,46 +18,39 @@ from mmengine.dataset import Compose
 from numpy.typing import NDArray
 
 from engine.data.background import RandomBackground
-from engine.data.geometric import CROP_REDRAWS
-from engine.errors import ConfigError
+from engine.data.geometric import CROP_REDRAWS, RandomCrop, RandomRotate
+from engine.data.loading import IGNORE_INDEX
+from engine.data.photometric import PhotoMetricDistortion
 
 Results = dict[str, Any]
 
 
-def has_counterparts(lazy: Sequence[object]) -> bool:
-    """Whether all transforms of a lazy pipeline have an eager counterpart here."""
-    return all(type(transform).__name__ in COUNTERPARTS for transform in lazy)
-
-
-def eager_pipeline(lazy: Sequence[object], swap_seg_labels: Sequence[tuple[int, int]]) -> Compose:
+def eager_pipeline(
+    lazy: Sequence[object], swap_seg_labels: Sequence[tuple[int, int]]
+) -> Compose | None:
     """Builds the eager pipeline of the same recipe.
 
     Args:
         lazy: The transforms of a lazy pipeline, whose parameters are taken over.
         swap_seg_labels: Pairs of labels that a mirror exchanges.
 
-    Raises:
-        ConfigError: If a transform has no eager counterpart here.
+    Returns:
+        None if a transform has no eager counterpart here.
     """
-    steps = []
-    for transform in lazy:
-        name = type(transform).__name__
-        if name not in COUNTERPARTS:
-            raise ConfigError(
-                f"the data benchmark has no eager counterpart of {name}; it knows "
-                f"{', '.join(COUNTERPARTS)}."
-            )
-        steps += COUNTERPARTS[name](transform, swap_seg_labels)
-    return Compose(steps)
+    names = [type(transform).__name__ for transform in lazy]
+    if not COUNTERPARTS.keys() >= set(names):
+        return None
+    steps = (COUNTERPARTS[n](t, swap_seg_labels) for n, t in zip(names, lazy, strict=True))
+    return Compose([step for some in steps for step in some])
 
 
 class EagerCrop:
     """Crops at random, counting labels with ``np.unique`` on the full crop."""
 
-    def __init__(self, size_hw: tuple[int, int], cat_max_ratio: float, ignore_index: int) -> None:
-        self.size_hw = size_hw
-        self.cat_max_ratio = cat_max_ratio
-        self.ignore_index = ignore_index
+    def __init__(self, transform: RandomCrop) -> None:
+        self.size_hw = transform.size_hw
+        self.cat_max_ratio = transform.cat_max_ratio
+        self.ignore_index = transform.ignore_index
 
     def __call__(self, results: Results) -> Results:
         """Crops img and gt_seg_map."""
@@ -83,20 +76,18 @@ class EagerCrop:
 class EagerRotate:
     """Rotates about the centre with ``mmcv.imrotate``."""
 
-    def __init__(self, prob: float, degree: tuple[float, float], seg_pad_val: int = 255) -> None:
-        self.prob = prob
-        self.degree = degree
-        self.seg_pad_val = seg_pad_val
+    def __init__(self, transform: RandomRotate) -> None:
+        self.transform = transform
 
     def __call__(self, results: Results) -> Results:
         """Rotates img and gt_seg_map."""
-        if np.random.rand() < self.prob:
-            angle = np.random.uniform(*self.degree)
+        if np.random.rand() < self.transform.prob:
+            angle = np.random.uniform(*self.transform.degree)
             results["img"] = mmcv.imrotate(results["img"], angle)
             results["gt_seg_map"] = mmcv.imrotate(
                 results["gt_seg_map"],
                 angle,
-                border_value=self.seg_pad_val,
+                border_value=IGNORE_INDEX,
                 interpolation="nearest",
             )
         return results
@@ -105,37 +96,28 @@ class EagerRotate:
 class EagerPhotoMetric:
     """Distorts colours in float32, clipping to uint8 and changing colour space for each step."""
 
-    def __init__(
-        self,
-        brightness_delta: float,
-        contrast_range: tuple[float, float],
-        saturation_range: tuple[float, float],
-        hue_delta: int,
-    ) -> None:
-        self.brightness_delta = brightness_delta
-        self.contrast_range = contrast_range
-        self.saturation_range = saturation_range
-        self.hue_delta = hue_delta
+    def __init__(self, transform: PhotoMetricDistortion) -> None:
+        self.transform = transform
 
     def __call__(self, results: Results) -> Results:
         """Distorts img."""
-        image = results["img"]
+        image, ranges = results["img"], self.transform
         if np.random.randint(2):
-            image = _scale(image, beta=np.random.uniform(-1, 1) * self.brightness_delta)
+            image = _scale(image, beta=np.random.uniform(-1, 1) * ranges.brightness_delta)
         contrast_first = np.random.randint(2)
         if contrast_first and np.random.randint(2):
-            image = _scale(image, alpha=np.random.uniform(*self.contrast_range))
+            image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
         if np.random.randint(2):
             hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-            hsv[..., 1] = _scale(hsv[..., 1], alpha=np.random.uniform(*self.saturation_range))
+            hsv[..., 1] = _scale(hsv[..., 1], alpha=np.random.uniform(*ranges.saturation_range))
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
         if np.random.randint(2):
             hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-            shift = np.random.randint(-self.hue_delta, self.hue_delta)
+            shift = np.random.randint(-ranges.hue_delta, ranges.hue_delta)
             hsv[..., 0] = (hsv[..., 0].astype(int) + shift) % 180
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
         if not contrast_first and np.random.randint(2):
-            image = _scale(image, alpha=np.random.uniform(*self.contrast_range))
+            image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
         results["img"] = image
         return results
 
@@ -179,15 +161,13 @@ COUNTERPARTS: dict[str, Callable[[Any, Any], list[Callable]]] = {
     "RandomResize": lambda t, _: [
         stock.RandomResize(_wh(t.size_hw), t.ratio_range, resize_type=stock.Resize, keep_ratio=True)
     ],
-    "RandomCrop": lambda t, _: [EagerCrop(t.size_hw, t.cat_max_ratio, t.ignore_index)],
+    "RandomCrop": lambda t, _: [EagerCrop(t)],
     "Resize": lambda t, _: [stock.Resize(_wh(t.size_hw), keep_ratio=t.keep_ratio)],
-    "RandomRotate": lambda t, _: [EagerRotate(t.prob, t.degree)],
+    "RandomRotate": lambda t, _: [EagerRotate(t)],
     "RandomFlip": lambda t, pairs: [
         stock.RandomFlip(float(t.prob), swap_seg_labels=t.swap_seg_labels or pairs)
     ],
     "Warp": lambda t, _: [],
-    "PhotoMetricDistortion": lambda t, _: [
-        EagerPhotoMetric(t.brightness_delta, t.contrast_range, t.saturation_range, t.hue_delta)
-    ],
+    "PhotoMetricDistortion": lambda t, _: [EagerPhotoMetric(t)],
     "PackInputs": lambda t, _: [_pack],
 }

@@ -5,25 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-import torch
 from rich.console import Console
 
 from engine.tables import format_table
-from mmsapiens.benchmarks.model import Timing, Variant, measure_apart
+from mmsapiens.benchmarks.model import Timing, Variant, add_step_arguments, measure_apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
     parser.add_argument("--mask-ratios", type=float, nargs="+", default=[0.0, 0.75])
-    parser.add_argument("--batch-size", type=int, default=4, help="images a step (default 4)")
-    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=3, help="after one to warm up (default 3)")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the processor time of all threads: fairer on a CPU that others use, too",
-    )
+    add_step_arguments(parser, batch_size=4, steps=3)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,20 +31,16 @@ def variants_of(args: argparse.Namespace) -> dict[tuple[float, bool], Variant]:
     """Returns what to measure, by mask ratio and whether activations are computed again."""
     off = {f"model.{part}.activation_checkpointing": False for part in ("backbone", "neck")}
     options = {**(args.cfg_options or {}), **off}
-    variants = {}
-    for ratio in args.mask_ratios:
-        plain = Variant(
-            args.config,
-            {**options, "model.backbone.mask_ratio": ratio},
-            args.batch_size,
-            args.dtype,
-            args.device,
-            args.steps,
-            args.cpu_time,
+    plain = Variant.from_args(args)
+    return {
+        (ratio, recompute): replace(
+            plain,
+            options={**options, "model.backbone.mask_ratio": ratio},
+            activation_checkpointing=recompute,
         )
-        variants[ratio, False] = plain
-        variants[ratio, True] = replace(plain, activation_checkpointing=True)
-    return variants
+        for ratio in args.mask_ratios
+        for recompute in (False, True)
+    }
 
 
 def table(names: list[tuple[float, bool]], timings: list[Timing]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -43,6 +43,14 @@ class Variant:
     plain: bool = False
     """With torch's own InstanceNorm2d and SiLU in place of :class:`InstanceNormSiLU`."""
 
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> Variant:
+        """Takes from a command line what it says of a variant."""
+        said = {
+            field.name: getattr(args, field.name) for field in fields(cls) if field.name in args
+        }
+        return cls(**said, options=args.cfg_options)
+
     @property
     def name(self) -> str:
         """A label for a table."""
@@ -70,10 +78,7 @@ class Timing:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--batch-size", type=int, default=1, help="images a step (default 1)")
-    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=5, help="after one to warm up (default 5)")
+    add_step_arguments(parser, batch_size=1, steps=5)
     parser.add_argument("--compile", action="store_true", help="compile block by block")
     parser.add_argument("--activation-checkpointing", action="store_true")
     parser.add_argument(
@@ -81,6 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="plain eager float32, --dtype, and --dtype with activation checkpointing",
     )
+
+
+def add_step_arguments(parser: argparse.ArgumentParser, batch_size: int, steps: int) -> None:
+    """Adds what says how training steps are measured; see :meth:`Variant.from_args`."""
+    for name, number, what in (
+        ("--batch-size", batch_size, "images a step"),
+        ("--steps", steps, "after one to warm up"),
+    ):
+        parser.add_argument(name, type=int, default=number, help=f"{what} (default {number})")
+    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--cpu-time",
         action="store_true",
@@ -90,17 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measures each variant in a process of its own, and prints the results."""
-    variant = Variant(
-        args.config,
-        args.cfg_options,
-        args.batch_size,
-        args.dtype,
-        args.device,
-        args.steps,
-        args.cpu_time,
-        args.compile,
-        args.activation_checkpointing,
-    )
+    variant = Variant.from_args(args)
     variants = [variant]
     if args.compare:
         plain = replace(variant, dtype="float32", compile=False, plain=True)

@@ -1,15 +1,11 @@
 """How long heatmaps take to draw and to read, next to the release's way: one keypoint at a time.
 
-And what 4K pictures cost: see ``benchmark_pictures``.
+And what 4K pictures cost: see ``pose_pictures.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,19 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.config import load_config
-from mmsapiens.benchmarks.data import single_threaded
 from mmsapiens.benchmarks.pose_pictures import measure as measure_pictures
+from mmsapiens.benchmarks.timing import best_seconds
 from pose.codec import UDPHeatmap
-
-
-@dataclass(frozen=True)
-class CodecTiming:
-    """Seconds a batch takes on one CPU thread; the best of all rounds."""
-
-    encode: float
-    encode_numpy: float
-    decode: float
-    decode_opencv: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,34 +34,29 @@ def run(args: argparse.Namespace) -> None:
     with torch.device("meta"):
         model = MODELS.build(cfg.model)
     head = model.head
-    timing = measure(head.decoder, head.out_channels, args.batch_size, args.rounds)
+    seconds = measure(head.decoder, head.out_channels, args.batch_size, args.rounds)
     width, height = head.decoder.heatmap_size_wh
     console = Console()
     heatmaps = f"{args.batch_size} x {head.out_channels} heatmaps of {height}x{width}"
     console.print(f"{heatmaps}, one thread")
     table = Table("", "ours, ms", "one by one, ms", "ratio")
-    for name, ours, theirs in (
-        ("draw (NumPy)", timing.encode, timing.encode_numpy),
-        ("read (OpenCV)", timing.decode, timing.decode_opencv),
+    for name, (ours, theirs) in (
+        ("draw (NumPy)", (seconds["encode"], seconds["encode one by one"])),
+        ("read (OpenCV)", (seconds["decode"], seconds["decode one by one"])),
     ):
         table.add_row(name, f"{1000 * ours:.0f}", f"{1000 * theirs:.0f}", f"{theirs / ours:.1f}")
     console.print(table)
     width, height = head.decoder.input_size_wh
     pictures = measure_pictures(model.metainfo, (height, width), args.rounds)
     table = Table("a picture of 3840x2160, one thread", "ms")
-    for name, seconds in (
-        (f"cut out a person, {height}x{width}, decoding reduced", pictures.crop),
-        ("the same, decoding in full", pictures.crop_full),
-        (f"draw five people, {head.out_channels} keypoints", pictures.draw),
-        ("the same, as OpenPose", pictures.draw_openpose),
-    ):
-        table.add_row(name, f"{1000 * seconds:.0f}")
+    for name, best in pictures.items():
+        table.add_row(name, f"{1000 * best:.0f}")
     console.print(table)
 
 
 def measure(
     codec: UDPHeatmap, num_keypoints: int, batch_size: int = 16, rounds: int = 3, seed: int = 0
-) -> CodecTiming:
+) -> dict[str, float]:
     """Times a codec and the loops below on the same keypoints, in turns.
 
     Args:
@@ -84,6 +65,9 @@ def measure(
         batch_size: People a batch.
         rounds: Turns each of the four gets.
         seed: Of the keypoints, which lie anywhere in the input, and of the heatmaps' noise.
+
+    Returns:
+        Seconds a batch takes on one CPU thread, by task; the best of all rounds.
     """
     generator = torch.Generator().manual_seed(seed)
     size = torch.tensor(codec.input_size_wh)
@@ -91,21 +75,13 @@ def measure(
     visible = torch.ones(batch_size, num_keypoints)
     heatmaps, _ = codec.encode(keypoints, visible)
     heatmaps += 0.01 * torch.rand(heatmaps.shape, generator=generator)
-    tasks: dict[str, Callable[[], object]] = {
+    tasks = {
         "encode": lambda: codec.encode(keypoints, visible),
-        "encode_numpy": lambda: encode_one_by_one(codec, keypoints.numpy()),
+        "encode one by one": lambda: encode_one_by_one(codec, keypoints.numpy()),
         "decode": lambda: codec.decode(heatmaps),
-        "decode_opencv": lambda: decode_one_by_one(heatmaps.numpy()),
+        "decode one by one": lambda: decode_one_by_one(heatmaps.numpy()),
     }
-    seconds: dict[str, float] = defaultdict(lambda: float("inf"))
-    with single_threaded():
-        for _ in range(rounds):
-            for name, task in tasks.items():
-                task()  # so that the timed call finds memory that the system has at hand
-                start = time.perf_counter()
-                task()
-                seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return CodecTiming(**seconds)
+    return best_seconds(tasks, rounds)
 
 
 def encode_one_by_one(codec: UDPHeatmap, keypoints: NDArray) -> NDArray[np.float32]:

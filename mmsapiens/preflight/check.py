@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from engine.data.sample import Sample
 
@@ -71,6 +74,22 @@ class TextTable(NamedTuple):
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def extent(values: ArrayLike) -> dict[str, float]:
+    """Returns the least, the median and the greatest of some values, as a report has them."""
+    values = np.asarray(values)
+    return {
+        "min": values.min().item(),
+        "median": float(np.median(values)),
+        "max": values.max().item(),
+    }
+
+
+def extent_table(title: str, extents: Mapping[str, dict[str, float]], form: str) -> TextTable:
+    """Tabulates extents by what they are of; ``form`` formats a number, such as ``"{:.1%}"``."""
+    rows = [(name, *map(form.format, values.values())) for name, values in extents.items()]
+    return TextTable(title, ("", "min", "median", "max"), rows)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.formatting import PackInputs
+from engine.visualizer import put_text
 from mmsapiens.preflight.browse import Draw, image_rgb
 from mmsapiens.preflight.check import Check, Finding, Item
 from mmsapiens.preflight.scan import read_sample
@@ -91,6 +92,5 @@ def _tile(item: Item, note: str, picture: NDArray) -> NDArray:
     caption = np.full((CAPTION_HEIGHT, width, 3), 255, np.uint8)
     text = f"{item.path[-24:]}  {note}"
     colour = (200, 0, 0) if note else (0, 0, 0)
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(caption, text, (2, CAPTION_HEIGHT - 6), font, 0.42, colour, 1, cv2.LINE_AA)
+    put_text(caption, text, (2, CAPTION_HEIGHT - 6), 0.42, colour)
     return np.vstack([caption, picture])

@@ -32,16 +32,7 @@ class Fingerprint(NamedTuple):
     thumbnail: NDArray
 
 
-class Group(NamedTuple):
-    """Copies of one image: the items of its distinct files."""
-
-    items: list[Item]
-
-    @property
-    def leaks(self) -> bool:
-        """Whether a training image is also in another split."""
-        splits = {item.split for item in self.items}
-        return "train" in splits and len(splits) > 1
+Printed = tuple[Item, Fingerprint]
 
 
 def fingerprint(image: NDArray) -> Fingerprint:
@@ -53,7 +44,7 @@ def fingerprint(image: NDArray) -> Fingerprint:
     return Fingerprint(digest.digest(), np.packbits(grey > grey.mean()).tobytes(), thumbnail)
 
 
-def find_duplicates(prints: Sequence[tuple[Item, Fingerprint]]) -> list[Finding]:
+def find_duplicates(prints: Sequence[Printed]) -> list[Finding]:
     """Finds equal images, and those that look equal at 8x8 pixels.
 
     The latter are sought among images of equal average hash only, which takes no time but misses
@@ -62,40 +53,38 @@ def find_duplicates(prints: Sequence[tuple[Item, Fingerprint]]) -> list[Finding]
     Args:
         prints: Of each image of each split.
     """
-    exact = [Group([item for item, _ in group]) for group in _grouped(prints, "digest")]
+    exact = list(_grouped(prints, "digest"))
     firsts = list({p.digest: (item, p) for item, p in reversed(prints)}.values())[::-1]
-    near = [
-        Group([item for item, _ in group])
-        for bucket in _grouped(firsts, "average_hash")
-        for group in _similar(bucket)
-    ]
+    near = [group for bucket in _grouped(firsts, "average_hash") for group in _similar(bucket)]
     return [
         Finding(
             "leak",
             "fault",
             "the same image in training and evaluation, whose figures are then too good; remove "
             "one of them",
-            _cases([group for group in exact if group.leaks]),
+            _cases([group for group in exact if _leaks(group)]),
         ),
         Finding(
-            "duplicate", "note", "the same image twice", _cases([g for g in exact if not g.leaks])
+            "duplicate", "note", "the same image twice", _cases([g for g in exact if not _leaks(g)])
         ),
         Finding("near-duplicate", "note", "images that look alike", _cases(near)),
     ]
 
 
-def _grouped(
-    prints: Sequence[tuple[Item, Fingerprint]], attribute: str
-) -> Iterator[list[tuple[Item, Fingerprint]]]:
-    groups: dict[Hashable, list[tuple[Item, Fingerprint]]] = defaultdict(list)
+def _leaks(group: Sequence[Printed]) -> bool:
+    """Whether a training image is also in another split."""
+    splits = {item.split for item, _ in group}
+    return "train" in splits and len(splits) > 1
+
+
+def _grouped(prints: Sequence[Printed], attribute: str) -> Iterator[list[Printed]]:
+    groups: dict[Hashable, list[Printed]] = defaultdict(list)
     for item, fingerprint in prints:
         groups[getattr(fingerprint, attribute)].append((item, fingerprint))
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _similar(
-    bucket: list[tuple[Item, Fingerprint]],
-) -> Iterator[list[tuple[Item, Fingerprint]]]:
+def _similar(bucket: list[Printed]) -> Iterator[list[Printed]]:
     """Splits a bucket into groups whose thumbnails are close to the group's first."""
     thumbnails = np.array([p.thumbnail for _, p in bucket], np.int16)
     left = np.arange(len(bucket))
@@ -107,9 +96,9 @@ def _similar(
         left = left[~close]
 
 
-def _cases(groups: Sequence[Group]) -> tuple[Case, ...]:
+def _cases(groups: Sequence[list[Printed]]) -> tuple[Case, ...]:
     return tuple(
-        Case(item.path, f"{item.split}; like {group.items[0].path} ({group.items[0].split})")
-        for group in groups
-        for item in group.items[1:]
+        Case(item.path, f"{item.split}; like {first.path} ({first.split})")
+        for (first, _), *others in groups
+        for item, _ in others
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from PIL import Image
+from PIL import ExifTags, Image
 
-ORIENTATION_TAG = 0x112
-BITS_PER_SAMPLE_TAG = 258
+from engine.data.decoding import exif_orientation
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -31,7 +31,7 @@ def _orientation(data: bytes, image: Image.Image) -> int:
     """Pillow decodes a whole PNG to look for EXIF data behind the pixels; most have none."""
     if data.startswith(PNG_SIGNATURE) and b"eXIf" not in data:
         return 1
-    return image.getexif().get(ORIENTATION_TAG, 1)
+    return exif_orientation(image)
 
 
 def _bits_per_sample(data: bytes, image: Image.Image) -> int:
@@ -39,4 +39,4 @@ def _bits_per_sample(data: bytes, image: Image.Image) -> int:
     if data.startswith(PNG_SIGNATURE):
         return data[24]
     tags = getattr(image, "tag_v2", {})
-    return max(tags.get(BITS_PER_SAMPLE_TAG, (8,)))
+    return max(tags.get(ExifTags.Base.BitsPerSample, (8,)))

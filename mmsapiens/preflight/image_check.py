@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from engine.data.decoding import decode_image, read_bytes
 from engine.data.loading import LoadImage
 from engine.data.sample import Sample
-from mmsapiens.preflight.check import Case, Finding, Item, Summary, TextTable
+from mmsapiens.preflight.check import (
+    Case,
+    Finding,
+    Item,
+    Summary,
+    TextTable,
+    extent,
+    extent_table,
+)
 from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates, fingerprint
 from mmsapiens.preflight.files import file_traits
 
@@ -96,10 +104,7 @@ def _is_grey(image: NDArray) -> bool:
 
 
 def _size_figures(sizes_hw: NDArray) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        name: {"min": int(n.min()), "median": float(np.median(n)), "max": int(n.max())}
-        for name, n in (("height", sizes_hw[:, 0]), ("width", sizes_hw[:, 1]))
-    }
+    figures: dict[str, Any] = {"height": extent(sizes_hw[:, 0]), "width": extent(sizes_hw[:, 1])}
     bins = Counter(np.digitize(sizes_hw[:, 1] / sizes_hw[:, 0], ASPECT_EDGES).tolist())
     edges = [0.0, *ASPECT_EDGES, float("inf")]
     figures["aspect_histogram"] = {
@@ -109,12 +114,9 @@ def _size_figures(sizes_hw: NDArray) -> dict[str, Any]:
 
 
 def _size_tables(figures: dict[str, Any]) -> list[TextTable]:
-    sizes = [
-        (name, *(f"{figures[name][key]:g}" for key in ("min", "median", "max")))
-        for name in ("height", "width")
-    ]
+    sizes = {name: figures[name] for name in ("height", "width")}
     aspects = [(name, str(num)) for name, num in figures["aspect_histogram"].items()]
     return [
-        TextTable("image size in pixels", ("", "min", "median", "max"), sizes),
+        extent_table("image size in pixels", sizes, "{:g}"),
         TextTable("width / height", ("", "images"), aspects),
     ]

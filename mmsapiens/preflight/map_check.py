@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 
 from engine.data.loading_maps import LoadDepth, LoadMask, LoadNormal
 from engine.data.sample import Sample
 from engine.errors import DataError
-from mmsapiens.preflight.check import Item, Summary, TextTable
+from mmsapiens.preflight.check import Item, Summary, extent, extent_table
 
 
 class MapCheck:
@@ -40,14 +38,9 @@ class MapCheck:
         shares = [share for _, share in measured]
         if self.name != "mask" or not shares:
             return Summary([], {}, [])
-        figures: dict[str, Any] = {
-            "min": min(shares),
-            "median": float(np.median(shares)),
-            "max": max(shares),
-        }
-        row = ("foreground", *(f"{100 * value:.1f} %" for value in figures.values()))
-        table = TextTable("share of an image in its mask", ("", "min", "median", "max"), [row])
-        return Summary([], {"foreground": figures}, [table])
+        figures = {"foreground": extent(shares)}
+        table = extent_table("share of an image in its mask", figures, "{:.1%}")
+        return Summary([], figures, [table])
 
 
 MAP_CHECKS = (

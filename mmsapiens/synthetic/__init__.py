@@ -6,33 +6,18 @@
     picture = render(scene, size_hw=(1024, 768))
     parts = picture.labels(GOLIATH_LABELS)
     keypoints = keypoints_of(picture, ["nose", "left_eye", "right_eye"])
+
+The tables of classes are in :mod:`.labels`: they take the datasets' names, and so import PyTorch,
+which drawing does not need.
 """
 
 from .body import sample_group, sample_person
 from .head import sample_head
 from .keypoint_names import keypoints_of
-from .labels import (
-    CIHP_CLASSES,
-    CIHP_LABELS,
-    FACE_CLASSES,
-    FACE_LABELS,
-    GOLIATH_CLASSES,
-    GOLIATH_LABELS,
-    LIP_CLASSES,
-    LIP_LABELS,
-)
 from .render import Render, render
 from .scene import Scene
 
 __all__ = [
-    "CIHP_CLASSES",
-    "CIHP_LABELS",
-    "FACE_CLASSES",
-    "FACE_LABELS",
-    "GOLIATH_CLASSES",
-    "GOLIATH_LABELS",
-    "LIP_CLASSES",
-    "LIP_LABELS",
     "Render",
     "Scene",
     "keypoints_of",

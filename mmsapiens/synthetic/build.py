@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from .solids import Capsule, Material, Point, Solid
+from .solids import IDENTITY, Capsule, Ellipsoid, Material, Point, Solid
 
 P = TypeVar("P", bound=Solid)
 
@@ -43,6 +43,13 @@ def capsule(
     across /= np.linalg.norm(across)
     axes = np.stack([across, along, _cross(across, along)], axis=1)
     return Capsule(part, material, (start + end) / 2, axes, half_length=length / 2, radius=radius)
+
+
+def ellipsoid(
+    part: str, material: Material, centre: np.ndarray, radii: Point, axes: np.ndarray = IDENTITY
+) -> Ellipsoid:
+    """A plain ellipsoid around ``centre`` (3,) with ``radii`` along the columns of ``axes``."""
+    return Ellipsoid(part, material, centre, axes, radii=radii)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .build import tube, vec
-from .face import BLACK, Colour, jittered
+from .build import ellipsoid, tube, vec
+from .face import BLACK, jittered
 from .figure import Figure, pelvis, trunk
 from .garments import neckline, opened, shoe, skirt, sleeve, sock, trouser_leg
 from .skeleton import DEPTH, SHOULDER_Y
-from .solids import Ellipsoid, Material, Solid
+from .solids import Colour, Material, Solid
 from .worn import CLOTH_COLOURS
 
 UPPER_SHARES = {
-    "bare": 0.1,
-    "crop": 0.1,
-    "tank": 0.12,
-    "shirt": 0.26,
-    "coat": 0.16,
-    "dress": 0.14,
+    "bare": 0.1, "crop": 0.1, "tank": 0.12, "shirt": 0.26, "coat": 0.16, "dress": 0.14,
     "jumpsuit": 0.12,
-}
+}  # fmt: skip
 LOWER_SHARES = {"trousers": 0.4, "shorts": 0.35, "skirt": 0.25}
 FEET_SHARES = {"bare": 0.3, "shoes": 0.25, "socks": 0.2, "both": 0.25}
 AROUND = tuple(np.arange(16) * np.pi / 8)
@@ -170,6 +165,6 @@ def bag(rng: np.random.Generator, figure: Figure) -> list[Solid]:
         chest = vec(-0.2, SHOULDER_Y + 0.8, DEPTH + side)
         belly = vec(0.55 * aside, hip - 0.75, DEPTH + 0.9 * side)
         lines.append([top, chest, belly, vec(aside, hip - 0.2, DEPTH)])
-    pouch = Ellipsoid("Bag", leather, vec(aside + 0.1, hip + 0.2, DEPTH), radii=(0.35, 0.6, 0.62))
+    pouch = ellipsoid("Bag", leather, vec(aside + 0.1, hip + 0.2, DEPTH), (0.35, 0.6, 0.62))
     solids = [pouch, *(s for line in lines for s in tube("Bag", leather, line, 0.09))]
     return [s.mirrored() for s in solids] if rng.random() < 0.5 else solids

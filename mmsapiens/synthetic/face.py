@@ -13,9 +13,7 @@ import numpy as np
 
 from .build import both_sides, marked, rotation, surface_point, tube, vec
 from .landmarks import brow_points, ear_points, eye_points, jaw_points, lip_points
-from .solids import Decal, Ellipse, Ellipsoid, Material, Solid
-
-Colour = tuple[float, float, float]
+from .solids import Colour, Decal, Ellipse, Ellipsoid, Material, Solid, tinted
 
 SKIN_TONES: tuple[Colour, ...] = (
     (0.98, 0.83, 0.72),
@@ -56,12 +54,6 @@ class Identity:
     width: float
 
 
-def tinted(colour: Colour, factor: Colour) -> Colour:
-    """The colour times a factor per channel, at most 1."""
-    r, g, b = (min(c * f, 1.0) for c, f in zip(colour, factor, strict=True))
-    return r, g, b
-
-
 def jittered(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
     """One of the colours, somewhat brighter or darker."""
     gain = rng.uniform(0.85, 1.12)
@@ -94,7 +86,7 @@ def eyes(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> list
     gaze = rng.uniform(-0.05, 0.05), rng.uniform(-0.02, 0.03)
     iris = jittered(rng, IRIS_COLOURS)
     slant = rng.uniform(-0.12, 0.08)
-    lid = replace(who.skin, colour=tinted(who.skin.colour, (0.9, 0.85, 0.85)))
+    lid = who.skin.tinted((0.9, 0.85, 0.85))
     almond = Ellipse((0.0, 0.0), (width, height), pointed=True)
     radii, rings = (0.275, 0.2, 0.15), (0.085, 0.042)
     discs = (
@@ -128,7 +120,7 @@ def eyes(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> list
 def brows(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> list[Solid]:
     """Arched tubes above the eyes, darker than the hair."""
     y, arch, tilt = rng.uniform(-0.33, -0.26), rng.uniform(0.02, 0.1), rng.uniform(-0.05, 0.07)
-    material = replace(who.hair, colour=tinted(who.hair.colour, (0.6, 0.6, 0.6)))
+    material = who.hair.tinted((0.6, 0.6, 0.6))
     points = []
     for s in np.linspace(-1.0, 1.0, 5):
         height = y - arch * (1.0 - s * s) - tilt * s
@@ -142,13 +134,10 @@ def nose(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> list
     """A bridge, a tip with nostrils, and two wings."""
     y, lift = rng.uniform(0.33, 0.43), rng.uniform(0.16, 0.24)
     size, spread = rng.uniform(0.11, 0.14), rng.uniform(0.11, 0.15)
-    material = replace(who.skin, colour=tinted(who.skin.colour, (1.0, 0.87, 0.83)), gloss=0.15)
+    material = replace(who.skin.tinted((1.0, 0.87, 0.83)), gloss=0.15)
     top, tip = surface_point(face, 0.0, 0.02, lift=-0.02), surface_point(face, 0.0, y, lift)
-    hole = Decal(
-        "Nose",
-        Material(tinted(who.skin.colour, (0.25, 0.15, 0.12))),
-        (Ellipse((0.0, 0.05), (0.045, 0.03)),),
-    )
+    dark = Material(tinted(who.skin.colour, (0.25, 0.15, 0.12)))
+    hole = Decal("Nose", dark, (Ellipse((0.0, 0.05), (0.045, 0.03)),))
     wing = Ellipsoid(
         "Nose",
         material,
@@ -255,7 +244,7 @@ def _inside_of_mouth(face: Sequence[Solid], y: float, half: float, opening: floa
 def ears(rng: np.random.Generator, who: Identity) -> list[Solid]:
     """Flat ellipsoids that stand out from the sides of the head, with a dark hollow."""
     size, out = rng.uniform(0.9, 1.15), rng.uniform(0.6, 0.95)
-    material = replace(who.skin, colour=tinted(who.skin.colour, (1.0, 0.84, 0.8)))
+    material = who.skin.tinted((1.0, 0.84, 0.8))
     hollow = Material(tinted(who.skin.colour, (0.62, 0.42, 0.38)))
     x, radii = 0.83 * who.width, (0.17 * size, 0.27 * size, 0.07)
     ear = Ellipsoid(

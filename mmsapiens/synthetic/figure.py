@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .build import capsule, jointed, marked, tube, vec
-from .face import Identity, tinted
+from .build import capsule, ellipsoid, jointed, marked, tube, vec
+from .face import Identity
 from .hands import hand
 from .skeleton import DEPTH, SHOULDER_Y, Build, Limbs
 from .solids import Ellipsoid, Material, Solid
@@ -40,14 +40,12 @@ def trunk(part: str, material: Material, build: Build, thicker: float = 0.0) -> 
     girth = build.girth
     wide = 0.88 * build.shoulder
 
-    def ellipsoid(y: float, x: float, half: float, z: float) -> Ellipsoid:
-        radii = (x + thicker, half + 0.5 * thicker, z * girth + thicker)
-        return Ellipsoid(part, material, vec(0.0, y, DEPTH), radii=radii)
+    def bulge(down: float, x: float, half: float, z: float) -> Ellipsoid:
+        radii = (x + thicker, half * build.trunk + 0.5 * thicker, z * girth + thicker)
+        return ellipsoid(part, material, vec(0.0, SHOULDER_Y + down * build.trunk, DEPTH), radii)
 
-    chest = ellipsoid(SHOULDER_Y + 0.25 * build.trunk, wide, 0.42 * build.trunk, 0.72)
-    belly = ellipsoid(
-        SHOULDER_Y + 0.62 * build.trunk, 0.5 * (wide + build.hip) * girth, 0.44 * build.trunk, 0.64
-    )
+    chest = bulge(0.25, wide, 0.42, 0.72)
+    belly = bulge(0.62, 0.5 * (wide + build.hip) * girth, 0.44, 0.64)
     slope = [vec(0.0, SHOULDER_Y - 0.12, DEPTH), vec(build.shoulder, SHOULDER_Y + 0.05, DEPTH)]
     shoulders = tube(part, material, slope, 0.38 * girth + thicker)
     return [chest, belly, *shoulders, *(s.mirrored() for s in shoulders)]
@@ -58,7 +56,7 @@ def pelvis(part: str, material: Material, build: Build, thicker: float = 0.0) ->
     radii = (build.hip + 0.5 * build.girth, 0.8, 0.68 * build.girth)
     x, y, z = (r + thicker for r in radii)
     centre = vec(0.0, SHOULDER_Y + 0.97 * build.trunk, DEPTH)
-    return Ellipsoid(part, material, centre, radii=(x, y, z))
+    return ellipsoid(part, material, centre, (x, y, z))
 
 
 def body(figure: Figure, glove: Material | None, toes: bool) -> list[Solid]:
@@ -81,14 +79,10 @@ def body(figure: Figure, glove: Material | None, toes: bool) -> list[Solid]:
     }
     return [
         jointed(neck, root, COVER),
-        *trunk("Torso", _chest_skin(skin), build),
+        *trunk("Torso", skin.tinted((0.97, 0.92, 0.9)), build),
         jointed(hips, joints, cover=1.6 * COVER),
         *figure.sides(lambda limbs: [*_arm(figure, limbs, glove), *_leg(figure, limbs, toes)]),
     ]
-
-
-def _chest_skin(skin: Material) -> Material:
-    return replace(skin, colour=tinted(skin.colour, (0.97, 0.92, 0.9)))
 
 
 def _arm(figure: Figure, limbs: Limbs, glove: Material | None) -> list[Solid]:
@@ -96,13 +90,8 @@ def _arm(figure: Figure, limbs: Limbs, glove: Material | None) -> list[Solid]:
     girth, elbow = build.girth, limbs.lower_arm.origin
     upper = capsule("Left_upper_arm", skin, limbs.upper_arm.origin, elbow, 0.31 * girth)
     lower = capsule("Left_lower_arm", skin, elbow, limbs.hand.origin, 0.235 * girth)
-    muscle = Ellipsoid(
-        "Left_lower_arm",
-        skin,
-        limbs.lower_arm.at(0.0, 0.3 * build.lower_arm, 0.0),
-        limbs.lower_arm.axes,
-        radii=(0.29 * girth, 0.75, 0.27 * girth),
-    )
+    bulge = (0.0, 0.3 * build.lower_arm, 0.0), (0.29 * girth, 0.75, 0.27 * girth)
+    muscle = limbs.lower_arm.ellipsoid("Left_lower_arm", skin, *bulge)
     shoulder = {"Left_shoulder": limbs.upper_arm.origin, "Left_elbow": elbow}
     on_skin = {
         "Left_acromion": limbs.upper_arm.origin + vec(0.0, -0.31 * girth, 0.0),
@@ -123,21 +112,11 @@ def _leg(figure: Figure, limbs: Limbs, toes: bool) -> list[Solid]:
     skin, build = figure.who.skin, figure.build
     girth, knee = build.girth, limbs.lower_leg.origin
     upper = capsule("Left_upper_leg", skin, limbs.upper_leg.origin, knee, 0.43 * girth)
-    bulk = Ellipsoid(
-        "Left_upper_leg",
-        skin,
-        limbs.upper_leg.at(0.0, 0.35 * build.upper_leg, 0.0),
-        limbs.upper_leg.axes,
-        radii=(0.53 * girth, 1.25, 0.53 * girth),
-    )
+    bulge = (0.0, 0.35 * build.upper_leg, 0.0), (0.53 * girth, 1.25, 0.53 * girth)
+    bulk = limbs.upper_leg.ellipsoid("Left_upper_leg", skin, *bulge)
     lower = capsule("Left_lower_leg", skin, knee, limbs.foot.origin, 0.29 * girth)
-    calf = Ellipsoid(
-        "Left_lower_leg",
-        skin,
-        limbs.lower_leg.at(0.0, 0.32 * build.lower_leg, 0.07),
-        limbs.lower_leg.axes,
-        radii=(0.34 * girth, 0.9, 0.34 * girth),
-    )
+    bulge = (0.0, 0.32 * build.lower_leg, 0.07), (0.34 * girth, 0.9, 0.34 * girth)
+    calf = limbs.lower_leg.ellipsoid("Left_lower_leg", skin, *bulge)
     return [
         jointed(upper, {"Left_knee": knee}, COVER),
         bulk,
@@ -170,11 +149,5 @@ def foot_shape(part: str, material: Material, limbs: Limbs, thicker: float) -> l
     instep = capsule(
         part, material, foot.at(0.0, 0.1, -0.05), foot.at(0.0, 0.34, -0.65), 0.2 + thicker
     )
-    ball = Ellipsoid(
-        part,
-        material,
-        foot.at(0.03, 0.38, -0.6),
-        foot.axes,
-        radii=(0.33 + thicker, 0.17 + thicker, 0.5 + thicker),
-    )
-    return [heel, instep, ball]
+    radii = (0.33 + thicker, 0.17 + thicker, 0.5 + thicker)
+    return [heel, instep, foot.ellipsoid(part, material, (0.03, 0.38, -0.6), radii)]

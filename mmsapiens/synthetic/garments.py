@@ -8,36 +8,38 @@ from dataclasses import replace
 import numpy as np
 
 from .build import capsule, vec
-from .face import Colour, tinted
 from .figure import Figure, foot_shape
-from .skeleton import DEPTH, SHOULDER_Y, Build, Limbs
-from .solids import MIRROR, Decal, Ellipse, Ellipsoid, Material, Solid
+from .skeleton import DEPTH, SHOULDER_Y, Build, Frame, Limbs
+from .solids import MIRROR, Colour, Decal, Ellipse, Material, Solid
 
 
 def sleeve(
     part: str, cloth: Material, build: Build, limbs: Limbs, reach: float, thicker: float
 ) -> list[Solid]:
     """A left sleeve; ``reach`` 1 ends at the elbow, 2 at the wrist."""
-    shoulder, elbow = limbs.upper_arm, limbs.lower_arm
-    end = shoulder.at(0.0, min(reach, 1.0) * build.upper_arm, 0.0)
-    solids: list[Solid] = [capsule(part, cloth, shoulder.origin, end, 0.31 * build.girth + thicker)]
-    if reach > 1.0:
-        cuff = elbow.at(0.0, (reach - 1.0) * build.lower_arm, 0.0)
-        solids.append(capsule(part, cloth, elbow.origin, cuff, 0.28 * build.girth + thicker))
-    return solids
+    upper = limbs.upper_arm, build.upper_arm, 0.31 * build.girth + thicker
+    lower = limbs.lower_arm, build.lower_arm, 0.28 * build.girth + thicker
+    return _along(part, cloth, (upper, lower), reach)
 
 
 def trouser_leg(
     part: str, cloth: Material, build: Build, limbs: Limbs, reach: float, thicker: float
 ) -> list[Solid]:
     """A left trouser leg; ``reach`` 1 ends at the knee, 2 at the ankle."""
-    hip, knee = limbs.upper_leg, limbs.lower_leg
-    end = hip.at(0.0, min(reach, 1.0) * build.upper_leg, 0.0)
-    solids: list[Solid] = [capsule(part, cloth, hip.origin, end, 0.52 * build.girth + thicker)]
-    if reach > 1.0:
-        hem = knee.at(0.0, (reach - 1.0) * build.lower_leg, 0.0)
-        solids.append(capsule(part, cloth, knee.origin, hem, 0.42 * build.girth + thicker))
-    return solids
+    upper = limbs.upper_leg, build.upper_leg, 0.52 * build.girth + thicker
+    lower = limbs.lower_leg, build.lower_leg, 0.42 * build.girth + thicker
+    return _along(part, cloth, (upper, lower), reach)
+
+
+def _along(
+    part: str, cloth: Material, bones: Sequence[tuple[Frame, float, float]], reach: float
+) -> list[Solid]:
+    """Tubes along bones (frame, length, radius), of which ``reach`` are covered."""
+    return [
+        capsule(part, cloth, bone.origin, bone.at(0.0, min(reach - i, 1.0) * length, 0.0), radius)
+        for i, (bone, length, radius) in enumerate(bones)
+        if reach > i
+    ]
 
 
 def skirt(
@@ -98,20 +100,12 @@ def sock(cloth: Material, build: Build, limbs: Limbs, height: float) -> list[Sol
 def shoe(colour: Colour, sole: Colour, build: Build, limbs: Limbs, boot: bool) -> list[Solid]:
     """A left shoe with a sole; a boot covers the ankle."""
     part, upper = "Left_shoe", Material(colour, gloss=0.3)
-    bottom = Ellipsoid(
-        part,
-        Material(sole, gloss=0.05),
-        limbs.foot.at(0.03, 0.55, -0.3),
-        limbs.foot.axes,
-        radii=(0.42, 0.14, 0.98),
-    )
+    matt = Material(sole, gloss=0.05)
+    bottom = limbs.foot.ellipsoid(part, matt, (0.03, 0.55, -0.3), (0.42, 0.14, 0.98))
     solids = [*foot_shape(part, upper, limbs, 0.1), bottom]
     if boot:
         top = limbs.lower_leg.at(0.0, 0.72 * build.lower_leg, 0.0)
         shaft = capsule(part, upper, top, limbs.foot.origin, 0.36 * build.girth + 0.06)
         solids.append(shaft)
-    toe = replace(upper, colour=tinted(colour, (0.7, 0.7, 0.7)))
-    cap = Ellipsoid(
-        part, toe, limbs.foot.at(0.03, 0.42, -0.95), limbs.foot.axes, radii=(0.34, 0.2, 0.33)
-    )
-    return [*solids, cap]
+    toe = upper.tinted((0.7, 0.7, 0.7))
+    return [*solids, limbs.foot.ellipsoid(part, toe, (0.03, 0.42, -0.95), (0.34, 0.2, 0.33))]

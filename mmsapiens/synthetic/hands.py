@@ -9,7 +9,7 @@ import numpy as np
 
 from .build import capsule, jointed, rotation
 from .skeleton import Frame
-from .solids import Ellipsoid, Material, Solid
+from .solids import Material, Solid
 
 # Where a finger starts (y, z), the lengths of its bones, its radius, and its part of the spread.
 FINGERS: dict[str, tuple[tuple[float, float], tuple[float, float, float], float, float]] = {
@@ -34,13 +34,8 @@ def hand(
         curl: Angle between the bones of a finger.
         spread: Angle between the fingers.
     """
-    palm = Ellipsoid(
-        part,
-        skin,
-        frame.at(0.0, 0.36 * size, 0.0),
-        frame.axes,
-        radii=(0.15 * size, 0.42 * size, 0.33 * size),
-    )
+    radii = (0.15 * size, 0.42 * size, 0.33 * size)
+    palm = frame.ellipsoid(part, skin, (0.0, 0.36 * size, 0.0), radii)
     root = {"Left_hand_root": frame.at(0.0, 0.03 * size, 0.0)}
     solids: list[Solid] = [jointed(palm, root, cover=0.1)]
     for name, ((y, z), bones, radius, aside) in FINGERS.items():

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .build import both_sides, capsule, rotation, vec
-from .face import (
-    Identity,
-    brows,
-    ears,
-    eyes,
-    jittered,
-    mouth,
-    nose,
-    sample_identity,
-    skull,
-)
+from .build import both_sides, capsule, ellipsoid, rotation, vec
+from .face import Identity, brows, ears, eyes, jittered, mouth, nose, sample_identity, skull
 from .scene import Camera, Scene
-from .solids import Ellipsoid, Material, Solid
+from .solids import Material, Solid
 from .surroundings import sample_background, sample_light
 from .worn import CLOTH_COLOURS, beard, facewear, glasses, hair, headwear
 
@@ -64,20 +54,11 @@ def head_solids(rng: np.random.Generator, who: Identity) -> list[Solid]:
 def _bust(rng: np.random.Generator, who: Identity) -> list[Solid]:
     """Neck, chest and shoulders."""
     stripes = rng.random() < 0.4
-    cloth = Material(
-        jittered(rng, CLOTH_COLOURS),
-        0.03,
-        wave=(0.0, rng.uniform(1.5, 4.0), 0.0),
-        wave_depth=0.35 * stripes,
-    )
+    colour, wave = jittered(rng, CLOTH_COLOURS), (0.0, rng.uniform(1.5, 4.0), 0.0)
+    cloth = Material(colour, 0.03, wave, wave_depth=0.35 * stripes)
     wide = rng.uniform(1.15, 1.5)
-    chest = Ellipsoid("Clothing", cloth, vec(0.0, 2.4, 0.3), radii=(wide, 1.2, 0.75))
+    chest = ellipsoid("Clothing", cloth, vec(0.0, 2.4, 0.3), (wide, 1.2, 0.75))
     arm = capsule("Clothing", cloth, vec(wide * 0.6, 1.85, 0.3), vec(wide, 2.2, 0.3), 0.5)
-    neck = capsule(
-        "Neck",
-        who.skin,
-        vec(0.0, 0.6, 0.25),
-        vec(0.0, 1.9, 0.25),
-        rng.uniform(0.38, 0.48) * who.width,
-    )
+    radius = rng.uniform(0.38, 0.48) * who.width
+    neck = capsule("Neck", who.skin, vec(0.0, 0.6, 0.25), vec(0.0, 1.9, 0.25), radius)
     return [neck, chest, *both_sides([arm])]

@@ -7,84 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-IGNORED = 255
-
-# FaceSynthetics (Wood et al., 2021), in its order.
-FACE_CLASSES = (
-    "Background",
-    "Skin",
-    "Nose",
-    "Right_eye",
-    "Left_eye",
-    "Right_brow",
-    "Left_brow",
-    "Right_ear",
-    "Left_ear",
-    "Mouth_interior",
-    "Top_lip",
-    "Bottom_lip",
-    "Neck",
-    "Hair",
-    "Beard",
-    "Clothing",
-    "Glasses",
-    "Headwear",
-    "Facewear",
-)
-# The body parts of Goliath that the released models know, in their order.
-GOLIATH_CLASSES = (
-    "Background",
-    "Apparel",
-    "Face_Neck",
-    "Hair",
-    "Left_Foot",
-    "Left_Hand",
-    "Left_Lower_Arm",
-    "Left_Lower_Leg",
-    "Left_Shoe",
-    "Left_Sock",
-    "Left_Upper_Arm",
-    "Left_Upper_Leg",
-    "Lower_Clothing",
-    "Right_Foot",
-    "Right_Hand",
-    "Right_Lower_Arm",
-    "Right_Lower_Leg",
-    "Right_Shoe",
-    "Right_Sock",
-    "Right_Upper_Arm",
-    "Right_Upper_Leg",
-    "Torso",
-    "Upper_Clothing",
-    "Lower_Lip",
-    "Upper_Lip",
-    "Lower_Teeth",
-    "Upper_Teeth",
-    "Tongue",
-)
-# Look Into Person (Gong et al., 2017); CIHP differs in class 10, which is Torso-skin there.
-LIP_CLASSES = (
-    "Background",
-    "Hat",
-    "Hair",
-    "Glove",
-    "Sunglasses",
-    "UpperClothes",
-    "Dress",
-    "Coat",
-    "Socks",
-    "Pants",
-    "Jumpsuits",
-    "Scarf",
-    "Skirt",
-    "Face",
-    "Left-arm",
-    "Right-arm",
-    "Left-leg",
-    "Right-leg",
-    "Left-shoe",
-    "Right-shoe",
-)
+from engine.data.loading import IGNORE_INDEX
+from seg.parts.datasets import CIHPDataset, FaceDataset, GoliathDataset, LIPDataset, SegDataset
 
 _MOUTH = ("Mouth_interior", "Upper_teeth", "Lower_teeth", "Tongue")
 _FEATURES = ("Skin", "Nose", "Left_eye", "Right_eye", "Left_brow", "Right_brow", "Beard")
@@ -95,9 +19,9 @@ _ON_LIMBS = tuple(f"{s}_{what}" for s in ("Left", "Right") for what in ("glove",
 _LIMBS = ("hand", "lower_arm", "upper_arm", "foot", "lower_leg", "upper_leg")
 
 
-def _table(classes: tuple[str, ...], parts: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """From classes and the parts of each; the parts of class ``""`` are ignored."""
-    ids = {"": IGNORED, **{name: index for index, name in enumerate(classes)}}
+def _table(dataset: type[SegDataset], parts: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """From the classes of a dataset to the parts of each; those of class ``""`` are ignored."""
+    ids = {"": IGNORE_INDEX, **{name: i for i, name in enumerate(dataset.METAINFO["classes"])}}
     return {part: ids[name] for name, group in parts.items() for part in group}
 
 
@@ -111,16 +35,16 @@ def _sided(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 
 FACE_LABELS = _table(
-    FACE_CLASSES,
+    FaceDataset,
     {
-        **{name: [name] for name in FACE_CLASSES},
+        **{name: [name] for name in FaceDataset.METAINFO["classes"]},
         "Mouth_interior": _MOUTH,
         "Clothing": ("Clothing", *_GARMENTS, "Bag", *_ON_LIMBS),
         "": ("Torso", *(f"{side}_{limb}" for side in ("Left", "Right") for limb in _LIMBS)),
     },
 )
 GOLIATH_LABELS = _table(
-    GOLIATH_CLASSES,
+    GoliathDataset,
     {
         "Background": ["Background"],
         "Apparel": ("Headwear", "Facewear", "Scarf", "Bag", "Left_glove", "Right_glove"),
@@ -139,7 +63,7 @@ GOLIATH_LABELS = _table(
     },
 )
 LIP_LABELS = _table(
-    LIP_CLASSES,
+    LIPDataset,
     {
         "Background": ("Background", "Bag"),
         "Hat": ["Headwear"],
@@ -160,10 +84,8 @@ LIP_LABELS = _table(
     },
 )
 # Jumpsuits are upper clothes in CIHP, as class 10 is the skin of neck and trunk.
-CIHP_CLASSES = tuple("Torso-skin" if name == "Jumpsuits" else name for name in LIP_CLASSES)
 CIHP_LABELS = {
     **LIP_LABELS,
     "Jumpsuit": LIP_LABELS["Shirt"],
-    "Torso": CIHP_CLASSES.index("Torso-skin"),
-    "Neck": CIHP_CLASSES.index("Torso-skin"),
+    **_table(CIHPDataset, {"Torso-skin": ("Neck", "Torso")}),
 }

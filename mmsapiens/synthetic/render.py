@@ -39,14 +39,12 @@ class Render:
     person: np.ndarray
     keypoints: Keypoints
 
-    @property
-    def bbox_xyxy(self) -> np.ndarray | None:
-        """(4,) float32, first and last column and row that are not background, or None."""
-        return _bounding_box(self.person > 0)
-
     def box_of(self, person: int) -> np.ndarray | None:
         """(4,) float32, first and last column and row that show the person, or None."""
-        return _bounding_box(self.person == person + 1)
+        rows, cols = np.nonzero(self.person == person + 1)
+        if not len(rows):
+            return None
+        return np.array([cols.min(), rows.min(), cols.max(), rows.max()], dtype=np.float32)
 
     def labels(self, table: Mapping[str, int]) -> np.ndarray:
         """Label map (H, W) uint8 by a table from part names to class ids.
@@ -154,10 +152,3 @@ def _shade(material: Material, local: Local, normal: Local, light: Light) -> np.
         shine = shine * shine
     ambient = np.asarray(light.ambient) * (1.0 - 0.25 * ny)[:, None]
     return np.asarray(material.colour) * (ambient + diffuse) + (material.gloss * shine)[:, None]
-
-
-def _bounding_box(mask: np.ndarray) -> np.ndarray | None:
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return np.array([cols[0], rows[0], cols[-1], rows[-1]], dtype=np.float32)

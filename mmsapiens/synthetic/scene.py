@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .solids import Solid
-
-Colour = tuple[float, float, float]
+from .solids import Colour, Solid
 
 
 @dataclass(frozen=True, eq=False)

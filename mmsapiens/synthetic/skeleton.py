@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .build import rotation, vec
+from .build import ellipsoid, rotation, vec
+from .solids import Ellipsoid, Material, Point
 
 DEPTH = 0.25  # z of the trunk's axis
 SHOULDER_Y = 1.85
@@ -119,6 +120,10 @@ class Frame:
     def at(self, x: float, y: float, z: float) -> np.ndarray:
         """Position (3,) of a local point."""
         return self.origin + self.axes @ vec(x, y, z)
+
+    def ellipsoid(self, part: str, material: Material, centre: Point, radii: Point) -> Ellipsoid:
+        """An ellipsoid around a local point, along the bone's axes."""
+        return ellipsoid(part, material, self.at(*centre), radii, self.axes)
 
     def child(self, along: float, turn: np.ndarray) -> Frame:
         """The frame of the next bone, ``along`` this one."""

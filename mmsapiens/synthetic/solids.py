@@ -20,10 +20,17 @@ import numpy as np
 
 Local = tuple[np.ndarray, np.ndarray, np.ndarray]
 Point = tuple[float, float, float]
+Colour = tuple[float, float, float]
 P = TypeVar("P", bound="Solid")
 
 IDENTITY = np.eye(3)
 MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+def tinted(colour: Colour, factor: Colour) -> Colour:
+    """The colour times a factor per channel, at most 1."""
+    r, g, b = (min(c * f, 1.0) for c, f in zip(colour, factor, strict=True))
+    return r, g, b
 
 
 def swapped_name(name: str) -> str:
@@ -45,10 +52,14 @@ class Material:
         wave_depth: How much the wave darkens, in [0, 1].
     """
 
-    colour: tuple[float, float, float]
+    colour: Colour
     gloss: float = 0.0
     wave: tuple[float, float, float] = (0.0, 0.0, 0.0)
     wave_depth: float = 0.0
+
+    def tinted(self, factor: Colour) -> Material:
+        """The material in its colour times a factor per channel."""
+        return replace(self, colour=tinted(self.colour, factor))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .build import both_sides, rotation, surface_point, tube, vec
-from .face import BLACK, Colour, Identity, jittered
-from .solids import Ellipsoid, Material, Solid
+from .build import both_sides, ellipsoid, rotation, surface_point, tube, vec
+from .face import BLACK, Identity, jittered
+from .solids import Colour, Ellipsoid, Material, Point, Solid
 
 CLOTH_COLOURS: tuple[Colour, ...] = (
     (0.75, 0.12, 0.15),
@@ -39,37 +39,21 @@ def hair(rng: np.random.Generator, who: Identity, under_hat: bool) -> list[Solid
     width = who.width
     volume = rng.uniform(0.15, 0.4) if style == "volume" and not under_hat else 0.0
     back = rng.uniform(0.12, 0.22)
-    cap = Ellipsoid(
-        "Hair",
-        who.hair,
-        vec(0.0, -0.36 - 0.5 * volume, 0.12 + back + 0.75 * volume),
-        radii=(0.82 * width + volume, 0.84 + volume, 0.93 + volume),
-    )
-    solids: list[Solid] = [cap]
+    top = vec(0.0, -0.36 - 0.5 * volume, 0.12 + back + 0.75 * volume)
+    radii = (0.82 * width + volume, 0.84 + volume, 0.93 + volume)
+    solids: list[Solid] = [ellipsoid("Hair", who.hair, top, radii)]
     fringe = style == "fringe" or (style == "long" and rng.random() < 0.5)
     if fringe and not under_hat:
         side = rng.choice([-1.0, 1.0])
         for x, size in ((0.3 * side, 0.5), (-0.38 * side, 0.34)):
-            solids.append(
-                Ellipsoid(
-                    "Hair",
-                    who.hair,
-                    vec(x * width, -0.72, -0.42),
-                    rotation(roll=0.45 * np.sign(x)),
-                    radii=(size, 0.24, 0.36),
-                )
-            )
+            at, lean = vec(x * width, -0.72, -0.42), rotation(roll=0.45 * np.sign(x))
+            solids.append(ellipsoid("Hair", who.hair, at, (size, 0.24, 0.36), lean))
     if style == "long":
         end = rng.uniform(0.7, 1.5)
-        lock = [
-            vec(0.72 * width, -0.35, 0.22),
-            vec(0.86 * width, 0.3, 0.3),
-            vec(0.8 * width, end, 0.32),
-        ]
+        lock = [vec(0.72 * width, -0.35, 0.22), vec(0.86 * width, 0.3, 0.3)]
+        lock.append(vec(0.8 * width, end, 0.32))
         solids += both_sides(tube("Hair", who.hair, lock, rng.uniform(0.16, 0.22)))
-        solids.append(
-            Ellipsoid("Hair", who.hair, vec(0.0, 0.3, 0.62), radii=(0.85 * width, end, 0.4))
-        )
+        solids.append(ellipsoid("Hair", who.hair, vec(0.0, 0.3, 0.62), (0.85 * width, end, 0.4)))
     return solids
 
 
@@ -77,9 +61,9 @@ def beard(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> lis
     """A full beard around the jaw or one on the chin, and perhaps a moustache."""
     if rng.random() < 0.65:
         radii = (0.64 * who.width, rng.uniform(0.76, 0.9), 0.74)
-        solids: list[Solid] = [Ellipsoid("Beard", who.hair, vec(0.0, 0.5, -0.04), radii=radii)]
+        solids: list[Solid] = [ellipsoid("Beard", who.hair, vec(0.0, 0.5, -0.04), radii)]
     else:
-        solids = [Ellipsoid("Beard", who.hair, vec(0.0, 1.02, -0.5), radii=(0.3, 0.26, 0.24))]
+        solids = [ellipsoid("Beard", who.hair, vec(0.0, 1.02, -0.5), (0.3, 0.26, 0.24))]
     if rng.random() < 0.7:
         points = [
             surface_point(face, x, 0.54 + 0.5 * x * x, lift=0.03) for x in (-0.27, -0.1, 0.1, 0.27)
@@ -110,43 +94,34 @@ def glasses(rng: np.random.Generator, who: Identity, face: Sequence[Solid]) -> l
     bridge = [inner, vec(0.0, inner[1] - 0.03, inner[2] - 0.04), inner * [-1.0, 1.0, 1.0]]
     solids += tube("Glasses", frame, bridge, radius)
     if rng.random() < 0.35:
-        lens = Ellipsoid(
-            "Glasses",
-            Material((0.07, 0.07, 0.09), gloss=0.7),
-            vec(x, y, z),
-            turn,
-            radii=(a, b, 0.03),
-        )
-        solids += both_sides([lens])
+        dark = Material((0.07, 0.07, 0.09), gloss=0.7)
+        solids += both_sides([ellipsoid("Glasses", dark, vec(x, y, z), (a, b, 0.03), turn)])
     return solids
 
 
 def headwear(rng: np.random.Generator, who: Identity) -> list[Solid]:
     """A cap with a visor, a beanie with a turned-up band, or a hat with a brim."""
     style = rng.choice(["cap", "beanie", "hat"])
-    colour = jittered(rng, CLOTH_COLOURS)
-    cloth = Material(
-        colour, 0.05, wave=(0.0, 6.0, 0.0) if style == "beanie" else (0.0, 0.0, 0.0), wave_depth=0.3
-    )
+    wave = (0.0, 6.0, 0.0) if style == "beanie" else (0.0, 0.0, 0.0)
+    cloth = Material(jittered(rng, CLOTH_COLOURS), 0.05, wave, wave_depth=0.3)
     trim = replace(cloth, colour=jittered(rng, CLOTH_COLOURS))
     width = 0.9 * who.width
-    tilt = rotation(pitch=-0.15)
-    crown = Ellipsoid("Headwear", cloth, vec(0.0, -0.62, 0.16), tilt, radii=(width, 0.72, 1.05))
+
+    def piece(
+        material: Material, y: float, z: float, radii: Point, pitch: float = -0.15
+    ) -> Ellipsoid:
+        return ellipsoid("Headwear", material, vec(0.0, y, z), radii, rotation(pitch=pitch))
+
+    crown = piece(cloth, -0.62, 0.16, (width, 0.72, 1.05))
     if style == "cap":
-        visor = Ellipsoid(
-            "Headwear", trim, vec(0.0, -0.58, -0.9), rotation(pitch=0.2), radii=(0.64, 0.06, 0.75)
-        )
+        visor = piece(trim, -0.58, -0.9, (0.64, 0.06, 0.75), pitch=0.2)
         return [crown, visor]
     if style == "hat":
-        brim = Ellipsoid(
-            "Headwear", cloth, vec(0.0, -0.66, 0.1), rotation(pitch=0.08), radii=(1.4, 0.08, 1.45)
-        )
-        ribbon = Ellipsoid(
-            "Headwear", trim, vec(0.0, -0.74, 0.14), tilt, radii=(width + 0.02, 0.2, 1.08)
-        )
+        brim = piece(cloth, -0.66, 0.1, (1.4, 0.08, 1.45), pitch=0.08)
+        ribbon = piece(trim, -0.74, 0.14, (width + 0.02, 0.2, 1.08))
         return [crown, ribbon, brim]
-    band = Ellipsoid("Headwear", trim, vec(0.0, -0.6, 0.14), tilt, radii=(width + 0.08, 0.26, 1.12))
-    bobble = Ellipsoid("Headwear", trim, vec(0.0, -1.4, 0.16), radii=(0.2, 0.2, 0.2))
+    band = piece(trim, -0.6, 0.14, (width + 0.08, 0.26, 1.12))
+    bobble = piece(trim, -1.4, 0.16, (0.2, 0.2, 0.2), pitch=0.0)
     return [crown, band, bobble]
 
 
@@ -154,10 +129,8 @@ def facewear(rng: np.random.Generator, who: Identity) -> list[Solid]:
     """A mask over mouth and nose, with folds and straps to the ears."""
     cloth = Material(jittered(rng, MASK_COLOURS), wave=(0.0, 5.0, 0.0), wave_depth=0.2)
     width = 0.6 * who.width
-    mask = Ellipsoid("Facewear", cloth, vec(0.0, 0.6, -0.5), radii=(width, 0.47, 0.72))
-    ends = [vec(width * 0.9, 0.5, -0.45), vec(0.85 * who.width, 0.1, 0.1)]
+    mask = ellipsoid("Facewear", cloth, vec(0.0, 0.6, -0.5), (width, 0.47, 0.72))
+    high = [vec(width * 0.9, 0.5, -0.45), vec(0.85 * who.width, 0.1, 0.1)]
     low = [vec(width * 0.9, 0.85, -0.4), vec(0.85 * who.width, 0.2, 0.1)]
-    return [
-        mask,
-        *both_sides(tube("Facewear", cloth, ends, 0.03) + tube("Facewear", cloth, low, 0.03)),
-    ]
+    straps = [s for line in (high, low) for s in tube("Facewear", cloth, line, 0.03)]
+    return [mask, *both_sides(straps)]

@@ -136,19 +136,10 @@ def _read_yolox(rows: NDArray, size_hw: tuple[int, int], person_class: int) -> N
 
 
 def nms(boxes: Boxes, threshold: float) -> list[int]:
-    """Keeps boxes (N, 5) by falling score, unless they overlap one that is kept too much."""
-    order = np.argsort(-boxes[:, 4], kind="stable")
-    sizes = boxes[:, 2:4] - boxes[:, :2]
-    areas = sizes.prod(axis=1)
-    kept = []
-    while len(order):
-        first, rest = order[0], order[1:]
-        kept.append(int(first))
-        low = np.maximum(boxes[first, :2], boxes[rest, :2])
-        high = np.minimum(boxes[first, 2:4], boxes[rest, 2:4])
-        shared = (high - low).clip(min=0).prod(axis=1)
-        order = rest[shared <= threshold * (areas[first] + areas[rest] - shared)]
-    return kept
+    """Keeps boxes (N, 5) by falling score > 0, unless they overlap one that is kept too much."""
+    xywh = np.hstack([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(xywh.tolist(), boxes[:, 4].tolist(), 0.0, threshold)
+    return [int(i) for i in kept]
 
 
 def _runtime() -> Any:

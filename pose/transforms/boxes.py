@@ -9,12 +9,14 @@ else looks at it, so that the flip may stand anywhere before ``Warp``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
 from engine.data import geometry
+from engine.data.arguments import require_range, require_size
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
@@ -22,6 +24,7 @@ from pose.geometry import BOX_PADDING, box_to_center_scale, fix_aspect, udp_matr
 
 
 @register_transform
+@dataclass(kw_only=True, eq=False)
 class GetBBoxCenterScale(BaseTransform):
     """Takes center and scale from ``bbox`` (1, 4), and keeps the box as ``bbox_xyxy`` (4,).
 
@@ -32,8 +35,7 @@ class GetBBoxCenterScale(BaseTransform):
         DataError: If the box has no area.
     """
 
-    def __init__(self, *, padding: float = BOX_PADDING) -> None:
-        self.padding = padding
+    padding: float = BOX_PADDING
 
     def transform(self, sample: Sample) -> Sample:
         """Adds bbox_center, bbox_scale, bbox_rotation and bbox_xyxy."""
@@ -47,6 +49,7 @@ class GetBBoxCenterScale(BaseTransform):
 
 
 @register_transform
+@dataclass(kw_only=True, eq=False)
 class RandomHalfBody(BaseTransform):
     """Shows only the upper or the lower body, which the metainfo names, if enough of it is visible.
 
@@ -64,22 +67,12 @@ class RandomHalfBody(BaseTransform):
         ConfigError: If the metainfo does not say what the halves are.
     """
 
-    def __init__(
-        self,
-        *,
-        prob: float = 0.3,
-        min_total: int = 9,
-        min_upper: int = 2,
-        min_lower: int = 3,
-        padding: float = 1.5,
-        upper_prob: float = 0.7,
-    ) -> None:
-        self.prob = prob
-        self.min_total = min_total
-        self.min_upper = min_upper
-        self.min_lower = min_lower
-        self.padding = padding
-        self.upper_prob = upper_prob
+    prob: float = 0.3
+    min_total: int = 9
+    min_upper: int = 2
+    min_lower: int = 3
+    padding: float = 1.5
+    upper_prob: float = 0.7
 
     def transform(self, sample: Sample) -> Sample:
         """Draws whether, and which half, and replaces bbox_center and bbox_scale."""
@@ -112,6 +105,7 @@ def _half(metainfo: dict, key: str, visible: NDArray) -> list[int]:
 
 
 @register_transform
+@dataclass(kw_only=True, eq=False)
 class RandomBBoxTransform(BaseTransform):
     """Shifts, scales and turns what the crop shows.
 
@@ -126,27 +120,15 @@ class RandomBBoxTransform(BaseTransform):
         rotate_prob: Its probability.
     """
 
-    def __init__(
-        self,
-        *,
-        shift_factor: float = 0.16,
-        shift_prob: float = 0.3,
-        scale_factor: Sequence[float] = (0.5, 1.5),
-        scale_prob: float = 1.0,
-        rotate_factor: float = 80.0,
-        rotate_prob: float = 0.6,
-    ) -> None:
-        if len(scale_factor) != 2 or not 0 < scale_factor[0] <= scale_factor[1]:
-            raise ConfigError(
-                "RandomBBoxTransform: scale_factor is (low, high) with 0 < low <= high, found "
-                f"{scale_factor!r}."
-            )
-        self.shift_factor = shift_factor
-        self.shift_prob = shift_prob
-        self.scale_factor = scale_factor
-        self.scale_prob = scale_prob
-        self.rotate_factor = rotate_factor
-        self.rotate_prob = rotate_prob
+    shift_factor: float = 0.16
+    shift_prob: float = 0.3
+    scale_factor: Sequence[float] = (0.5, 1.5)
+    scale_prob: float = 1.0
+    rotate_factor: float = 80.0
+    rotate_prob: float = 0.6
+
+    def __post_init__(self) -> None:
+        require_range(self, "scale_factor", self.scale_factor)
 
     def transform(self, sample: Sample) -> Sample:
         """Draws the effects and changes bbox_center, bbox_scale and bbox_rotation."""
@@ -180,12 +162,7 @@ class TopdownAffine(BaseTransform):
     """
 
     def __init__(self, *, size_hw: Sequence[int] | None = None) -> None:
-        if size_hw is None:
-            raise ConfigError(
-                "TopdownAffine has no size_hw. Set the config's top-level input_size_hw=(H, W), "
-                "which load_config copies into it."
-            )
-        self.size_hw = int(size_hw[0]), int(size_hw[1])
+        self.size_hw = require_size(self, size_hw)
 
     def transform(self, sample: Sample) -> Sample:
         """Composes the UDP matrix of the crop onto the sample's."""
@@ -200,6 +177,7 @@ class TopdownAffine(BaseTransform):
 
 
 @register_transform
+@dataclass(kw_only=True, eq=False)
 class RequireKeypoints(BaseTransform):
     """Rejects a sample of which the crop shows too few keypoints; the dataset draws another.
 
@@ -211,9 +189,8 @@ class RequireKeypoints(BaseTransform):
             heatmap reaches, which is 3 sigma times the stride.
     """
 
-    def __init__(self, *, num_keypoints: int, margin: float = 0.0) -> None:
-        self.num_keypoints = num_keypoints
-        self.margin = margin
+    num_keypoints: int
+    margin: float = 0.0
 
     def transform(self, sample: Sample) -> Sample | None:
         """Returns the sample, or None."""

@@ -9,6 +9,7 @@ import cv2
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
+from engine.data.arguments import require_range
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError
@@ -66,13 +67,8 @@ class CoarseDropout(BaseTransform):
     """
 
     def __init__(self, *, prob: float = 1.0, size_range: Sequence[float] = (0.2, 0.4)) -> None:
-        if len(size_range) != 2 or not 0 < size_range[0] <= size_range[1] <= 1:
-            raise ConfigError(
-                "CoarseDropout: size_range is (low, high) with 0 < low <= high <= 1, found "
-                f"{size_range!r}."
-            )
         self.prob = prob
-        self.size_range = size_range
+        self.size_range = require_range(self, "size_range", size_range, most=1)
 
     def transform(self, sample: Sample) -> Sample:
         """Draws whether, and where."""

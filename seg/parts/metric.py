@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from torch import Tensor
 
 from engine.errors import DataError
 from engine.tables import format_table
+from seg.metric import SumMetric
 from seg.registry import METRICS
 
 
@@ -46,7 +45,7 @@ def confusion_matrix(
 
 
 @METRICS.register_module()
-class IoUMetric(BaseMetric):
+class IoUMetric(SumMetric):
     """Accuracy and intersection over union over the whole dataset, in percent.
 
     Reports ``mIoU`` and ``mAcc`` (means over the classes that occur, in the truth or the prediction
@@ -63,12 +62,19 @@ class IoUMetric(BaseMetric):
     """
 
     def __init__(self, ignore_index: int = 255, prefix: str | None = None) -> None:
-        # An empty default prefix is wanted; MMEngine warns of None.
-        self.default_prefix = ""
         super().__init__(prefix=prefix)
         self.ignore_index = ignore_index
-        self.confusion: Tensor | None = None
         self.last_confusion: np.ndarray | None = None
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the dataset's classes."""
+        assert self.dataset_meta is not None, "IoUMetric needs dataset_meta with the classes."
+        return self.dataset_meta["classes"]
+
+    def no_sums(self) -> Tensor:
+        """See base class."""
+        return torch.zeros(len(self.classes), len(self.classes), dtype=torch.int64)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Counts a batch.
@@ -77,8 +83,6 @@ class IoUMetric(BaseMetric):
             data_batch: Not used.
             data_samples: Dicts with ``pred_sem_seg.data`` and ``gt_sem_seg.data``, (1, H, W) each.
         """
-        assert self.dataset_meta is not None, "IoUMetric needs dataset_meta with the classes."
-        num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
             pred = sample["pred_sem_seg"]["data"]
             target = sample["gt_sem_seg"]["data"].to(pred.device)
@@ -88,33 +92,20 @@ class IoUMetric(BaseMetric):
                     f"{tuple(target.shape[-2:])} (height, width): in the test pipeline LoadLabels "
                     "comes after Warp, so that labels keep the size of the image."
                 )
-            counts = confusion_matrix(pred, target, num_classes, self.ignore_index)
-            self.confusion = counts if self.confusion is None else self.confusion + counts
+            self.add(confusion_matrix(pred, target, len(self.classes), self.ignore_index))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Sums the matrix over the ranks and computes the metrics; ``size`` is not needed."""
-        num_classes = len((self.dataset_meta or {})["classes"])
-        confusion = self.confusion
-        if confusion is None:  # a rank may have had no sample
-            confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-        all_reduce(confusion)
-        self.confusion = None
-        self.last_confusion = confusion.cpu().numpy()
-        metrics = self.compute_metrics(self.last_confusion)
-        return {f"{self.prefix}/{k}" if self.prefix else k: v for k, v in metrics.items()}
-
-    def compute_metrics(self, results: np.ndarray) -> dict[str, float]:
-        """Computes the metrics of a confusion matrix (C, C) and logs the table by class."""
-        right = np.diag(results).astype(np.float64)
-        true, predicted = results.sum(1), results.sum(0)
+    def compute_metrics(self, results: Tensor) -> dict[str, float]:
+        """Computes the metrics of the confusion matrix (C, C) and logs the table by class."""
+        self.last_confusion = confusion = results.numpy()
+        right = np.diag(confusion).astype(np.float64)
+        true, predicted = confusion.sum(1), confusion.sum(0)
         with np.errstate(divide="ignore", invalid="ignore"):
             iou = 100 * right / (true + predicted - right)
             acc = 100 * right / true
         a_acc = 100 * right.sum() / max(true.sum(), 1)
-        classes = (self.dataset_meta or {})["classes"]
         rows = [
             [name, f"{i:.2f}", f"{a:.2f}", f"{t / max(true.sum(), 1):.2%}"]
-            for name, i, a, t in zip(classes, iou, acc, true, strict=True)
+            for name, i, a, t in zip(self.classes, iou, acc, true, strict=True)
         ]
         table = format_table(["Class", "IoU", "Acc", "share of pixels"], rows)
         MMLogger.get_current_instance().info(f"per class results:\n{table}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dist import master_only
-from mmengine.visualization import Visualizer
 
 from engine.data.sample import DataSample
+from engine.visualizer import PanelVisualizer, put_text
 from seg.registry import VISUALIZERS
 
 
@@ -53,7 +53,7 @@ def draw_legend(
         cv2.rectangle(legend, *corners, colour, thickness=-1)
         cv2.rectangle(legend, *corners, (80, 80, 80), thickness=1)
         origin = (row + row // 2, top + row - row // 3)
-        _put_text(legend, name, origin, scale, (0, 0, 0))
+        put_text(legend, name, origin, scale, (0, 0, 0))
     return legend
 
 
@@ -77,10 +77,10 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], cell: int = 26
         share = shares[row, column]
         colour = (255, 255, 255) if share > 0.5 else (0, 0, 0)
         origin = (column * cell + 2, (row + 1) * cell - cell // 3)
-        _put_text(cells, f"{100 * share:.0f}", origin, 0.35, colour)
+        put_text(cells, f"{100 * share:.0f}", origin, 0.35, colour)
     names = _draw_names(classes, cell)
     top = np.full((names.shape[1], names.shape[1], 3), 255, np.uint8)
-    _put_text(top, "true, predicted", (4, cell - cell // 3), 0.4, (0, 0, 0))
+    put_text(top, "true, predicted", (4, cell - cell // 3), 0.4, (0, 0, 0))
     columns = cv2.rotate(names, cv2.ROTATE_90_COUNTERCLOCKWISE)
     return np.vstack([np.hstack([top, columns]), np.hstack([names, cells])])
 
@@ -90,70 +90,35 @@ def _draw_names(names: Sequence[str], row: int) -> np.ndarray:
     width = max(cv2.getTextSize(n, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] for n in names) + 8
     picture = np.full((len(names) * row, max(width, 120), 3), 255, np.uint8)
     for i, name in enumerate(names):
-        _put_text(picture, name, (4, (i + 1) * row - row // 3), 0.4, (0, 0, 0))
+        put_text(picture, name, (4, (i + 1) * row - row // 3), 0.4, (0, 0, 0))
     return picture
 
 
-def _put_text(
-    picture: np.ndarray,
-    text: str,
-    origin_xy: tuple[int, int],
-    scale: float,
-    colour: tuple[int, int, int],
-) -> None:
-    cv2.putText(picture, text, origin_xy, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
-
-
 @VISUALIZERS.register_module()
-class SegVisualizer(Visualizer):
-    """Draws image | truth | prediction | legend.
+class SegVisualizer(PanelVisualizer):
+    """Draws image | truth | prediction | legend, of ``gt_sem_seg`` and ``pred_sem_seg`` (1, H, W).
 
     Args:
+        name: See MMEngine's Visualizer.
         opacity: Weight of the colours in [0, 1].
-        max_height: Pictures are scaled down to this height in pixels.
-        **kwargs: ``vis_backends``, ``save_dir``, ``name``: see MMEngine's Visualizer.
+        **kwargs: See :class:`engine.visualizer.PanelVisualizer`.
     """
 
-    def __init__(
-        self,
-        name: str = "visualizer",
-        opacity: float = 0.5,
-        max_height: int = 512,
-        vis_backends: list | None = None,
-        save_dir: str | None = None,
-    ) -> None:
-        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
+    def __init__(self, name: str = "visualizer", opacity: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
         self.opacity = opacity
-        self.max_height = max_height
 
-    @master_only
-    def add_datasample(
-        self, name: str, image: np.ndarray, data_sample: DataSample, step: int = 0
-    ) -> None:
-        """Sends the picture of one sample to all backends.
-
-        Args:
-            name: Name of the picture.
-            image: RGB image (H, W, 3) uint8 at the size of the sample's label maps.
-            data_sample: With ``gt_sem_seg`` or ``pred_sem_seg`` or both, (1, H, W).
-            step: Training iteration.
-        """
-        self.add_image(name, self.draw(image, data_sample), step)
-
-    def draw(self, image: np.ndarray, data_sample: DataSample) -> np.ndarray:
-        """Returns the picture as RGB uint8; see :meth:`add_datasample`."""
+    def panels(self, image: np.ndarray, data_sample: DataSample) -> list[np.ndarray]:
+        """See base class."""
         assert self.dataset_meta is not None
         classes, palette = self.dataset_meta["classes"], self.dataset_meta["palette"]
-        height, width = image.shape[:2]
-        scale = min(1.0, self.max_height / height)
-        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+        small = self.shrink(image)
         panels, labels = [small], set()
         for key in ("gt_sem_seg", "pred_sem_seg"):
             if key in data_sample:
                 seg_map = data_sample.get(key).data[0].cpu().numpy()
+                size_wh = small.shape[1::-1]
                 seg_map = cv2.resize(seg_map, size_wh, interpolation=cv2.INTER_NEAREST)
                 panels.append(overlay(small, seg_map, palette, self.opacity))
                 labels |= set(np.unique(seg_map).tolist())
-        panels.append(draw_legend(size_wh[1], sorted(labels), classes, palette))
-        return np.concatenate(panels, axis=1)
+        return [*panels, draw_legend(len(small), sorted(labels), classes, palette)]

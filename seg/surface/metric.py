@@ -1,4 +1,4 @@
-"""How far depth and normals are off. Only sums are kept, on the device, and added over ranks."""
+"""How far depth and normals are off."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from mmengine.dist import all_reduce
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from torch import Tensor
 
 from engine.errors import ConfigError, DataError, NonFiniteError
+from seg.metric import SumMetric
 from seg.registry import METRICS
 
 
-class MapMetric(BaseMetric):
-    """Adds up float64 sums over the samples.
-
-    Args:
-        prefix: Prefix of the reported names.
-    """
+class MapMetric(SumMetric):
+    """Adds up float64 sums over the samples; see :class:`seg.metric.SumMetric`."""
 
     name: str
     """Data samples hold the maps as ``gt_<name>`` and ``pred_<name>``."""
     num_sums: int
 
-    def __init__(self, prefix: str | None = None) -> None:
-        # An empty default prefix is wanted; MMEngine warns of None.
-        self.default_prefix = ""
-        super().__init__(prefix=prefix)
-        self.sums: Tensor | None = None
+    def no_sums(self) -> Tensor:
+        """See base class."""
+        return torch.zeros(self.num_sums, dtype=torch.float64)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Measures a batch.
@@ -56,26 +49,11 @@ class MapMetric(BaseMetric):
                 continue
             if not (pred + target).isfinite().all():
                 _raise_not_finite(target, sample.get("img_path"))
-            sums = self.measure(pred, target)
-            self.sums = sums if self.sums is None else self.sums + sums
+            self.add(self.measure(pred, target))
 
     @abstractmethod
     def measure(self, pred: Tensor, target: Tensor) -> Tensor:
         """Returns what a sample adds to the sums (num_sums,); both are (C, N), N at least 1."""
-
-    @abstractmethod
-    def compute_metrics(self, results: Tensor) -> dict[str, float]:
-        """Computes the metrics of the sums (num_sums,)."""
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Adds the sums of all ranks and computes the metrics; ``size`` is not needed."""
-        sums = self.sums
-        if sums is None:  # a rank may have had no sample
-            sums = torch.zeros(self.num_sums, dtype=torch.float64)
-        all_reduce(sums)
-        self.sums = None
-        metrics = self.compute_metrics(sums.cpu())
-        return {f"{self.prefix}/{k}" if self.prefix else k: v for k, v in metrics.items()}
 
 
 def _raise_not_finite(target: Tensor, path: str | None) -> None:

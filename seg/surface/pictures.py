@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-from mmengine.dist import master_only
-from mmengine.visualization import Visualizer
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
+from engine.visualizer import PanelVisualizer
 from seg.registry import VISUALIZERS
 
 BACKGROUND = 100  # grey
@@ -60,55 +59,27 @@ def _relative(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np
     return (inside / (far - near or 1)).clip(0, 1)
 
 
-class MapVisualizer(Visualizer):
-    """Draws image | truth | prediction.
-
-    Args:
-        max_height: Pictures are scaled down to this height in pixels.
-        **kwargs: ``vis_backends``, ``save_dir``, ``name``: see MMEngine's Visualizer.
-    """
+class MapVisualizer(PanelVisualizer):
+    """Draws image | truth | prediction, inside ``gt_mask`` if a sample has one."""
 
     map_name: ClassVar[str]
     """Data samples hold the maps as ``gt_<map_name>`` and ``pred_<map_name>``."""
-
-    def __init__(
-        self,
-        name: str = "visualizer",
-        max_height: int = 512,
-        vis_backends: list | None = None,
-        save_dir: str | None = None,
-    ) -> None:
-        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
-        self.max_height = max_height
 
     @staticmethod
     def colour(values: NDArray, mask: NDArray, /) -> NDArray:
         """Makes (H, W, 3) RGB of a map and a mask (H, W)."""
         raise NotImplementedError
 
-    @master_only
-    def add_datasample(
-        self, name: str, image: np.ndarray, data_sample: DataSample, step: int = 0
-    ) -> None:
-        """Sends the picture of one sample to all backends.
-
-        Args:
-            name: Name of the picture.
-            image: RGB image (H, W, 3) uint8 at the size of the sample's maps.
-            data_sample: With the true or the predicted map or both, and ``gt_mask`` if it has one.
-            step: Training iteration.
-        """
-        self.add_image(name, self.draw(image, data_sample), step)
-
-    def draw(self, image: np.ndarray, data_sample: DataSample) -> np.ndarray:
-        """Returns the picture as RGB uint8; see :meth:`add_datasample`."""
-        mask = mask_of(data_sample, "gt_mask", image.shape[:2])
-        panels = [image]
+    def panels(self, image: NDArray, data_sample: DataSample) -> list[NDArray]:
+        """See base class."""
+        panels = [self.shrink(image)]
+        size_wh = panels[0].shape[1::-1]
         for key in (f"gt_{self.map_name}", f"pred_{self.map_name}"):
             if key in data_sample:
-                panels.append(self.colour(map_of(data_sample, key), mask))
-        scale = min(1.0, self.max_height / len(image))
-        return cv2.resize(np.hstack(panels), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                values = map_of(data_sample, key)
+                colours = self.colour(values, mask_of(data_sample, "gt_mask", values.shape[:2]))
+                panels.append(cv2.resize(colours, size_wh, interpolation=cv2.INTER_AREA))
+        return panels
 
 
 @VISUALIZERS.register_module()

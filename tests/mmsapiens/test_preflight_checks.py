@@ -7,8 +7,11 @@ from PIL import Image
 
 from mmsapiens.preflight import ImageCheck, Item, SegMapCheck
 from mmsapiens.synthetic.head import sample_head
-from mmsapiens.synthetic.labels import FACE_CLASSES, FACE_LABELS
+from mmsapiens.synthetic.labels import FACE_LABELS
 from mmsapiens.synthetic.render import render
+from seg.parts.datasets import FaceDataset
+
+FACE_CLASSES = FaceDataset.METAINFO["classes"]
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
 PAIRS = [(FACE_LABELS[f"Right_{p}"], FACE_LABELS[f"Left_{p}"]) for p in ("eye", "brow", "ear")]

@@ -1,13 +1,21 @@
 """The synthetic people: exact mirror images, exact geometry, all classes, the files of the tool."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from engine.errors import DataError
-from mmsapiens.synthetic import FACE_CLASSES, FACE_LABELS, Scene, render, sample_head
+from mmsapiens.synthetic import Scene, render, sample_head
 from mmsapiens.synthetic.build import capsule, rotation
+from mmsapiens.synthetic.labels import FACE_LABELS
 from mmsapiens.synthetic.scene import Background, Camera, Light
 from mmsapiens.synthetic.solids import Ellipsoid, Material, Solid, swapped_name
+from seg.parts.datasets import FaceDataset
+from tests.conftest import ROOT
+
+FACE_CLASSES = FaceDataset.METAINFO["classes"]
 
 GREY = Material((0.5, 0.5, 0.5))
 
@@ -41,9 +49,9 @@ def test_mirrored_scene_renders_flipped(seed: int, size_hw: tuple[int, int]) -> 
     np.testing.assert_array_equal(others.visible, points.visible)
     flipped = np.stack([last_column - points.xy[:, 0], points.xy[:, 1]], axis=1)
     np.testing.assert_allclose(others.xy, flipped, rtol=0, atol=1e-4)
-    assert one.bbox_xyxy is not None
-    x1, y1, x2, y2 = one.bbox_xyxy
-    np.testing.assert_array_equal(other.bbox_xyxy, [last_column - x2, y1, last_column - x1, y2])
+    assert one.box_of(0) is not None
+    x1, y1, x2, y2 = one.box_of(0)
+    np.testing.assert_array_equal(other.box_of(0), [last_column - x2, y1, last_column - x1, y2])
 
 
 def test_mirroring_keeps_which_of_two_coincident_sides_is_seen() -> None:
@@ -126,7 +134,7 @@ def test_keypoints_know_what_hides_them() -> None:
 
 def test_scene_without_solids() -> None:
     picture = render(scene_of(), (8, 8))
-    assert picture.bbox_xyxy is None
+    assert picture.box_of(0) is None
     assert picture.keypoints.xy.shape == (0, 2)
     assert np.isinf(picture.depth).all()
 
@@ -135,3 +143,8 @@ def test_part_without_a_label_is_an_error() -> None:
     picture = render(scene_of(Ellipsoid("Tail", GREY, np.zeros(3))), (8, 8))
     with pytest.raises(DataError, match="Tail"):
         picture.labels(FACE_LABELS)
+
+
+def test_drawing_does_not_import_pytorch() -> None:
+    code = "import sys, mmsapiens.synthetic; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

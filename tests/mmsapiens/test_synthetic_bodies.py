@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 
-from mmsapiens.synthetic import (
-    CIHP_CLASSES,
-    CIHP_LABELS,
-    FACE_LABELS,
-    GOLIATH_CLASSES,
-    GOLIATH_LABELS,
-    LIP_CLASSES,
-    LIP_LABELS,
-    Scene,
-    render,
-    sample_group,
-    sample_person,
-)
+from mmsapiens.synthetic import Scene, render, sample_group, sample_person
+from mmsapiens.synthetic.labels import CIHP_LABELS, FACE_LABELS, GOLIATH_LABELS, LIP_LABELS
 from mmsapiens.synthetic.solids import swapped_name
+from seg.parts.datasets import CIHPDataset, GoliathDataset, LIPDataset
+
+GOLIATH_CLASSES, LIP_CLASSES, CIHP_CLASSES = (
+    dataset.METAINFO["classes"] for dataset in (GoliathDataset, LIPDataset, CIHPDataset)
+)
 
 TABLES = {
     "face": FACE_LABELS,

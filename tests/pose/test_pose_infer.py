@@ -223,6 +223,9 @@ class TestDetector:
 
     def test_nms(self):
         assert nms(self.boxes, 0.65) == [0, 2] and nms(self.boxes, 0.99) == [0, 1, 2]
+        assert nms(np.zeros((0, 5), np.float32), 0.65) == []
+        equal = np.array([[0, 0, 10, 10, 0.5], [90, 0, 99, 9, 0.5], [0, 0, 10, 10, 0.5]])
+        assert nms(equal, 0.65) == [0, 1], "of equal scores the first comes first"
 
     def test_a_missing_file_is_an_error(self):
         with pytest.raises(ConfigError, match=r"nowhere.onnx.*does not exist"):

@@ -13,14 +13,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from engine.errors import DataError
-from mmsapiens.synthetic import (
-    FACE_LABELS,
-    GOLIATH_LABELS,
-    keypoints_of,
-    render,
-    sample_head,
-    sample_person,
-)
+from mmsapiens.synthetic import keypoints_of, render, sample_head, sample_person
+from mmsapiens.synthetic.labels import FACE_LABELS, GOLIATH_LABELS
 from tests.conftest import ROOT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from engine.data.files import pair_by_stem
+from engine.data.files import Named, join_by_stem, require_partners
 from engine.errors import DataError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -38,8 +38,8 @@ class FaceDataset(SegDataset):
         ),
     }  # fmt: skip
 
-    def find_pairs(self) -> list[tuple[str, str, str]]:
-        """Returns (name, image path, label path) of all samples, sorted by name."""
+    def find_records(self) -> list[Named]:
+        """See base class."""
         root = Path(self.data_root)
         paths = sorted(root.glob("*.png"))
         labels = {p.stem.removesuffix("_seg"): p for p in paths if p.stem.endswith("_seg")}
@@ -48,4 +48,6 @@ class FaceDataset(SegDataset):
             raise DataError(
                 f"No NNNNNN.png in {str(root)!r}; expected FaceSynthetics' flat folder."
             )
-        return pair_by_stem(images, labels, root, root)
+        require_partners(images, labels, "label map", root)
+        require_partners(labels, images, "image", root)
+        return join_by_stem({"img_path": images, "seg_map_path": labels})

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from engine.data.files import IMAGE_SUFFIXES, list_by_stem, pair_by_stem
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
 
@@ -45,13 +43,6 @@ class SegFolderDataset(SegDataset):
             "flip_pairs": tuple(map(tuple, flip_pairs)),
         }
         super().__init__(metainfo=metainfo, **kwargs)
-
-    def find_pairs(self) -> list[tuple[str, str, str]]:
-        """Returns (name, image path, label path) of all samples, sorted by name."""
-        img_dir = Path(self.data_root, self.img_dir)
-        seg_dir = Path(self.data_root, self.seg_dir)
-        images = list_by_stem(img_dir, IMAGE_SUFFIXES)
-        return pair_by_stem(images, list_by_stem(seg_dir, (".png",)), img_dir, seg_dir)
 
 
 def distinct_colours(num: int) -> list[tuple[int, int, int]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.data.files import IMAGE_SUFFIXES, list_by_stem, pair_by_stem
+from engine.data.decoding import read_json
+from engine.data.files import Named
 from engine.errors import ConfigError, DataError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -85,36 +85,32 @@ class GoliathDataset(SegDataset):
             kwargs["label_map"] = RAW_LABEL_MAP
         super().__init__(**kwargs)
 
-    def find_pairs(self) -> list[tuple[str, str, str]]:
-        """Returns (name, image path, label path) of all samples, sorted by name."""
+    def find_records(self) -> list[Named]:
+        """See base class."""
+        if self.list_path is None:
+            return super().find_records()
         root = Path(self.data_root)
-        if self.list_path is not None:
-            return _read_pairs(root / self.list_path, root)
-        img_dir, seg_dir = root / self.img_dir, root / self.seg_dir
-        images = list_by_stem(img_dir, IMAGE_SUFFIXES)
-        return pair_by_stem(images, list_by_stem(seg_dir, (".png",)), img_dir, seg_dir)
+        return _read_records(root / self.list_path, root)
 
 
-def _read_pairs(path: Path, root: Path) -> list[tuple[str, str, str]]:
+def _read_records(path: Path, root: Path) -> list[Named]:
     """Reads a JSON list; a name is the image's path in it, without suffix."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a JSON list: {error}") from error
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise DataError(f"{path} holds a {type(entries).__name__}; expected a list of entries.")
-    pairs = []
+    records = []
     for i, entry in enumerate(entries):
         image, seg_map = (_value(entry, keys, f"{path}: entry {i}") for keys in _LIST_KEYS)
         name = Path(image).with_suffix("").as_posix()
-        pairs.append((name, str(root / image), str(root / seg_map)))
-    missing = [path for _, *paths in pairs for path in paths if not Path(path).is_file()]
+        records.append((name, {"img_path": str(root / image), "seg_map_path": str(root / seg_map)}))
+    files = [file for _, record in records for file in record.values()]
+    missing = [file for file in files if not Path(file).is_file()]
     if missing:
         raise DataError(
-            f"{path}: {len(missing)} of {2 * len(pairs)} files do not exist, such as "
+            f"{path}: {len(missing)} of {len(files)} files do not exist, such as "
             f"{', '.join(missing[:3])}. Paths are relative to {root}."
         )
-    return sorted(pairs)
+    return sorted(records, key=lambda named: (named[0], *named[1].values()))
 
 
 def _value(entry: Any, keys: tuple[str, ...], where: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from engine.data.files import IMAGE_SUFFIXES, list_by_stem, pair_by_stem
 from engine.errors import ConfigError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -33,14 +31,8 @@ class _PresplitDataset(SegDataset):
         unused = sorted({"val_ratio", "val_list"} & set(kwargs))
         if unused:
             raise ConfigError(f"{name} has a split of its own; remove {' and '.join(unused)}.")
-        self.folders = self.FOLDERS[split]
+        self.img_dir, self.seg_dir = self.FOLDERS[split]
         super().__init__(data_root=data_root, split="all", **kwargs)
-
-    def find_pairs(self) -> list[tuple[str, str, str]]:
-        """Returns (name, image path, label path) of the split's samples, sorted by name."""
-        img_dir, seg_dir = (Path(self.data_root, folder) for folder in self.folders)
-        images = list_by_stem(img_dir, IMAGE_SUFFIXES)
-        return pair_by_stem(images, list_by_stem(seg_dir, (".png",)), img_dir, seg_dir)
 
 
 @DATASETS.register_module()

@@ -6,15 +6,8 @@ from mmengine.registry import TRANSFORMS
 
 import seg.parts.datasets
 from engine.data.mirror import pairs_of
-from mmsapiens.synthetic import (
-    CIHP_LABELS,
-    FACE_LABELS,
-    GOLIATH_LABELS,
-    LIP_LABELS,
-    render,
-    sample_head,
-    sample_person,
-)
+from mmsapiens.synthetic import render, sample_head, sample_person
+from mmsapiens.synthetic.labels import CIHP_LABELS, FACE_LABELS, GOLIATH_LABELS, LIP_LABELS
 
 
 def flipped(sample):

@@ -10,12 +10,24 @@ from engine.config import load_config
 from engine.data.loading import read_labels
 from engine.data.mirror import pairs_of
 from engine.errors import ConfigError, DataError
-from mmsapiens.synthetic import CIHP_CLASSES, GOLIATH_CLASSES, LIP_CLASSES
 from mmsapiens.synthetic.write_parts import CIHP, GOLIATH, LIP, write_parts
 from seg.parts.datasets import CIHPDataset, GoliathDataset, LIPDataset
 
 PIPELINE = [dict(type="LoadImage"), dict(type="LoadLabels"), dict(type="PackInputs")]
 LAYOUTS = {GoliathDataset: GOLIATH, LIPDataset: LIP, CIHPDataset: CIHP}
+GOLIATH_CLASSES = (
+    "Background", "Apparel", "Face_Neck", "Hair", "Left_Foot", "Left_Hand", "Left_Lower_Arm",
+    "Left_Lower_Leg", "Left_Shoe", "Left_Sock", "Left_Upper_Arm", "Left_Upper_Leg",
+    "Lower_Clothing", "Right_Foot", "Right_Hand", "Right_Lower_Arm", "Right_Lower_Leg",
+    "Right_Shoe", "Right_Sock", "Right_Upper_Arm", "Right_Upper_Leg", "Torso", "Upper_Clothing",
+    "Lower_Lip", "Upper_Lip", "Lower_Teeth", "Upper_Teeth", "Tongue",
+)  # fmt: skip
+LIP_CLASSES = (
+    "Background", "Hat", "Hair", "Glove", "Sunglasses", "UpperClothes", "Dress", "Coat", "Socks",
+    "Pants", "Jumpsuits", "Scarf", "Skirt", "Face", "Left-arm", "Right-arm", "Left-leg",
+    "Right-leg", "Left-shoe", "Right-shoe",
+)  # fmt: skip
+CIHP_CLASSES = (*LIP_CLASSES[:10], "Torso-skin", *LIP_CLASSES[11:])
 GOLIATH_PAIRS = ((4, 13), (5, 14), (6, 15), (7, 16), (8, 17), (9, 18), (10, 19), (11, 20))
 LIP_PAIRS = ((14, 15), (16, 17), (18, 19))
 
@@ -144,7 +156,7 @@ def test_json_list(tmp_path, keys):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("{", "cannot be read as a JSON list"),
+        ("{", "cannot be read as JSON"),
         ("{}", "holds a dict; expected a list"),
         ('[{"image": "a.jpg"}]', "entry 0 has no 'seg_map_path' or 'segmentation'"),
         ('[{"image": "a.jpg", "segmentation": "a.png"}]', r"2 of 2 files do not exist.*a\.jpg"),

@@ -99,3 +99,5 @@ def test_visualizers_draw_image_truth_and_prediction(visualizer, channels):
     picture = vis.draw(image, sample)
     assert picture.shape == (10, 24, 3)
     np.testing.assert_array_equal(picture[:, 8:16], picture[:, 16:])
+    # Evaluation keeps labels at the size of the original image.
+    assert vis.draw(np.zeros((40, 32, 3), np.uint8), sample).shape == (10, 24, 3)

@@ -1,0 +1,40 @@
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from engine.hooks import ProgressHook
+
+
+@pytest.fixture
+def runner():
+    return SimpleNamespace(
+        max_iters=10, iter=2, epoch=0, max_epochs=2, val_dataloader=range(4),
+        test_dataloader=range(3), logger=SimpleNamespace(handlers=[]),
+        message_hub=SimpleNamespace(log_scalars={}),
+    )  # fmt: skip
+
+
+def test_each_stage_has_a_bar_that_its_iterations_advance(runner, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    hook = ProgressHook()
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 2)
+    hook.before_val(runner)
+    hook.after_val_iter(runner, 0)
+    hook.after_val_iter(runner, 1)
+    done = {task.description: (task.completed, task.total) for task in hook.progress.tasks}
+    assert done == {"train": (3, 10), "val": (2, 4)}
+    assert [task.fields["info"] for task in hook.progress.tasks] == ["epoch 1/2", ""]
+    hook.after_val(runner)
+    hook.after_train(runner)
+    assert hook.progress is None
+
+
+def test_nothing_is_shown_without_a_terminal(runner, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    hook = ProgressHook()
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0)
+    hook.after_test(runner)
+    assert hook.progress is None
