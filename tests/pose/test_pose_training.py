@@ -51,7 +51,6 @@ def test_a_picture_shows_truth_and_prediction_in_the_same_place(pose_config):
     dataset = CocoDataset(**{k: v for k, v in cfg.val_dataloader.dataset.items() if k != "type"})
     sample = dataset[0]["data_samples"]
     visualizer = VISUALIZERS.build({**cfg.visualizer, "name": "place", "vis_backends": []})
-    visualizer.dataset_meta = dataset.metainfo
     record = dataset.get_data_info(0)
     sample.pred_instances = sample.gt_instances.clone()
     sample.pred_instances.keypoints = torch.from_numpy(record["keypoints"])
