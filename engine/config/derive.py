@@ -118,24 +118,21 @@ def fill_keypoint_set(cfg: Config, nodes: list[Node]) -> None:
 
 
 def describe(dataset: Node) -> dict[str, Any] | None:
-    """Returns ``classes`` and ``flip_pairs`` of a dataset, as far as its config and class say so.
+    """Returns ``classes`` and ``flip_pairs`` of a dataset by its config and class; no file is read.
 
-    None for what is no dataset, or one that does not say both; no file is touched.
+    None for what is no dataset, or one without classes.
     """
     if dataset.registry is not DATASETS:
         return None
-    places = (dataset.cfg, dataset.cfg.get("metainfo") or {}, _metainfo_of(dataset))
+    own = getattr(dataset.target, "METAINFO", {})
+    places = (dataset.cfg, dataset.cfg.get("metainfo") or {}, own)
     found = {
         key: next((p[key] for p in places if isinstance(p.get(key), list | tuple)), None)
         for key in ("classes", "flip_pairs")
     }
     if found["classes"] is None:
         return None
-    return {**found, "flip_pairs": found["flip_pairs"] or ()}
-
-
-def _metainfo_of(dataset: Node) -> dict[str, Any]:
-    return getattr(dataset.target, "METAINFO", {})
+    return {"classes": found["classes"], "flip_pairs": found["flip_pairs"] or ()}
 
 
 def _models(nodes: Sequence[Node], parameter: str) -> list[Node]:

@@ -19,6 +19,7 @@ from mmengine.registry import (
 )
 from mmengine.runner import Runner
 
+from engine.config.derive import describe
 from engine.config.keys import check_paramwise_cfg, did_you_mean, reject_unknown
 from engine.config.walk import Node, parameters, typed_nodes
 from engine.errors import ConfigError, near_miss
@@ -138,8 +139,8 @@ def check_class_count(cfg: Config, nodes: Iterable[Node]) -> None:
     num_classes = head.get("num_classes")
     for node in nodes:
         is_joined = re.search(r"\.datasets\[[1-9]\d*\]", node.path)
-        classes = _classes(node) if node.registry is DATASETS and not is_joined else None
-        if num_classes is None or classes is None or len(classes) == num_classes:
+        classes = (describe(node) or {}).get("classes")
+        if is_joined or num_classes is None or classes is None or len(classes) == num_classes:
             continue
         raise ConfigError(
             f"model.decode_head.num_classes is {num_classes}, but {node.path} "
@@ -147,15 +148,6 @@ def check_class_count(cfg: Config, nodes: Iterable[Node]) -> None:
             f"Set model=dict(decode_head=dict(num_classes={len(classes)})), or correct the classes "
             "of the dataset."
         )
-
-
-def _classes(dataset: Node) -> list | tuple | None:
-    metainfo = dataset.cfg.get("metainfo") or {}
-    own = getattr(dataset.target, "METAINFO", {})
-    for classes in (dataset.cfg.get("classes"), metainfo.get("classes"), own.get("classes")):
-        if isinstance(classes, (list, tuple)):
-            return classes
-    return None
 
 
 def check_data_roots(cfg: Config, splits: Iterable[str] = ("train", "val", "test")) -> None:

@@ -1,6 +1,5 @@
 """From records on disk to normalised batches; importing it registers everything it holds."""
 
-from engine.data.background import RandomBackground
 from engine.data.collate import collate_samples
 from engine.data.dataset import BaseDataset
 from engine.data.fields import FIELDS, Field
@@ -14,7 +13,6 @@ from engine.data.geometric import (
     Resize,
 )
 from engine.data.loading import LoadImage, LoadLabels
-from engine.data.loading_maps import LoadDepth, LoadMask, LoadNormal
 from engine.data.photometric import PhotoMetricDistortion
 from engine.data.preprocessor import DataPreprocessor
 from engine.data.sample import DataSample, Sample
@@ -27,14 +25,10 @@ __all__ = [
     "DataPreprocessor",
     "DataSample",
     "Field",
-    "LoadDepth",
     "LoadImage",
     "LoadLabels",
-    "LoadMask",
-    "LoadNormal",
     "PackInputs",
     "PhotoMetricDistortion",
-    "RandomBackground",
     "RandomCrop",
     "RandomFlip",
     "RandomResize",

@@ -1,7 +1,6 @@
 """From a config, a checkpoint and images to files on disk; the same for every task."""
 
 from engine.infer.images import InputImage, check_results, find_images
-from engine.infer.masks import load_mask
 from engine.infer.model import dataset_meta_of, init_model
 from engine.infer.predict import Failure, predict_images
 
@@ -12,6 +11,5 @@ __all__ = [
     "dataset_meta_of",
     "find_images",
     "init_model",
-    "load_mask",
     "predict_images",
 ]

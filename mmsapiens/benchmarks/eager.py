@@ -17,10 +17,10 @@ from mmcv import transforms as stock
 from mmengine.dataset import Compose
 from numpy.typing import NDArray
 
-from engine.data.background import RandomBackground
 from engine.data.geometric import CROP_REDRAWS, RandomCrop, RandomRotate
 from engine.data.loading import IGNORE_INDEX
 from engine.data.photometric import PhotoMetricDistortion
+from seg.background import RandomBackground
 
 Results = dict[str, Any]
 

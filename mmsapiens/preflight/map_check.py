@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 
-from engine.data.loading_maps import LoadDepth, LoadMask, LoadNormal
 from engine.data.sample import Sample
 from engine.errors import DataError
 from mmsapiens.preflight.check import Item, Summary, extent, extent_table
+from seg.surface.loading import LoadDepth, LoadMask, LoadNormal
 
 
 class MapCheck:

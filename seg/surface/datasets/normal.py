@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.loading_maps import NormalAxes, axis_signs, read_mask, read_normal
 from engine.errors import DataError
 from seg.registry import DATASETS
 from seg.surface.datasets.masked import MaskedDataset
+from seg.surface.loading import NormalAxes, axis_signs, read_mask, read_normal
 
 NUM_CHECKED = 4
 MIN_FACING = 0.9

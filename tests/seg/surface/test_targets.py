@@ -5,8 +5,8 @@ import pytest
 from mmengine.dataset import Compose
 
 from engine.data import PackInputs, RandomFlip, RandomRotate, Resize, Warp
-from engine.data.loading_maps import axis_signs
 from mmsapiens.synthetic import render, sample_person
+from seg.surface.loading import axis_signs
 from seg.surface.targets import GenerateDepthTarget, GenerateNormalTarget
 
 

@@ -2,9 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.data import LoadDepth, LoadMask, LoadNormal
-from engine.data.loading_maps import axis_signs, read_depth, read_mask
 from engine.errors import ConfigError, DataError
+from seg.surface.loading import (
+    LoadDepth,
+    LoadMask,
+    LoadNormal,
+    axis_signs,
+    read_depth,
+    read_mask,
+)
 
 SIZE_HW = (4, 6)
 

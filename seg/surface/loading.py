@@ -12,10 +12,10 @@ from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
 
 from engine.data.decoding import read_bytes
-from engine.data.exr import read_exr_depth
 from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
+from seg.surface.exr import read_exr_depth
 
 NormalAxes = Literal[
     "x right, y up, z towards",

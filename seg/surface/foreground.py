@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.loading_maps import read_mask
+from engine.data.files import MASK_SUFFIXES
 from engine.errors import DataError
-
-MASK_SUFFIXES = (".npy", ".png")
+from seg.surface.loading import read_mask
 
 
 def load_mask(seg_dir: Path, stem: str, size_hw: tuple[int, int]) -> NDArray[np.uint8]:

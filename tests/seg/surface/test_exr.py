@@ -4,8 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from engine.data.exr import read_exr_depth
 from engine.errors import ConfigError, DataError
+from seg.surface.exr import read_exr_depth
 
 OpenEXR = pytest.importorskip("OpenEXR", reason="needs the extra mmsapiens[exr]")
 

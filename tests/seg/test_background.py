@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.data.background import CONTRAST_RANGE, RandomBackground, cover, match_colours
 from engine.errors import ConfigError, DataError
+from seg.background import CONTRAST_RANGE, RandomBackground, cover, match_colours
 
 BLUE, GREY = (200, 40, 10), (120, 120, 120)
 
