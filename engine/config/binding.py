@@ -13,8 +13,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from engine.config.layers import Layer, parse
 from engine.config.merge import compose, merge, without_delete
+from engine.config.sources import Layer, parse
 from engine.config.syntax import BASE
 from engine.config.unread import check_names, unread
 from engine.config.validate import KNOWN_KEYS

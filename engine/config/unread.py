@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from mmengine.logging import print_log
 
 from engine.config.keys import did_you_mean
-from engine.config.layers import Layer
+from engine.config.sources import Layer
 from engine.config.validate import KNOWN_KEYS, VARIABLES, check_top_level_keys
 from engine.errors import ConfigError
 

@@ -5,10 +5,10 @@ from mmsapiens.preflight.check import Case, Check, Finding, Item, Summary, TextT
 from mmsapiens.preflight.contact_sheet import choose_items, draw_contact_sheet
 from mmsapiens.preflight.image_check import ImageCheck
 from mmsapiens.preflight.map_check import MAP_CHECKS, MapCheck
+from mmsapiens.preflight.records import SPLITS, Records, list_records
 from mmsapiens.preflight.report import Report, make_report
 from mmsapiens.preflight.scan import Reading, scan
 from mmsapiens.preflight.seg_check import SegMapCheck
-from mmsapiens.preflight.splits import SPLITS, Records, list_records
 
 CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck(), *MAP_CHECKS)
 """All checks, in the order in which they see a sample; those without their field pass."""

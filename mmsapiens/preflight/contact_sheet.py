@@ -13,8 +13,8 @@ from engine.data.formatting import PackInputs
 from engine.visualizer import put_text
 from mmsapiens.preflight.browse import Draw, image_rgb
 from mmsapiens.preflight.check import Check, Finding, Item
+from mmsapiens.preflight.records import spread
 from mmsapiens.preflight.scan import read_sample
-from mmsapiens.preflight.splits import spread
 
 TILE_HEIGHT = 320
 CAPTION_HEIGHT = 20

@@ -24,7 +24,7 @@ from mmsapiens.preflight.check import (
     extent_table,
 )
 from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates, fingerprint
-from mmsapiens.preflight.files import file_traits
+from mmsapiens.preflight.traits import file_traits
 
 BLANK_DEVIATION = 2.0
 """An image whose channels (0-255) deviate less than this shows nothing."""
