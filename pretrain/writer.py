@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.image_files import write_rgb
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 
 _PANEL_EDGE = 256
 
 
 @WRITERS.register_module()
-class FeatureWriter:
+class FeatureWriter(Writer):
     """Writes ``<stem>.npy``, and ``<stem>_attention.png`` if the model made maps of it.
 
     Args:

@@ -5,25 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-import torch
 from rich.console import Console
 
 from engine.tables import format_table
 from mmsapiens.benchmarks.model import Timing, Variant, measure_apart
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--mask-ratios", type=float, nargs="+", default=[0.0, 0.75])
-    parser.add_argument("--batch-size", type=int, default=4, help="images a step (default 4)")
-    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=3, help="after one to warm up (default 3)")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the processor time of all threads: fairer on a CPU that others use, too",
-    )
 
 
 def run(args: argparse.Namespace) -> None:

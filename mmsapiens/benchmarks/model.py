@@ -68,26 +68,6 @@ class Timing:
     mfu: float | None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--batch-size", type=int, default=1, help="images a step (default 1)")
-    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=5, help="after one to warm up (default 5)")
-    parser.add_argument("--compile", action="store_true", help="compile block by block")
-    parser.add_argument("--activation-checkpointing", action="store_true")
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="plain eager float32, --dtype, and --dtype with activation checkpointing",
-    )
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the processor time of all threads: fairer on a CPU that others use, too",
-    )
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures each variant in a process of its own, and prints the results."""
     variant = Variant(

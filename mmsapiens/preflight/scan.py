@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
@@ -77,6 +78,7 @@ _worker: tuple[Sequence[Check], dict[str, dict]]
 def _start_worker(checks: Sequence[Check], metainfos: dict[str, dict]) -> None:
     global _worker
     _worker = checks, metainfos
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     cv2.setNumThreads(0)
 
 

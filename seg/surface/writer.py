@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.image_files import write_png
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from seg.surface.pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
 
 
-class MapWriter:
+class MapWriter(Writer):
     """Writes ``<stem>.npy`` and ``<stem>.png``.
 
     A picture shows the map inside ``sample.mask`` (1, H, W), if there is one; the array is of the
@@ -27,6 +28,7 @@ class MapWriter:
     """
 
     suffixes = (".npy", ".png")
+    label_suffix = ".npy"
     takes_masks = True
     map_name: ClassVar[str]
     """Data samples hold the map as ``pred_<map_name>``."""

@@ -41,7 +41,7 @@ def test_images_with_boxes(run, given, tmp_path):
     boxes = {"a.jpg": [[0, 0, 40, 60], [40, 0, 80, 60]], "000000000042.png": [[0, 0, 80, 60]]}
     (tmp_path / "boxes.json").write_text(json.dumps({**boxes, "broken.jpg": []}))
     done = run(
-        "infer_pose.py", *given, "--input", "in", "--output", "out", "--boxes", "boxes.json",
+        "infer", *given, "--input", "in", "--output", "out", "--boxes", "boxes.json",
         "--style", "openpose", "--show-ids", "--num-workers", 1, "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-2000:]
@@ -59,7 +59,7 @@ def test_images_with_boxes(run, given, tmp_path):
 def test_the_whole_image_is_said_once(run, given, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
-    done = run("infer.py", *given, "--input", "*.jpg", "--output", "out", "--device", "cpu")
+    done = run("infer", *given, "--input", "*.jpg", "--output", "out", "--device", "cpu")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr.count("taken for one person") == 1
     (person,) = json.loads((tmp_path / "out" / "a.json").read_text())["instances"]
