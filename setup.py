@@ -22,7 +22,6 @@ if __name__ == "__main__":
         long_description_content_type="text/markdown",
         license="Apache-2.0",
         classifiers=[
-            "License :: OSI Approved :: Apache Software License",
             "Programming Language :: Python :: 3.11",  # what the tests ran with
             "Topic :: Scientific/Engineering :: Image Recognition",
         ],

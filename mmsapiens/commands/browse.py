@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--split", choices=SPLITS, default="train")
     parser.add_argument("--num", type=int, default=16, help="number of samples")
-    parser.add_argument(
-        "--out", type=Path, help="default work_dirs/browse_data/<the config's path>"
-    )
+    parser.add_argument("--out", type=Path, help="default work_dirs/browse/<the config's path>")
     parser.add_argument("--epoch", type=int, default=0, help="counted from 0")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run")
 
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
 
     cfg = load(args)
     check_data_roots(cfg, splits=(args.split,))
-    out_dir = args.out or default_dir(args.config, "browse_data")
+    out_dir = args.out or default_dir(args.config, "browse")
     pictures = preflight.browse(
         cfg, args.split, args.num, out_dir, seed=args.seed, epoch=args.epoch
     )

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
     add_config(parser)
     parser.add_argument("--split", choices=[*SPLITS, "all"], default="all")
-    parser.add_argument("--out", type=Path, help="default work_dirs/check_data/<the config's path>")
+    parser.add_argument("--out", type=Path, help="default work_dirs/check/<the config's path>")
     parser.add_argument(
         "--num-workers",
         type=int,
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from mmsapiens import preflight
 
     cfg = load(args)
-    out_dir = args.out or default_dir(args.config, "check_data")
+    out_dir = args.out or default_dir(args.config, "check")
     items, metainfos, findings = preflight.list_records(cfg, args.split, args.max_samples)
     metainfo = next(iter(metainfos.values()))
     readings = list(

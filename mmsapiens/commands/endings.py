@@ -29,12 +29,12 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
 
 
 def _report(error: Exception) -> int:
-    try:
-        from engine.errors import MMSapiensError
-    except ImportError:  # our packages are not there, or others have their names
+    if isinstance(error, ImportError):
         traceback.print_exception(error)
         sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
         return 1
+    from engine.errors import MMSapiensError  # not above: it may be what cannot be imported
+
     if not isinstance(error, MMSapiensError):
         traceback.print_exception(error)
         return 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DataError
+from engine.processes import map_in_processes
 from mmsapiens.synthetic.layouts import Layout
 from mmsapiens.synthetic.writing import Split
 
@@ -63,9 +61,5 @@ def run_all(job: Callable[[int], Any], num: int, workers: int) -> Iterator[Any]:
     """Runs the job for each index, and yields what each returns, in order."""
     if workers == 1:
         yield from map(job, range(num))
-        return
-    # Not forked, as a copy of OpenCV's threads may hang.
-    spawn = multiprocessing.get_context("spawn")
-    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which then ends them
-    with ProcessPoolExecutor(workers, spawn, signal.signal, ignore) as pool:
-        yield from pool.map(job, range(num), chunksize=4)
+    else:
+        yield from map_in_processes(job, range(num), workers, chunksize=4)

@@ -1,4 +1,4 @@
-# A trial on rendered people, in minutes on a CPU: see scripts/demo/depth.sh.
+# A trial on rendered people, in minutes on a CPU: see mmsapiens demo depth.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_from_scratch.py",

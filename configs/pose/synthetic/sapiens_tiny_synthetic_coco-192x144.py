@@ -1,4 +1,4 @@
-# A trial of the whole chain on rendered people, in minutes on a CPU: see scripts/demo/pose.sh.
+# A trial of the whole chain on rendered people, in minutes on a CPU: see mmsapiens demo pose.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_from_scratch.py",

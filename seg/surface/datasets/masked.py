@@ -67,7 +67,7 @@ class MaskedDataset(BaseDataset):
                 },
             )
             for name, img_path, map_path in paired
-            if name in masks  # unless tools/check_data.py leaves it out, with a fault
+            if name in masks  # unless mmsapiens check leaves it out, with a fault
         ]
         val_list = below_root(self.val_list, self.data_root)
         return select_split(records, self.split, self.val_ratio, val_list)

@@ -1,4 +1,4 @@
-"""check_data finds every planted fault and nothing else; browse_data writes what the model sees."""
+"""check finds every planted fault and nothing else; browse writes what the model sees."""
 
 import json
 import shutil

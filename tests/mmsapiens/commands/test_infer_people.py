@@ -9,6 +9,8 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from engine.config import load_config
+from engine.errors import ConfigError
+from mmsapiens.cli import dispatch
 from tests.conftest import TINIEST_ARCH
 
 CONFIG = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-192x144.py"
@@ -65,3 +67,27 @@ def test_the_whole_image_is_said_once(run, given, tmp_path):
     (person,) = json.loads((tmp_path / "out" / "a.json").read_text())["instances"]
     assert person["bbox"] == [0, 0, 80, 60]
     assert len(person["keypoints"]) == 17
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--flip"], "TopdownPoseEstimator has no flip_test"),
+        (["--opacity", "0.5"], "--opacity: PoseWriter has no such option"),
+        (["--bbox-thr", "0.5"], "--bbox-thr is of a detector"),
+        (["--boxes", "a.json", "--detector", "a.onnx"], "give one"),
+        (["--seg-dir", "."], "PoseWriter takes no masks"),
+    ],
+)
+def test_options_that_do_not_fit(given, tmp_path, options, message):
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.full((60, 80, 3), 90, np.uint8))
+    paths = ["--input", str(tmp_path / "a.jpg"), "--output", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=message):
+        dispatch(["infer", *map(str, given), *paths, *options])
+
+
+def test_boxes_are_of_people(tmp_path):
+    face = "sapiens_tiny_synthetic_face-192x144"
+    paths = ["--input", "a.jpg", "--output", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=r"--boxes: .* predicts whole images"):
+        dispatch(["infer", face, "a.pth", *paths, "--boxes", "a.json"])

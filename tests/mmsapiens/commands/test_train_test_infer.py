@@ -22,7 +22,7 @@ def options(faces_dir):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, root, options):
-    """A short training by ``tools/train.py``; returns its work dir."""
+    """A short training by the command line; returns its work dir."""
     work_dir = tmp_path_factory.mktemp("work")
     args = [root / CONFIG, "--work-dir", work_dir, "--seed", 3, *options]
     done = run_verb(work_dir, "train", *args)
