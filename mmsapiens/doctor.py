@@ -60,7 +60,7 @@ def versions() -> Iterator[Finding]:
         try:
             yield Finding(name, importlib.import_module(module).__version__)
         except Exception as error:  # a broken binary raises anything
-            cure = "Install it again with the tested versions: pip install -c constraints.txt ."
+            cure = "Install it again; the repository's constraints.txt lists tested versions."
             yield Finding(name, f"{type(error).__name__}: {error}", cure)
 
 

@@ -116,6 +116,7 @@ def finetune(settings: Settings, labelled: Path, name: str, *options: str) -> st
         "train_dataloader.dataset.val_ratio=0.5",
         f"val_dataloader.dataset.data_root={labelled}",
         "val_dataloader.dataset.val_ratio=0.5",
+        f"test_dataloader.dataset.data_root={labelled}",  # not read, but looked for at the start
         f"train_cfg.max_epochs={epochs}",
         f"train_cfg.val_interval={epochs}",
         *options,
