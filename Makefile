@@ -2,7 +2,7 @@
 # make demo-parts   the same for 28 body parts; make demo-depth, demo-normal: depth, normals
 # make demo-pretrain   masked autoencoding, then body parts from it and from scratch, compared
 # make demo-pose   17 keypoints of people
-# make test   the tests
+# make test   the tests, on two cores
 # make lint   style, format and types
 # All of them first make .venv with the tested versions (constraints.txt), once.
 PYTHON ?= python3
@@ -22,10 +22,11 @@ $(INSTALLED): setup.py constraints.txt
 demo: demo-face
 
 demo-%: $(INSTALLED)
-	PATH="$(abspath $(BIN)):$$PATH" scripts/demo/$*.sh
+	$(BIN)/mmsapiens demo $*
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

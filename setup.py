@@ -1,36 +1,66 @@
-"""Packaging of MMSapiens: one distribution, ``mmsapiens``."""
+"""Packaging of MMSapiens: one distribution, ``mmsapiens``, with its configs and scripts."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-setup(
-    name="mmsapiens",
-    version="0.2.0",
-    description="Training and finetuning of human-centric vision transformers on MMEngine",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=["engine*", "pretrain*", "seg*", "pose*", "mmsapiens*"]),
-    install_requires=[
-        "torch>=2.6",
-        "mmengine>=0.10.7,<0.11",  # engine/config/layers.py uses its private parts
-        "mmcv-lite>=2.1",
-        "numpy>=1.26",
-        "opencv-python>=4.8",
-        "pillow>=10",
-        "safetensors>=0.4",
-        "tensorboard>=2.15",
-        "rich>=13",
-        "submitit>=1.5",
-        "pycocotools>=2.0.8",
-        # MMEngine 0.10.7 imports pkg_resources, and distutils on Python 3.12, which setuptools 82
-        # drops.
-        "setuptools<82",
-    ],
-    extras_require={
-        "detector": ["onnxruntime>=1.17"],
-        "dev": ["pytest>=8", "ruff>=0.9", "mypy>=1.14", "onnxruntime>=1.17"],
-    },
+VERSION = re.search(
+    r'^__version__ = "(.+)"', Path("mmsapiens/__init__.py").read_text(encoding="utf-8"), re.M
 )
+
+# Folders of the repository that an installation has inside of mmsapiens; mmsapiens/shipped.py finds
+# them. test_packaging.py checks that no file is left out.
+SHIPPED = {"configs": ["**/*.py"], "scripts": ["**/*.sh"]}
+
+if __name__ == "__main__":
+    setup(
+        name="mmsapiens",
+        version=VERSION[1],
+        description="Training and finetuning of human-centric vision transformers on MMEngine",
+        long_description=Path("README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
+        license="Apache-2.0",
+        classifiers=[
+            "Programming Language :: Python :: 3.11",  # what the tests ran with
+            "Topic :: Scientific/Engineering :: Image Recognition",
+        ],
+        python_requires=">=3.10",
+        packages=[
+            *find_packages(include=["engine*", "pretrain*", "seg*", "pose*", "mmsapiens*"]),
+            *(f"mmsapiens.{folder}" for folder in SHIPPED),
+        ],
+        package_dir={f"mmsapiens.{folder}": folder for folder in SHIPPED},
+        package_data={f"mmsapiens.{folder}": globs for folder, globs in SHIPPED.items()},
+        entry_points={"console_scripts": ["mmsapiens = mmsapiens.cli:main"]},
+        install_requires=[
+            "torch>=2.6",
+            "mmengine>=0.10.7,<0.11",  # engine/config/bases.py uses its private parts
+            "mmcv-lite>=2.1",
+            "numpy>=1.26",
+            "opencv-python>=4.8",
+            "pillow>=10",
+            "safetensors>=0.4",
+            "tensorboard>=2.15",
+            "rich>=13",
+            "submitit>=1.5",
+            "pycocotools>=2.0.8",
+            # MMEngine 0.10.7 imports pkg_resources, and distutils on Python 3.12, which setuptools
+            # 82 drops.
+            "setuptools<82",
+        ],
+        extras_require={
+            "detector": ["onnxruntime>=1.17"],
+            "exr": ["OpenEXR>=3.2"],
+            "dev": [
+                "pytest>=8",
+                "pytest-xdist>=3.6",
+                "ruff>=0.9",
+                "mypy>=1.14",
+                "vulture>=2.14",
+                "pre-commit>=4",
+                "onnxruntime>=1.17",
+                "OpenEXR>=3.2",
+            ],
+        },
+    )

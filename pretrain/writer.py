@@ -12,26 +12,24 @@ from numpy.typing import NDArray
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.image_files import write_rgb
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 
 _PANEL_EDGE = 256
 
 
 @WRITERS.register_module()
-class FeatureWriter:
+class FeatureWriter(Writer):
     """Writes ``<stem>.npy``, and ``<stem>_attention.png`` if the model made maps of it.
 
     Args:
-        dataset_meta: Not used: features are of no dataset.
         dtype: ``"float32"``, or ``"float16"`` for half the space.
         opacity: Weight of the colours in the picture, in [0, 1].
     """
 
     suffixes = (".npy", "_attention.png")
 
-    def __init__(
-        self, dataset_meta: dict | None = None, dtype: str = "float32", opacity: float = 0.5
-    ) -> None:
+    def __init__(self, dtype: str = "float32", opacity: float = 0.5) -> None:
         if dtype not in ("float32", "float16"):
             raise ConfigError(f"FeatureWriter: dtype is 'float32' or 'float16'; found {dtype!r}.")
         self.dtype = dtype

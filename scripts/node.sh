@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Trains on one machine, one process a GPU.
 #
-#   scripts/node.sh CONFIG [arguments of tools/train.py]
+#   scripts/node.sh CONFIG [arguments of mmsapiens train]
+#
+# CONFIG is a path or a name, such as seg/face/sapiens_1b_face-1024x768. An installed package has this file,
+# too: `mmsapiens doctor` says where.
 #
 # Environment:
 #   DEVICES                    GPUs to use: "0,1", "0", "10,11"; empty = CPU; unset = those of
 #                              CUDA_VISIBLE_DEVICES, or all
 #   TRAIN_BATCH_SIZE_PER_GPU   overrides train_dataloader.batch_size
-#   OUTPUT_DIR                 results; default work_dirs/<config name>
+#   OUTPUT_DIR                 results; default work_dirs/<the config's path below configs/>
 #   RESUME_FROM                checkpoint to go on from, or "auto" for the last one of OUTPUT_DIR
 #   LOAD_FROM                  checkpoint whose weights to start from
 #   MODE                       multi-gpu (default) or debug: one process, no workers, batch 1, so that
@@ -16,10 +19,9 @@
 # The exit code is the training's.
 set -euo pipefail
 
-[ $# -ge 1 ] || { sed -n '2,18p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,19p' "$0"; exit 2; }
 config=$1
 shift
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python}
 
 if [ -z "${DEVICES+set}" ]; then
@@ -34,7 +36,7 @@ else
     processes=${#devices[@]}
 fi
 
-args=("$root/tools/train.py" "$config")
+args=(-m mmsapiens train "$config")
 options=()
 [ -z "${OUTPUT_DIR:-}" ] || args+=(--work-dir "$OUTPUT_DIR")
 [ -z "${LOAD_FROM:-}" ] || args+=(--load-from "$LOAD_FROM")

@@ -1,79 +1,8 @@
-"""Reads the whole dataset of a config and reports what is wrong with it.
+"""``mmsapiens check``, as a file."""
 
-    python tools/check_data.py CONFIG
-    python tools/check_data.py CONFIG --split train --max-samples 1000 --num-workers 8
-    python tools/check_data.py CONFIG --allow left-right-swapped    # people seen from behind
+import sys
 
-Writes report.json and contact_sheet.png. Exits with 0 if there is no fault, and 1 if there is one;
-notes, such as grey images, are no faults.
-"""
-
-from __future__ import annotations
-
-import argparse
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
-
-from engine import preflight
-from engine.cli import CfgOptions, run_main
-from engine.config import load_config
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="path of the config")
-    parser.add_argument("--split", choices=[*preflight.SPLITS, "all"], default="all")
-    parser.add_argument("--out", type=Path, help="default work_dirs/check_data/<config name>")
-    parser.add_argument(
-        "--num-workers",
-        type=int,
-        default=min(os.cpu_count() or 1, 16),
-        help="processes; 0 reads in this one; default: one a core, at most 16",
-    )
-    parser.add_argument("--max-samples", type=int, help="read so many a split, evenly spread")
-    parser.add_argument("--num-pictures", type=int, default=24, help="on the contact sheet")
-    parser.add_argument(
-        "--allow", nargs="+", default=[], metavar="KIND", help="kinds of faults to report as notes"
-    )
-    parser.add_argument("--cfg-options", nargs="+", action=CfgOptions, help="override config keys")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Checks the dataset; returns the exit code."""
-    args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    out_dir = args.out or Path("work_dirs", "check_data", Path(args.config).stem)
-    items, metainfos, findings = preflight.list_records(cfg, args.split, args.max_samples)
-    metainfo = next(iter(metainfos.values()))
-    readings = list(
-        track(
-            preflight.scan(items, preflight.CHECKS, metainfos, args.num_workers),
-            description="reading",
-            total=len(items),
-            console=Console(stderr=True),
-        )
-    )
-    report = preflight.make_report(preflight.CHECKS, metainfo, readings, findings, args.allow)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    report.write_json(out_dir / "report.json")
-    chosen = preflight.choose_items(items, report.findings, args.num_pictures)
-    if chosen:
-        draw = preflight.build_draw(cfg, metainfo)
-        sheet = preflight.draw_contact_sheet(chosen, preflight.CHECKS, metainfos, draw)
-        preflight.write_rgb(out_dir / "contact_sheet.png", sheet)
-    console = Console()
-    console.print(report.render())
-    console.print(f"written to {out_dir}", soft_wrap=True)
-    return 1 if report.num_faults else 0
-
+from mmsapiens.cli import main
 
 if __name__ == "__main__":
-    run_main(main)
+    main(["check", *sys.argv[1:]])

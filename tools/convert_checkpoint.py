@@ -1,56 +1,8 @@
-"""Prints what a checkpoint holds, or writes its weights in another form.
+"""``mmsapiens convert``, as a file."""
 
-    python tools/convert_checkpoint.py work_dirs/mae/epoch_1600.pth
-    python tools/convert_checkpoint.py work_dirs/mae/epoch_1600.pth mae_clean.pth --backbone
-    python tools/convert_checkpoint.py work_dirs/face/epoch_20.pth face.safetensors
+import sys
 
-The suffix of TARGET says the format. Weights and meta are kept, the training state (optimizer,
-schedules, logs) is not. --backbone writes the backbone alone, to .pth in the flat form of the
-released *_clean.pth files, which has no meta.
-"""
-
-from __future__ import annotations
-
-import argparse
-
-from engine.checkpoint import convert_checkpoint, describe_checkpoint
-from engine.cli import run_main
-
-
-def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", help=".pth, .pt or .safetensors")
-    parser.add_argument("target", nargs="?", help="the file to write; without it, only print")
-    parser.add_argument("--backbone", action="store_true", help="write the backbone alone")
-    parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")
-    parser.add_argument(
-        "--trust", action="store_true", help="let SOURCE run code: only if it is your own"
-    )
-    args = parser.parse_args()
-    if args.target is None and (args.backbone or args.overwrite):
-        parser.error("--backbone and --overwrite need a TARGET.")
-    return args
-
-
-def main() -> None:
-    """Prints or converts."""
-    args = parse_args()
-    if args.target is None:
-        print(describe_checkpoint(args.source, trust=args.trust))
-        return
-    dropped = convert_checkpoint(
-        args.source,
-        args.target,
-        backbone_only=args.backbone,
-        overwrite=args.overwrite,
-        trust=args.trust,
-    )
-    print(describe_checkpoint(args.target))
-    print(f"\nwritten to {args.target}, without: {', '.join(dropped) or 'nothing'}")
-
+from mmsapiens.cli import main
 
 if __name__ == "__main__":
-    run_main(main)
+    main(["convert", *sys.argv[1:]])

@@ -96,7 +96,7 @@ def _explain(path: Path, error: Exception) -> str:
         return (
             f"{path} contains {refused[1] or refused[2]}, which is not a plain tensor, number or "
             "container, and could run code. If you trust where the file is from, "
-            "convert it once with tools/convert_checkpoint.py --trust."
+            "convert it once with mmsapiens convert --trust."
         )
     # torch's own advice, to load with weights_only=False, precedes the cause: leave it out.
     reason = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0]

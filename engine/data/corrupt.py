@@ -52,7 +52,7 @@ class CorruptRecords:
         if len(self) > max(1, MAX_SHARE * base):
             raise DataError(
                 f'{self.source}: {count}; on_corrupt="skip" allows {MAX_SHARE:.0%}. Mend or remove '
-                f"them, after tools/check_data.py CONFIG has found the others. So far: "
+                f"them, after mmsapiens check CONFIG has found the others. So far: "
                 f"{self._names()}. The last one: {error}"
             ) from error
         warning = f"{self.source}: the next sample takes the place of {index} ({count}): {error}"

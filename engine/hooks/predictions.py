@@ -11,7 +11,7 @@ from mmengine.registry import HOOKS
 
 from engine.errors import ConfigError
 from engine.hooks.naming import OutputNames
-from engine.registry import WRITERS
+from engine.infer.writer import build_writer
 
 
 @HOOKS.register_module()
@@ -26,18 +26,17 @@ class PredictionsHook(Hook):
 
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
-        self.writer: Any = None
 
     def before_test(self, runner: Any) -> None:
         """Builds the writer."""
         dataset = runner.test_dataloader.dataset
-        self.writer = WRITERS.build({**runner.cfg.writer, "dataset_meta": dataset.metainfo})
-        if not hasattr(self.writer, "write_labels"):
+        self.writer = build_writer(runner.cfg, dataset.metainfo)
+        if self.writer.label_suffix is None:
             raise ConfigError(
                 f"{runner.cfg.writer.type} writes no file for a sample. Of keypoints the metric "
                 "writes all results: test_evaluator.outfile_prefix=PATH."
             )
-        self.names = OutputNames(dataset, self.out_dir)
+        self.names = OutputNames(dataset, self.out_dir, self.writer.label_suffix)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None

@@ -1,1 +1,1 @@
-"""What ``tools/benchmark.py`` measures."""
+"""What ``mmsapiens benchmark`` measures; its arguments are in the command's module."""

@@ -44,12 +44,6 @@ class DataTiming:
         return None if self.eager is None else self.eager / self.lazy
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--num", type=int, default=64, help="images a round (default 64)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures the train pipeline of a config and prints the result."""
     cfg = load_config(args.config, args.cfg_options)

@@ -8,13 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from engine.tables import format_table
-from mmsapiens.benchmarks.model import Timing, Variant, add_step_arguments, measure_apart
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--mask-ratios", type=float, nargs="+", default=[0.0, 0.75])
-    add_step_arguments(parser, batch_size=4, steps=3)
+from mmsapiens.benchmarks.model import Timing, Variant, measure_apart
 
 
 def run(args: argparse.Namespace) -> None:

@@ -76,34 +76,6 @@ class Timing:
     mfu: float | None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    add_step_arguments(parser, batch_size=1, steps=5)
-    parser.add_argument("--compile", action="store_true", help="compile block by block")
-    parser.add_argument("--activation-checkpointing", action="store_true")
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="plain eager float32, --dtype, and --dtype with activation checkpointing",
-    )
-
-
-def add_step_arguments(parser: argparse.ArgumentParser, batch_size: int, steps: int) -> None:
-    """Adds what says how training steps are measured; see :meth:`Variant.from_args`."""
-    for name, number, what in (
-        ("--batch-size", batch_size, "images a step"),
-        ("--steps", steps, "after one to warm up"),
-    ):
-        parser.add_argument(name, type=int, default=number, help=f"{what} (default {number})")
-    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the processor time of all threads: fairer on a CPU that others use, too",
-    )
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures each variant in a process of its own, and prints the results."""
     variant = Variant.from_args(args)

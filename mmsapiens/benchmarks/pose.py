@@ -21,12 +21,6 @@ from mmsapiens.benchmarks.timing import best_seconds
 from pose.codec import UDPHeatmap
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``run`` reads, apart from the config, which every benchmark takes."""
-    parser.add_argument("--batch-size", type=int, default=16, help="people a batch (default 16)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures the codec of a config's model and prints the result."""
     cfg = load_config(args.config, args.cfg_options)

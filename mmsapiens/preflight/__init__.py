@@ -1,4 +1,4 @@
-"""Looks at a dataset before a run: ``tools/check_data.py`` and ``tools/browse_data.py``."""
+"""Looks at a dataset before a run: ``mmsapiens check`` and ``mmsapiens browse``."""
 
 from mmsapiens.preflight.browse import browse, build_draw, write_rgb
 from mmsapiens.preflight.check import Case, Check, Finding, Item, Summary, TextTable

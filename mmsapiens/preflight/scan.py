@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 import cv2
 
 from engine.data.sample import Sample
+from engine.processes import map_in_processes
 from mmsapiens.preflight.check import Case, Check, Item
 
 CHUNK = 8
@@ -46,10 +45,8 @@ def scan(
     if num_workers == 0:
         yield from (read_sample(item, checks, metainfos[item.split])[0] for item in items)
         return
-    # Not forked, as a copy of OpenCV's threads may hang.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, spawn, _start_worker, (checks, metainfos)) as pool:
-        yield from pool.map(_read_in_worker, items, chunksize=CHUNK)
+    start = (checks, metainfos)
+    yield from map_in_processes(_read_in_worker, items, num_workers, CHUNK, _start_worker, start)
 
 
 def read_sample(item: Item, checks: Sequence[Check], metainfo: dict) -> tuple[Reading, Sample]:

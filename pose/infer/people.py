@@ -32,14 +32,14 @@ class PeopleOfImage(NamedTuple):
 
     Attributes:
         image: The file.
-        pixels: The image (H, W, 3) uint8 BGR.
         sample: With ``img_path``, relative to the input, and ``pred_instances`` of all people, in
             pixels of the image: ``keypoints``, ``keypoint_scores``, ``bboxes`` and ``bbox_scores``.
+        pixels: The image (H, W, 3) uint8 BGR.
     """
 
     image: InputImage
-    pixels: NDArray
     sample: DataSample
+    pixels: NDArray
 
 
 def crop_people(pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str) -> Crops:
@@ -147,7 +147,7 @@ def _predict_together(
         people = everybody[start : start + len(crops)] if len(everybody) else everybody
         start += len(crops)
         sample = DataSample(metainfo={"img_path": _name(image)}, pred_instances=people)
-        yield PeopleOfImage(image, pixels.numpy(), sample)
+        yield PeopleOfImage(image, sample, pixels.numpy())
 
 
 class _Images(Dataset):

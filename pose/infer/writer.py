@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.image_files import write_rgb
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from pose.coco_format import result_fields
 from pose.drawing import Pen, draw_openpose, draw_people
@@ -22,7 +24,7 @@ from pose.metrics.nms import rescore
 
 
 @WRITERS.register_module()
-class PoseWriter:
+class PoseWriter(Writer):
     """Writes ``<stem>.json`` and a picture of all people, and :meth:`finish` what is of all images.
 
     A JSON holds ``{"meta": {"image", "width", "height", "keypoint_set"}, "instances": [...]}``, an
@@ -30,7 +32,8 @@ class PoseWriter:
     "bbox_score"}``, all in pixels of the image.
 
     Args:
-        dataset_meta: The keypoint set.
+        metainfo: The keypoint set: see :func:`pose.metainfo.parse_metainfo`. ``load_config`` fills
+            in the model's.
         radius: Of a keypoint, pixels.
         thickness: Of a link, pixels.
         kpt_thr: Keypoints with a lower score are not drawn; files hold all.
@@ -41,7 +44,7 @@ class PoseWriter:
 
     def __init__(
         self,
-        dataset_meta: dict,
+        metainfo: str | Mapping[str, Any],
         radius: int = 4,
         thickness: int = 2,
         kpt_thr: float = 0.3,
@@ -50,12 +53,11 @@ class PoseWriter:
     ) -> None:
         if style not in ("skeleton", "openpose"):
             raise ConfigError(f"PoseWriter: style is skeleton or openpose, found {style!r}.")
-        self.metainfo = parse_metainfo(dataset_meta)
+        self.metainfo = parse_metainfo(metainfo)
         self.pen = Pen(radius, thickness, kpt_thr, show_ids)
         self.style = style
         self.suffixes = (".json", ".jpg" if style == "skeleton" else ".png")
-        self._results: list[dict] = []
-        self._image_ids: set[int] = set()
+        self._people: dict[str, InstanceData] = {}
 
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
         """Writes the results of an image.
@@ -76,7 +78,7 @@ class PoseWriter:
         write_json(out_stem.with_name(f"{out_stem.name}.json"), content)
         path = out_stem.with_name(f"{out_stem.name}{self.suffixes[1]}")
         write_rgb(path, self.draw(people, image_bgr))
-        self._results += self._as_coco(people, name)
+        self._people[name] = people
 
     def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:
         """Returns the picture of all people, (H, W, 3) uint8 RGB."""
@@ -95,15 +97,15 @@ class PoseWriter:
         COCO's images are numbered; ``image_id`` is the number that a file's name consists of, else
         its place among the written images, or the next number that is free; ``file_name`` is added.
         """
-        write_json(out_dir / "coco_results.json", self._results)
+        rows: list[dict] = []
+        image_ids: set[int] = set()
+        for name in sorted(self._people, key=Path):  # threads write them in any order
+            image_ids.add(image_id := _image_id(name, image_ids))
+            rows += self._as_coco(self._people[name], name, image_id)
+        write_json(out_dir / "coco_results.json", rows)
         write_json(out_dir / "keypoint_set.json", self.metainfo.as_dict())
 
-    def _as_coco(self, people: InstanceData, name: str) -> list[dict]:
-        stem = Path(name).stem
-        image_id = int(stem) if stem.isdecimal() else len(self._image_ids) + 1
-        while image_id in self._image_ids:
-            image_id += 1
-        self._image_ids.add(image_id)
+    def _as_coco(self, people: InstanceData, name: str, image_id: int) -> list[dict]:
         row = {"image_id": image_id, "file_name": name, "category_id": 1}
         keypoints, keypoint_scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
         scores = rescore(people.bbox_scores.numpy(), keypoint_scores)
@@ -111,6 +113,14 @@ class PoseWriter:
             {**row, "score": float(score), **result_fields(self.metainfo, points, point_scores)}
             for points, point_scores, score in zip(keypoints, keypoint_scores, scores, strict=True)
         ]
+
+
+def _image_id(name: str, taken: set[int]) -> int:
+    stem = Path(name).stem
+    image_id = int(stem) if stem.isdecimal() else len(taken) + 1
+    while image_id in taken:
+        image_id += 1
+    return image_id
 
 
 def as_lists(people: InstanceData) -> list[dict]:

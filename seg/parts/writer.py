@@ -8,12 +8,13 @@ import numpy as np
 
 from engine.data.sample import DataSample
 from engine.image_files import write_png
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from seg.parts.pictures import draw_legend, overlay
 
 
 @WRITERS.register_module()
-class SegWriter:
+class SegWriter(Writer):
     """Writes ``<stem>_seg.npy``, ``<stem>.npy`` and ``<stem>.png``.
 
     Args:
@@ -22,6 +23,7 @@ class SegWriter:
     """
 
     suffixes = ("_seg.npy", ".npy", ".png")
+    label_suffix = ".png"
 
     def __init__(self, dataset_meta: dict, opacity: float = 0.5) -> None:
         self.classes = dataset_meta["classes"]

@@ -12,28 +12,27 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.image_files import write_png
+from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from seg.surface.pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
 
 
-class MapWriter:
+class MapWriter(Writer):
     """Writes ``<stem>.npy`` and ``<stem>.png``.
 
     A picture shows the map inside ``sample.mask`` (1, H, W), if there is one; the array is of the
     whole image.
-
-    Args:
-        dataset_meta: Not used.
     """
 
     suffixes = (".npy", ".png")
+    label_suffix = ".npy"
     takes_masks = True
     map_name: ClassVar[str]
     """Data samples hold the map as ``pred_<map_name>``."""
     panels: ClassVar[tuple[Callable[[NDArray, NDArray], NDArray], ...]]
     """Each makes (H, W, 3) RGB of a map and a mask."""
 
-    def __init__(self, dataset_meta: dict | None = None) -> None:
+    def __init__(self) -> None:  # that of a Protocol would take any argument
         pass
 
     def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:

@@ -8,7 +8,7 @@ from engine.errors import ConfigError
 from engine.flops import training_flops
 from engine.model.base import BaseModel
 from mmsapiens.benchmarks.model import Variant, measure
-from tests.tools.conftest import run_tool
+from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/face/sapiens_0.3b_face-1024x768.py"
 SMALL = {
@@ -66,7 +66,7 @@ def test_models_that_make_no_targets_are_an_error():
 def test_command_line(root, tmp_path):
     options = [f"{key}={value}".replace(" ", "") for key, value in SMALL.items()]
     args = ("model", root / CONFIG, "--steps", "1", "--cpu-time", "--cfg-options", *options)
-    done = run_tool(tmp_path, "benchmark.py", *args)
+    done = run_verb(tmp_path, "benchmark", *args)
     assert done.returncode == 0, done.stderr
     for column in ("images/s", "peak GiB", "TFLOP/s", "decode_head", "optimizer"):
         assert column in done.stdout

@@ -12,9 +12,9 @@ import pytest
 from mmengine.config import Config
 
 from engine.config import load_config
+from mmsapiens.synthetic.layouts import pose_layout
 from mmsapiens.synthetic.write_pose import write_annotations, write_pose
 from tests.conftest import ROOT, TINIEST_ARCH
-from tools.make_synthetic_data import pose_layout
 
 LAYOUTS = {"coco": "coco", "coco_wholebody": "coco_wholebody", "goliath": "goliath_pose"}
 SIZE_HW = (128, 128)

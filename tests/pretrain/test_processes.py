@@ -58,11 +58,12 @@ def test_ranks_share_each_epoch_without_overlap(root, small_config, images_dir, 
     with small_config.open("a") as file:
         file.write("custom_imports = dict(imports=['recorder'])\n")
         file.write("custom_hooks.append(dict(type='RecordHook'))\n")
+    python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     tool = [root / "tools/train.py", small_config, "--work-dir", tmp_path, "--launcher", "pytorch"]
     done = subprocess.run(
         [sys.executable, *launch, *map(str, tool), "--cfg-options", *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": python_path},
         capture_output=True,
         text=True,
         timeout=180,

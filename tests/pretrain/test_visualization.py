@@ -1,4 +1,4 @@
-"""Strips of input | masked | reconstruction, by the training and by tools/reconstruct.py."""
+"""Strips of input | masked | reconstruction, by the training and by ``mmsapiens reconstruct``."""
 
 import runpy
 import sys
@@ -70,7 +70,7 @@ def test_training_draws_the_first_samples_of_a_batch(mae_config, tmp_path):
 
 @pytest.fixture
 def reconstruct(mae_config, tmp_path, monkeypatch, capsys, root):
-    """Runs tools/reconstruct.py on an untrained model; returns exit code and what it printed."""
+    """Runs the verb on an untrained model; returns exit code and what it printed."""
 
     def run(*args):
         cfg = mae_config()

@@ -1,4 +1,4 @@
-# Features (D, H/16, W/16) of whole images: tools/infer.py writes them as .npy. The image is
+# Features (D, H/16, W/16) of whole images: mmsapiens infer writes them as .npy. The image is
 # stretched to input_size_hw. The leaf gives the backbone's arch.
 default_scope = "pretrain"
 input_size_hw = (1024, 1024)

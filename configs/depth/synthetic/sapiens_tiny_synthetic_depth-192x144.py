@@ -1,4 +1,4 @@
-# A trial on rendered people: see scripts/demo/depth.sh.
+# A trial on rendered people: see mmsapiens demo depth.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/depth.py",

@@ -1,4 +1,4 @@
-# A trial on rendered people: see scripts/demo/normal.sh.
+# A trial on rendered people: see mmsapiens demo normal.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/normal.py",

@@ -1,4 +1,4 @@
-# A trial on rendered people: see scripts/demo/pose.sh.
+# A trial on rendered people: see mmsapiens demo pose.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/pose_tiny.py",

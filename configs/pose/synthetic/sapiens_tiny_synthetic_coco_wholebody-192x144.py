@@ -1,5 +1,5 @@
 # As sapiens_tiny_synthetic_coco, with 133 keypoints. The data:
-# python tools/make_synthetic_data.py coco_wholebody data/synthetic_coco_wholebody \
+# mmsapiens synthesize coco_wholebody data/synthetic_coco_wholebody \
 #     --num 500 --num-val 80 --variety 0.3
 _base_ = ["./sapiens_tiny_synthetic_coco-192x144.py"]
 model = dict(metainfo="coco_wholebody")

@@ -1,4 +1,4 @@
-# A trial on rendered people, in minutes on a CPU: see scripts/demo/pretrain.sh.
+# A trial on rendered people, in minutes on a CPU: see mmsapiens demo pretrain.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/mae_adamw_cosine.py",

@@ -1,5 +1,5 @@
-# Own data by config alone: people against the background, from a folder that
-# tools/coco_to_folder.py made. Also a template: exchange the folders, the classes and the backbone.
+# Own data by config alone: people against the background, from a folder that `mmsapiens
+# coco-to-folder` made. Also a template: exchange the folders, the classes and the backbone.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/schedules/adamw_layer_decay_poly.py",

@@ -1,5 +1,5 @@
 # LIP's 20 labels on rendered people
-# (tools/make_synthetic_data.py lip data/synthetic_lip --num 1000 --num-val 150 --variety 0.15).
+# (mmsapiens synthesize lip data/synthetic_lip --num 1000 --num-val 150 --variety 0.15).
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/parts.py",

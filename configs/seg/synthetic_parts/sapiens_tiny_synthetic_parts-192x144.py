@@ -1,4 +1,4 @@
-# A trial on rendered people: see scripts/demo/parts.sh.
+# A trial on rendered people: see mmsapiens demo parts.
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/parts.py",

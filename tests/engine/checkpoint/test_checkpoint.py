@@ -126,7 +126,7 @@ def test_code_in_a_pickle_is_refused_by_name_and_run_only_with_trust(tmp_path, z
     content = {"state_dict": {}, "x": Malicious(folder)}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(
-        WeightsError, match=r"bad\.pth contains \w+\.mkdir.*convert_checkpoint\.py --trust"
+        WeightsError, match=r"bad\.pth contains \w+\.mkdir.*mmsapiens convert --trust"
     ):
         read_checkpoint(path)
     assert not folder.exists()

@@ -1,6 +1,5 @@
 """Depth and normals from images on disk to files, with the configs of the demos."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,12 @@ import pytest
 
 from engine.config import load_config
 from engine.errors import ConfigError
+from engine.infer import build_writer
 from engine.runner import Runner
+from mmsapiens.commands.infer import check_masks
 from mmsapiens.synthetic.write_geometry import write_geometry
-from seg.parts.models import EncoderDecoder
 from tests.conftest import ROOT, face_options
-from tests.tools.conftest import run_tool
-from tools.infer import average_with_mirror, build_writer
+from tests.mmsapiens.commands.conftest import run_verb
 
 TASKS = pytest.mark.parametrize("task", ["depth", "normal"])
 
@@ -36,8 +35,8 @@ def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
     (best,) = Path(cfg.work_dir).glob(f"best_{figure}_epoch_*.pth")
     assert list(Path(cfg.work_dir).glob("*/vis_data/vis_image/val_*.png"))
 
-    done = run_tool(
-        tmp_path, "infer.py", config_path(task), best, "--input", people / "images",
+    done = run_verb(
+        tmp_path, "infer", config_path(task), best, "--input", people / "images",
         "--output", "results", "--seg-dir", people / "masks", "--flip", "--cfg-options",
         *(f"{key}={value}".replace(" ", "") for key, value in options.items()),
     )  # fmt: skip
@@ -50,28 +49,26 @@ def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
         np.testing.assert_allclose(np.linalg.norm(results[0], axis=-1), 1, atol=1e-5)
 
 
-def arguments(**options):
-    return argparse.Namespace(**{"opacity": None, "seg_dir": None, "output": "out", **options})
+FACE = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
+
+
+def test_an_opacity_that_nothing_has():
+    cfg = load_config(config_path("depth"))
+    with pytest.raises(ConfigError, match="--opacity: DepthWriter"):
+        build_writer(cfg, {}, {"opacity": 0.5})
 
 
 @pytest.mark.parametrize(
-    "task, options, message",
+    "task, seg_dir, message",
     [
-        ("depth", dict(opacity=0.5), "--opacity: DepthWriter"),
-        ("normal", dict(seg_dir=Path("nowhere")), "expected a folder of masks"),
-        ("depth", dict(seg_dir=Path(".")), "not that of --output"),
-        ("face", dict(seg_dir=Path(".")), "--seg-dir: SegWriter takes no masks"),
+        ("normal", "nowhere", "expected a folder of masks"),
+        ("depth", ".", "not that of --output"),
+        ("face", ".", "--seg-dir: SegWriter takes no masks"),
     ],
 )
-def test_options_that_do_not_fit_the_task(task, options, message, tmp_path, monkeypatch):
+def test_masks_that_do_not_fit_the_task(task, seg_dir, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    face = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
-    cfg = load_config(face if task == "face" else config_path(task))
-    args = arguments(**options, output=".")
+    cfg = load_config(FACE if task == "face" else config_path(task))
+    writer = build_writer(cfg, {"classes": (), "palette": ()})
     with pytest.raises(ConfigError, match=message):
-        build_writer(cfg, {"classes": (), "palette": ()}, args)
-
-
-def test_flip_of_a_model_without_such_a_switch():
-    with pytest.raises(ConfigError, match=r"EncoderDecoder has no flip_test.*model\.tta\.flip"):
-        average_with_mirror(EncoderDecoder.__new__(EncoderDecoder))
+        check_masks(Path(seg_dir), Path("."), writer)

@@ -71,7 +71,7 @@ def test_writers(tmp_path, task, panels, masked):
     mask[2:4, 3:6] = 1
     image = rng.integers(0, 256, (6, 8, 3), np.uint8)
     sample = sample_of(task, values, "mask" if masked else None, mask)
-    writer = WRITERS.build(dict(type=f"{task.capitalize()}Writer", dataset_meta={}))
+    writer = WRITERS.build(dict(type=f"{task.capitalize()}Writer"))
     writer.write(sample, image, tmp_path / "a.b")
     saved = np.load(tmp_path / "a.b.npy")
     np.testing.assert_array_equal(

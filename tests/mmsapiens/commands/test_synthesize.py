@@ -1,33 +1,26 @@
-"""The files that make_synthetic_data.py writes are those of the real datasets' layouts."""
+"""The files that ``mmsapiens synthesize`` writes are those of the real datasets' layouts."""
 
 import contextlib
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
+from mmsapiens.cli import dispatch
+from mmsapiens.commands.synthesize import SIZES_HW
 from mmsapiens.synthetic import keypoints_of, render, sample_head, sample_person
 from mmsapiens.synthetic.labels import FACE_LABELS, GOLIATH_LABELS
-from tests.conftest import ROOT
+from mmsapiens.synthetic.layouts import LAYOUTS
+from mmsapiens.synthetic.write_dataset import prepare
 
 
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "make_synthetic_data", ROOT / "tools" / "make_synthetic_data.py"
-    )
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def synthesize(*args: str) -> None:
+    """Runs the verb in this process."""
+    assert not dispatch(["synthesize", *args])
 
 
 def files(folder: Path) -> list[str]:
@@ -38,9 +31,9 @@ def read(path: Path) -> np.ndarray:
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
-def test_any_number_of_workers_and_pictures(tool: ModuleType, tmp_path: Path) -> None:
-    tool.main(["face", str(tmp_path / "a"), "--num", "3", "--size", "40", "--workers", "2"])
-    tool.main(["face", str(tmp_path / "b"), "--num", "2", "--size", "40", "--workers", "1"])
+def test_any_number_of_workers_and_pictures(tmp_path: Path) -> None:
+    synthesize("face", str(tmp_path / "a"), "--num", "3", "--size", "40", "--workers", "2")
+    synthesize("face", str(tmp_path / "b"), "--num", "2", "--size", "40", "--workers", "1")
     names = [f"{i:06d}{suffix}.png" for i in range(3) for suffix in ("", "_seg")]
     assert files(tmp_path / "a") == names
     for name in names[:4]:
@@ -86,11 +79,11 @@ def test_any_number_of_workers_and_pictures(tool: ModuleType, tmp_path: Path) ->
         ),
     ],
 )
-def test_layout(tool: ModuleType, tmp_path: Path, layout: str, names: list[str]) -> None:
+def test_layout(tmp_path: Path, layout: str, names: list[str]) -> None:
     has_val = any("val" in name.lower() for name in names)
     args = [layout, str(tmp_path), "--num", "1", "--size", "32", "24"]
     for _ in range(2):  # the second time over its own files
-        tool.main([*args, "--overwrite", *(["--num-val", "1"] if has_val else [])])
+        synthesize(*args, "--overwrite", *(["--num-val", "1"] if has_val else []))
         assert files(tmp_path) == names
     pictures = [read(tmp_path / name) for name in names if name.endswith(("jpg", "png"))]
     assert {picture.shape[:2] for picture in pictures} == {(32, 24)}
@@ -99,10 +92,10 @@ def test_layout(tool: ModuleType, tmp_path: Path, layout: str, names: list[str])
         assert train != val
 
 
-def test_labels_depth_and_normals_are_those_of_the_scene(tool: ModuleType, tmp_path: Path) -> None:
+def test_labels_depth_and_normals_are_those_of_the_scene(tmp_path: Path) -> None:
     for layout in ("goliath", "depth", "normal"):
-        tool.main(
-            [layout, str(tmp_path / layout), "--num", "1", "--seed", "5", "--size", "48", "36"]
+        synthesize(
+            layout, str(tmp_path / layout), "--num", "1", "--seed", "5", "--size", "48", "36"
         )
     picture = render(sample_person(np.random.default_rng([5, 0])), (48, 36))
     seen = picture.person > 0
@@ -125,8 +118,8 @@ def load_coco(path: Path) -> COCO:
 
 
 @pytest.mark.parametrize("layout", ["coco", "coco_wholebody"])
-def test_keypoint_files_read_as_coco(tool: ModuleType, tmp_path: Path, layout: str) -> None:
-    tool.main([layout, str(tmp_path), "--num", "6", "--num-val", "2", "--size", "64", "80"])
+def test_keypoint_files_read_as_coco(tmp_path: Path, layout: str) -> None:
+    synthesize(layout, str(tmp_path), "--num", "6", "--num-val", "2", "--size", "64", "80")
     stem = {"coco": "person_keypoints", "coco_wholebody": "coco_wholebody"}[layout]
     data = load_coco(tmp_path / "annotations" / f"{stem}_train.json")
     assert len(load_coco(tmp_path / "annotations" / f"{stem}_val.json").getImgIds()) == 2
@@ -154,10 +147,10 @@ def test_keypoint_files_read_as_coco(tool: ModuleType, tmp_path: Path, layout: s
     assert read(tmp_path / "images" / image["file_name"]).shape == (64, 80, 3)
 
 
-def test_goliath_keypoints(tool: ModuleType, tmp_path: Path) -> None:
+def test_goliath_keypoints(tmp_path: Path) -> None:
     from pose.metainfo import GOLIATH
 
-    tool.main(["goliath_pose", str(tmp_path), "--num", "2", "--size", "64", "48"])
+    synthesize("goliath_pose", str(tmp_path), "--num", "2", "--size", "64", "48")
     path = tmp_path / "annotations/person_keypoints_train.json"
     data = load_coco(path)
     assert [(a["id"], a["image_id"]) for a in data.anns.values()] == [(1, 1), (2, 2)]
@@ -172,34 +165,38 @@ def test_goliath_keypoints(tool: ModuleType, tmp_path: Path) -> None:
     np.testing.assert_allclose(points, truth, atol=0.006)
 
 
-def test_refuses_a_folder_with_files(tool: ModuleType, tmp_path: Path) -> None:
+def test_refuses_a_folder_with_files(tmp_path: Path) -> None:
     for name in ("000007.png", "000007_seg.png"):
         (tmp_path / name).touch()
     args = ["face", str(tmp_path), "--num", "1", "--size", "16"]
     with pytest.raises(DataError, match="--overwrite"):
-        tool.main(args)
-    tool.prepare(tmp_path, ["[0-9]" * 6 + "*.png"], overwrite=True)
+        synthesize(*args)
+    prepare(tmp_path, ["[0-9]" * 6 + "*.png"], overwrite=True)
     assert not list(tmp_path.iterdir())
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=r"notes\.txt"):
-        tool.main([*args, "--overwrite"])
+        synthesize(*args, "--overwrite")
 
 
-def test_a_layout_without_a_split_says_so(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_layout_without_a_split_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no validation split"):
-        tool.main(["depth", str(tmp_path), "--num-val", "3"])
-    with pytest.raises(SystemExit):
-        tool.main(["depth", str(tmp_path), "--size", "3", "4", "5"])
+        synthesize("depth", str(tmp_path), "--num-val", "3")
+    with pytest.raises(ConfigError, match="one or two numbers, found 3"):
+        synthesize("depth", str(tmp_path), "--size", "3", "4", "5")
 
 
-def test_variety(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_variety(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for variety in ("0", "1"):
         args = ["--num", "1", "--size", "32", "24", "--variety", variety]
-        tool.main(["goliath", str(tmp_path / variety), *args])
+        synthesize("goliath", str(tmp_path / variety), *args)
     picture = render(sample_person(np.random.default_rng([0, 0]), variety=0.0), (32, 24))
     labels = read(tmp_path / "0/segmentations/000000.png")
     np.testing.assert_array_equal(labels, picture.labels(GOLIATH_LABELS), strict=True)
     assert (labels != read(tmp_path / "1/segmentations/000000.png")).any()
     with pytest.raises(SystemExit):
-        tool.main(["goliath", str(tmp_path / "2"), "--variety", "1.5"])
+        synthesize("goliath", str(tmp_path / "2"), "--variety", "1.5")
     assert "1.5 is not between 0 and 1" in capsys.readouterr().err
+
+
+def test_the_command_knows_all_layouts() -> None:
+    assert list(SIZES_HW) == list(LAYOUTS)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import face_options
-from tests.tools.conftest import run_tool
+from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
 
@@ -22,10 +22,10 @@ def options(faces_dir):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, root, options):
-    """A short training by ``tools/train.py``; returns its work dir."""
+    """A short training by the command line; returns its work dir."""
     work_dir = tmp_path_factory.mktemp("work")
     args = [root / CONFIG, "--work-dir", work_dir, "--seed", 3, *options]
-    done = run_tool(work_dir, "train.py", *args)
+    done = run_verb(work_dir, "train", *args)
     assert done.returncode == 0, done.stderr[-3000:]
     return work_dir
 
@@ -39,7 +39,7 @@ def test_test_repeats_the_score_and_writes_labels_and_pictures(
 ):
     (log,) = trained.glob("*/*.log")
     done = run(
-        "test.py", root / CONFIG, trained / "epoch_2.pth",
+        "test", root / CONFIG, trained / "epoch_2.pth",
         "--out", "labels", "--show-dir", "pictures", *options,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -53,9 +53,9 @@ def test_test_repeats_the_score_and_writes_labels_and_pictures(
 
 
 def test_test_averages_over_views(trained, run, root, options):
-    done = run("test.py", root / CONFIG, trained / "epoch_2.pth", "--tta", *options)
+    done = run("test", root / CONFIG, trained / "epoch_2.pth", "--tta", *options)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert re.search(r"tta=dict\(\s*flip=True,\s*scales=\(\s*0.75", done.stdout)
+    assert re.search(r"test_views=dict\(\s*flip=True,\s*scales=\(\s*0.75", done.stdout)
     assert 0 <= float(score(done.stdout)) <= 100
 
 
@@ -73,7 +73,7 @@ def photos(tmp_path):
 
 def test_infer_writes_all_but_the_broken_image(trained, run, root, options, photos, tmp_path):
     done = run(
-        "infer.py", root / CONFIG, trained / "epoch_2.pth", "--input", photos,
+        "infer", root / CONFIG, trained / "epoch_2.pth", "--input", photos,
         "--output", "results", "--batch-size", 3, *options,
     )  # fmt: skip
     assert done.returncode == 1
@@ -92,7 +92,7 @@ OUTPUTS = ("_seg.npy", ".npy", ".png")
 
 def test_infer_does_not_overwrite_its_input(trained, run, root, options, photos):
     done = run(
-        "infer.py", root / CONFIG, trained / "epoch_2.pth", "--input", photos / "sub" / "a.png",
+        "infer", root / CONFIG, trained / "epoch_2.pth", "--input", photos / "sub" / "a.png",
         "--output", photos / "sub", *options,
     )  # fmt: skip
     assert done.returncode == 2 and "would be overwritten" in done.stderr
@@ -100,7 +100,7 @@ def test_infer_does_not_overwrite_its_input(trained, run, root, options, photos)
 
 def test_resume_goes_on(trained, run, root, options):
     done = run(
-        "train.py", root / CONFIG, "--work-dir", trained, "--resume",
+        "train", root / CONFIG, "--work-dir", trained, "--resume",
         *options, "train_cfg.max_epochs=3",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -117,7 +117,7 @@ def test_resume_goes_on(trained, run, root, options):
     ],
 )
 def test_wrong_configs_end_in_one_sentence(run, root, extra, message):
-    done = run("train.py", root / CONFIG, "--cfg-options", *extra)
+    done = run("train", root / CONFIG, "--cfg-options", *extra)
     assert done.returncode == 2, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
     assert re.search(message, done.stderr.replace("\n", " ")), done.stderr

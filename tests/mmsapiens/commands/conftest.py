@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-
 Run = Callable[..., subprocess.CompletedProcess]
 
 
-def run_tool(cwd: Path, name: str, *args: object, **env: str) -> subprocess.CompletedProcess:
-    """Runs ``python tools/NAME ARGS`` in a folder; returns the completed process."""
+def run_verb(cwd: Path, verb: str, *args: object, **env: str) -> subprocess.CompletedProcess:
+    """Runs ``mmsapiens VERB ARGS`` in a folder; returns the completed process."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "tools" / name), *map(str, args)],
+        [sys.executable, "-m", "mmsapiens", verb, *map(str, args)],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1", **env},
         capture_output=True,
@@ -30,5 +28,5 @@ def run_tool(cwd: Path, name: str, *args: object, **env: str) -> subprocess.Comp
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """:func:`run_tool` in the test's own empty folder."""
-    return partial(run_tool, tmp_path)
+    """:func:`run_verb` in the test's own empty folder."""
+    return partial(run_verb, tmp_path)

@@ -42,7 +42,7 @@ def coco(tmp_path):
 
 
 def convert(run, coco, *args):
-    return run("coco_to_folder.py", coco / "coco.json", coco / "photos", coco / "out", *args)
+    return run("coco-to-folder", coco / "coco.json", coco / "photos", coco / "out", *args)
 
 
 def test_labels_and_images_are_where_the_dataset_looks(run, coco):

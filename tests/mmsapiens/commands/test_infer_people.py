@@ -9,6 +9,8 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from engine.config import load_config
+from engine.errors import ConfigError
+from mmsapiens.cli import dispatch
 from tests.conftest import TINIEST_ARCH
 
 CONFIG = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-192x144.py"
@@ -41,7 +43,7 @@ def test_images_with_boxes(run, given, tmp_path):
     boxes = {"a.jpg": [[0, 0, 40, 60], [40, 0, 80, 60]], "000000000042.png": [[0, 0, 80, 60]]}
     (tmp_path / "boxes.json").write_text(json.dumps({**boxes, "broken.jpg": []}))
     done = run(
-        "infer_pose.py", *given, "--input", "in", "--output", "out", "--boxes", "boxes.json",
+        "infer", *given, "--input", "in", "--output", "out", "--boxes", "boxes.json",
         "--style", "openpose", "--show-ids", "--num-workers", 1, "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-2000:]
@@ -59,9 +61,32 @@ def test_images_with_boxes(run, given, tmp_path):
 def test_the_whole_image_is_said_once(run, given, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
-    done = run("infer.py", *given, "--input", "*.jpg", "--output", "out", "--device", "cpu")
+    done = run("infer", *given, "--input", "*.jpg", "--output", "out", "--device", "cpu")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr.count("taken for one person") == 1
     (person,) = json.loads((tmp_path / "out" / "a.json").read_text())["instances"]
     assert person["bbox"] == [0, 0, 80, 60]
     assert len(person["keypoints"]) == 17
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--opacity", "0.5"], "--opacity: PoseWriter has no such option"),
+        (["--bbox-thr", "0.5"], "--bbox-thr is of a detector"),
+        (["--boxes", "a.json", "--detector", "a.onnx"], "give one"),
+        (["--seg-dir", "."], "PoseWriter takes no masks"),
+    ],
+)
+def test_options_that_do_not_fit(given, tmp_path, options, message):
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.full((60, 80, 3), 90, np.uint8))
+    paths = ["--input", str(tmp_path / "a.jpg"), "--output", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=message):
+        dispatch(["infer", *map(str, given), *paths, *options])
+
+
+def test_boxes_are_of_people(tmp_path):
+    face = "sapiens_tiny_synthetic_face-192x144"
+    paths = ["--input", "a.jpg", "--output", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=r"--boxes: .* predicts whole images"):
+        dispatch(["infer", face, "a.pth", *paths, "--boxes", "a.json"])

@@ -1,4 +1,4 @@
-"""check_data finds every planted fault and nothing else; browse_data writes what the model sees."""
+"""check finds every planted fault and nothing else; browse writes what the model sees."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from PIL import Image
 from engine.data.files import leave_out_unpaired
 from mmsapiens.synthetic.labels import FACE_LABELS
 from seg.parts.datasets import FaceDataset
-from tests.tools.conftest import run_tool
+from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
 SIZE = 48
@@ -23,7 +23,7 @@ SIDES = [(FACE_LABELS[f"Left_{part}"], FACE_LABELS[f"Right_{part}"]) for part in
 def clean(tmp_path_factory):
     """200 rendered faces."""
     folder = tmp_path_factory.mktemp("clean")
-    done = run_tool(folder, "make_synthetic_data.py", "face", ".", "--num", 200, "--size", SIZE)
+    done = run_verb(folder, "synthesize", "face", ".", "--num", 200, "--size", SIZE)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -131,8 +131,8 @@ def plant(folder):
 
 def check(root, cwd, data, *args):
     options = {f"{split}_dataloader.dataset.data_root": data for split in ("train", "val", "test")}
-    return run_tool(
-        cwd, "check_data.py", root / CONFIG, "--num-workers", 0, "--out", cwd / "out", *args,
+    return run_verb(
+        cwd, "check", root / CONFIG, "--num-workers", 0, "--out", cwd / "out", *args,
         "--cfg-options", *(f"{key}={value}" for key, value in options.items()),
     )  # fmt: skip
 
@@ -164,8 +164,8 @@ def test_every_planted_fault_is_found_and_nothing_else(clean, root, tmp_path):
 
 
 def test_browse_writes_samples_as_the_model_gets_them(faces_dir, root, tmp_path):
-    done = run_tool(
-        tmp_path, "browse_data.py", root / CONFIG, "--num", 3, "--out", "out",
+    done = run_verb(
+        tmp_path, "browse", root / CONFIG, "--num", 3, "--out", "out",
         "--cfg-options", f"train_dataloader.dataset.data_root={faces_dir}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,1 @@
+"""One module a verb: a docstring, its help; ``add_arguments(parser)`` and ``run(args)``."""

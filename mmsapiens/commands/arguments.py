@@ -1,0 +1,110 @@
+"""The arguments that several verbs take."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+SPLITS = ("train", "val", "test")
+
+
+class CfgOptions(argparse.Action):
+    """Reads ``key=value`` pairs; given several times, the later ones add to the earlier."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Merges the pairs into those read so far."""
+        from mmengine.config import DictAction
+
+        options = dict(getattr(namespace, self.dest) or {})
+        for pair in values:
+            key, equals, value = pair.partition("=")
+            if not equals:
+                parser.error(f"{option_string} {pair!r}: expected key=value.")
+            options[key] = DictAction._parse_iterable(value)
+        setattr(namespace, self.dest, options)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Adds the config and what overrides its keys; see :func:`mmsapiens.commands.configs.load`."""
+    parser.add_argument(
+        "config",
+        help="path of a config, or the name of one, as in seg/face/sapiens_1b_face-1024x768",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=CfgOptions,
+        metavar="KEY=VALUE",
+        help="override config keys: key=value, key.sub=value, key=[a,b], key.0.sub=value",
+    )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds the weights."""
+    parser.add_argument("checkpoint", help="path of the weights")
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Adds who starts the processes of a run on several devices."""
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Adds where the model runs; see :func:`find_device`."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1; default: the GPU if there is one")
+
+
+def add_flip(parser: argparse.ArgumentParser) -> None:
+    """Adds the mirrored view; see :func:`view_options`."""
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the mirrored image, in twice the time"
+    )
+
+
+def view_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what --flip overrides in a config."""
+    return {"model.test_views.flip": True} if args.flip else {}
+
+
+def find_device(name: str | None) -> torch.device:
+    """Returns the device of that name, or the default.
+
+    Raises:
+        ConfigError: If it is unknown or not there.
+    """
+    import torch
+
+    from engine.errors import ConfigError
+
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def positive_int(text: str) -> int:
+    """Reads an integer of at least 1; for argparse's ``type``."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def share(text: str) -> float:
+    """Reads a number in [0, 1]; for argparse's ``type``."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value

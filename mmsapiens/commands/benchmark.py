@@ -1,0 +1,95 @@
+"""Measures parts of a training run.
+
+mmsapiens benchmark data seg/face/sapiens_1b_face-1024x768
+mmsapiens benchmark model seg/face/sapiens_1b_face-1024x768 --compare
+mmsapiens benchmark mask pretrain/humans/mae_sapiens_0.3b_humans-1024x1024
+mmsapiens benchmark pose pose/goliath/sapiens_1b_goliath-1024x768
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
+
+from mmsapiens.commands.arguments import add_config, add_device, find_device
+from mmsapiens.commands.configs import find_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what the verb takes."""
+    whats = parser.add_subparsers(dest="what", required=True)
+    for name, benchmark in BENCHMARKS.items():
+        what = whats.add_parser(name, help=benchmark.help, description=benchmark.help)
+        add_config(what)
+        benchmark.add_arguments(what)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs one benchmark."""
+    args.config = str(find_config(args.config))
+    if "device" in args:
+        args.device = str(find_device(args.device))
+    import_module(f"mmsapiens.benchmarks.{args.what}").run(args)
+
+
+def _of_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--num", type=int, default=64, help="images a round (default 64)")
+    _add_rounds(parser)
+
+
+def _of_model(parser: argparse.ArgumentParser) -> None:
+    _add_step(parser, batch_size=1, steps=5)
+    parser.add_argument("--compile", action="store_true", help="compile block by block")
+    parser.add_argument("--activation-checkpointing", action="store_true")
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="plain eager float32, --dtype, and --dtype with activation checkpointing",
+    )
+
+
+def _of_mask(parser: argparse.ArgumentParser) -> None:
+    _add_step(parser, batch_size=4, steps=3)
+    parser.add_argument("--mask-ratios", type=float, nargs="+", default=[0.0, 0.75])
+
+
+def _of_pose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=16, help="people a batch (default 16)")
+    _add_rounds(parser)
+
+
+def _add_rounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
+
+
+def _add_step(parser: argparse.ArgumentParser, batch_size: int, steps: int) -> None:
+    parser.add_argument(
+        "--batch-size", type=int, default=batch_size, help=f"images a step (default {batch_size})"
+    )
+    parser.add_argument("--dtype", default="bfloat16", help="bfloat16 (default) or float32")
+    add_device(parser)
+    parser.add_argument(
+        "--steps", type=int, default=steps, help=f"after one to warm up (default {steps})"
+    )
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count the processor time of all threads: fairer on a CPU that others use, too",
+    )
+
+
+class Benchmark(NamedTuple):
+    """What a module of :mod:`mmsapiens.benchmarks` measures, and what it takes for that."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+BENCHMARKS = {
+    "data": Benchmark("images a second of one data worker, next to MMCV's transforms", _of_data),
+    "model": Benchmark("time and memory of a training step, part by part", _of_model),
+    "mask": Benchmark("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
+    "pose": Benchmark("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
+}

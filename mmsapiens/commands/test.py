@@ -1,0 +1,68 @@
+"""Evaluates a checkpoint on the config's test set.
+
+mmsapiens test CONFIG CHECKPOINT
+mmsapiens test CONFIG CHECKPOINT --out predictions --show-dir pictures
+mmsapiens test CONFIG CHECKPOINT --tta    # the mean over mirrored and resized images: slow
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmsapiens.commands.arguments import (
+    add_checkpoint,
+    add_config,
+    add_flip,
+    add_launcher,
+    view_options,
+)
+from mmsapiens.commands.configs import default_dir, load
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.25)}
+"""What --tta overrides."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Says what the verb takes."""
+    add_config(parser)
+    add_checkpoint(parser)
+    parser.add_argument("--work-dir", help="logs; default work_dirs/<the config's path>/test")
+    parser.add_argument("--out", metavar="DIR", help="write the predictions as files of labels")
+    parser.add_argument("--show-dir", metavar="DIR", help="write image | truth | prediction")
+    add_flip(parser)
+    parser.add_argument(
+        "--tta", action="store_true", help="average over mirrored images of three sizes each"
+    )
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the evaluation."""
+    from engine.config import check_data_roots
+    from engine.runner import Runner
+
+    cfg = load(args, {**view_options(args), **(TTA if args.tta else {})})
+    check_data_roots(cfg, splits=("test",))
+    apply_arguments(cfg, args)
+    Runner.from_cfg(cfg).test()
+
+
+def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes the command line into the config."""
+    cfg.launcher = args.launcher
+    trained_in = cfg.get("work_dir") or default_dir(args.config)
+    cfg.work_dir = args.work_dir or str(Path(trained_in, "test"))  # beside the config that trained
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
+    hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "PicturesHook"]
+    if args.out:
+        hooks.append({"type": "PredictionsHook", "out_dir": args.out})
+    if args.show_dir:
+        hooks.append({"type": "PicturesHook", "show_dir": args.show_dir})
+    cfg.custom_hooks = hooks

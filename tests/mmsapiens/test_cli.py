@@ -1,0 +1,122 @@
+"""The command: its verbs, how it starts and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from engine.errors import DataError
+from mmsapiens.cli import VERBS, build_parser, command_of, dispatch, main, overview
+from mmsapiens.commands.endings import INTERRUPTED_EXIT_CODE, run_main
+from tests.conftest import ROOT
+
+FACES = {
+    "train": "train",
+    "test": "test",
+    "infer": "infer",
+    "check_data": "check",
+    "browse_data": "browse",
+    "convert_checkpoint": "convert",
+    "benchmark": "benchmark",
+    "make_synthetic_data": "synthesize",
+    "reconstruct": "reconstruct",
+    "coco_to_folder": "coco-to-folder",
+}
+
+
+def test_help_needs_neither_torch_nor_mmengine_nor_opencv():
+    code = """
+import sys
+from mmsapiens.cli import VERBS, build_parser, overview
+overview()
+for verb in VERBS:
+    build_parser(verb).format_help()
+heavy = {"torch", "mmengine", "mmcv", "cv2", "numpy"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_what_it_does(verb, capsys):
+    first = command_of(verb).__doc__.splitlines()[0]
+    assert first in overview() and first in build_parser(verb).format_help()
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    assert f"usage: mmsapiens {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, verb", FACES.items())
+def test_the_files_of_tools_are_verbs(name, verb):
+    assert FACES.keys() == {path.stem for path in (ROOT / "tools").glob("*.py")}
+    file = ROOT / "tools" / f"{name}.py"
+    done = subprocess.run([sys.executable, file, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and f"usage: mmsapiens {verb}" in done.stdout
+
+
+def test_an_unknown_verb(capsys):
+    assert dispatch(["trian"]) == 2
+    assert "Did you mean 'train'?" in capsys.readouterr().err
+
+
+def test_options_are_pairs(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        build_parser("train").parse_args(["a.py", "--cfg-options", "compile"])
+    assert "'compile': expected key=value" in capsys.readouterr().err
+    args = ["a.py", "--cfg-options", "a=[1,(2,3)]", "--cfg-options", "b.c=x"]
+    assert build_parser("train").parse_args(args).cfg_options == {"a": [1, (2, 3)], "b.c": "x"}
+
+
+def raises(error):
+    def function():
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "function, code, printed, traceback",
+    [
+        (lambda: None, 0, "", False),
+        (lambda: 3, 3, "", False),
+        (raises(DataError("[a] is no file.")), 2, "DataError: [a] is no file.", False),
+        (raises(KeyError("a")), 1, "KeyError: 'a'", True),
+        (raises(KeyboardInterrupt()), INTERRUPTED_EXIT_CODE, "", False),
+    ],
+)
+def test_endings(function, code, printed, traceback, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_main(function)
+    err = capsys.readouterr().err
+    assert end.value.code == code
+    assert printed in err and ("Traceback" in err) == traceback
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_prints_no_traceback(workers, tmp_path):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mmsapiens", "synthesize", "goliath", "out"),
+            *("--num", "100000", "--workers", str(workers)),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        output = process.communicate(timeout=60)[0]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == INTERRUPTED_EXIT_CODE, output
+    assert "Traceback" not in output and "KeyboardInterrupt" not in output
