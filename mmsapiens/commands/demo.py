@@ -123,7 +123,14 @@ def render(folder: Path, layout: str, *options: str) -> None:
 
 def step(*words: object) -> None:
     """Runs a verb; raises CalledProcessError if it fails."""
-    subprocess.run(command(words), check=True)
+    with subprocess.Popen(command(words)) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # which the verb has seen, too; killed, it would leave workers
+            process.wait()
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, process.args)
 
 
 def command(words: Sequence[object]) -> list[str]:

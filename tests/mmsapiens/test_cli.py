@@ -1,5 +1,6 @@
 """The command: its verbs, how it starts and how it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -96,27 +97,35 @@ def test_endings(function, code, printed, traceback, capsys):
     assert printed in err and ("Traceback" in err) == traceback
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_prints_no_traceback(workers, tmp_path):
+SYNTHESIZE = ("synthesize", "goliath", "out", "--num", "100000", "--workers")
+
+
+@pytest.mark.parametrize(
+    "words, folder",
+    [
+        ((*SYNTHESIZE, "1"), "out"),
+        ((*SYNTHESIZE, "2"), "out"),
+        (("demo", "parts"), "data/synthetic_parts.partial"),
+    ],
+)
+def test_ctrl_c_ends_all_processes_without_a_traceback(words, folder, tmp_path):
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mmsapiens", "synthesize", "goliath", "out"),
-            *("--num", "100000", "--workers", str(workers)),
-        ],
+        [sys.executable, "-m", "mmsapiens", *words],
         cwd=tmp_path,
+        env={**os.environ, "DATA_ROOT": "data"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("*/*")) and time.monotonic() < deadline:
+    while not list((tmp_path / folder).glob("*/*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     try:
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=60)[0]  # ends when no process holds the pipe any more
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == INTERRUPTED_EXIT_CODE, output
     assert "Traceback" not in output and "KeyboardInterrupt" not in output
