@@ -16,8 +16,8 @@ MAY_IMPORT = {
 }
 # Within mmsapiens the commands and the API stand above the rest.
 ROOMS = {
-    "mmsapiens.synthetic": set(),
-    "mmsapiens.preflight": {"mmsapiens.synthetic"},
+    "mmsapiens.synthetic": {"mmsapiens.processes"},
+    "mmsapiens.preflight": {"mmsapiens.processes", "mmsapiens.synthetic"},
     "mmsapiens.benchmarks": {"mmsapiens.synthetic"},
 }
 

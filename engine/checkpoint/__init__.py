@@ -1,6 +1,5 @@
 """Checkpoints: read safely, matched to a model with a report, nothing skipped in silence."""
 
-from engine.checkpoint.convert import convert_checkpoint, describe_checkpoint
 from engine.checkpoint.latest import latest_checkpoint
 from engine.checkpoint.load import PretrainedInit, apply_weights, load_weights
 from engine.checkpoint.meta import model_meta
@@ -13,8 +12,6 @@ __all__ = [
     "PretrainedInit",
     "Resize",
     "apply_weights",
-    "convert_checkpoint",
-    "describe_checkpoint",
     "latest_checkpoint",
     "load_weights",
     "model_meta",

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints or converts."""
-    from engine.checkpoint import convert_checkpoint, describe_checkpoint
     from engine.errors import ConfigError
+    from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 
     if args.target is None:
         if args.backbone or args.overwrite:

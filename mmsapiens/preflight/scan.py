@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import cv2
 
 from engine.data.sample import Sample
-from engine.processes import map_in_processes
 from mmsapiens.preflight.check import Case, Check, Item
+from mmsapiens.processes import map_in_processes
 
 CHUNK = 8
 

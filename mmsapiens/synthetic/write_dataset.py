@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DataError
-from engine.processes import map_in_processes
+from mmsapiens.processes import map_in_processes
 from mmsapiens.synthetic.layouts import Layout
 from mmsapiens.synthetic.writing import Split
 

@@ -19,7 +19,9 @@ def test_a_sound_installation(tmp_path):
 
 def test_a_package_of_another_project_hides_ours(tmp_path):
     (tmp_path / "engine").mkdir()
-    (tmp_path / "engine" / "__init__.py").touch()
+    # Only one that cannot be imported fails in an editable install as in any other: the finder of
+    # the former looks for `engine.errors` in our folder, whatever `engine` is.
+    (tmp_path / "engine" / "__init__.py").write_text("import a_module_of_theirs")
     done = run_verb(tmp_path, "doctor")
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{tmp_path / 'engine'} is of another project" in done.stdout
