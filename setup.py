@@ -35,7 +35,7 @@ if __name__ == "__main__":
         entry_points={"console_scripts": ["mmsapiens = mmsapiens.cli:main"]},
         install_requires=[
             "torch>=2.6",
-            "mmengine>=0.10.7,<0.11",  # engine/config/bases.py uses its private parts
+            "mmengine>=0.10.7,<0.11",  # engine/config/sources.py uses its private parts
             "mmcv-lite>=2.1",
             "numpy>=1.26",
             "opencv-python>=4.8",
