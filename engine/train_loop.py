@@ -12,8 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, NonFiniteError
 from engine.model.wrappers import unwrap
-from engine.replay import losses_of, save_nan_batch
-from engine.seeding import seed_iteration
+from engine.replay import losses_of, save_nan_batch, seed_iteration
 from engine.stop import STOPPED_EXIT_CODE, StopRequest
 
 

@@ -1,4 +1,5 @@
 """From records on disk to normalised batches; importing it registers everything it holds."""
+# ruff: noqa: F401
 
 from engine.data.collate import collate_samples
 from engine.data.dataset import BaseDataset
@@ -18,26 +19,3 @@ from engine.data.preprocessor import DataPreprocessor
 from engine.data.sample import DataSample, Sample
 from engine.data.sampling import SampleKey, SeededSampler
 from engine.data.warp import Warp
-
-__all__ = [
-    "FIELDS",
-    "BaseDataset",
-    "DataPreprocessor",
-    "DataSample",
-    "Field",
-    "LoadImage",
-    "LoadLabels",
-    "PackInputs",
-    "PhotoMetricDistortion",
-    "RandomCrop",
-    "RandomFlip",
-    "RandomResize",
-    "RandomResizedCrop",
-    "RandomRotate",
-    "Resize",
-    "Sample",
-    "SampleKey",
-    "SeededSampler",
-    "Warp",
-    "collate_samples",
-]

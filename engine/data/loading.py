@@ -144,17 +144,14 @@ def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:
     Raises:
         ConfigError: If the mapping leaves 0..255.
     """
-    return cv2.LUT(labels, _lookup_table(mapping)) if mapping else labels
-
-
-def _lookup_table(mapping: Mapping[int, int]) -> NDArray[np.uint8]:
-    """A table (256,) uint8 that maps the listed labels and keeps the others."""
+    if not mapping:
+        return labels
     table = np.arange(256, dtype=np.uint8)
     for old, new in mapping.items():
         if not (0 <= old <= 255 and 0 <= new <= 255):
             raise ConfigError(f"label_map maps {old} to {new}; both must be in 0..255.")
         table[old] = new
-    return table
+    return cv2.LUT(labels, table)
 
 
 def _check_labels(

@@ -1,4 +1,5 @@
 """Transforms of top-down pose: which part of the image a person's crop shows, and damage to it."""
+# ruff: noqa: F401
 
 from pose.transforms.boxes import (
     GetBBoxCenterScale,
@@ -8,13 +9,3 @@ from pose.transforms.boxes import (
     TopdownAffine,
 )
 from pose.transforms.damage import CoarseDropout, RandomBlur
-
-__all__ = [
-    "CoarseDropout",
-    "GetBBoxCenterScale",
-    "RandomBBoxTransform",
-    "RandomBlur",
-    "RandomHalfBody",
-    "RequireKeypoints",
-    "TopdownAffine",
-]
