@@ -7,10 +7,10 @@ import pretrain  # noqa: F401
 from pose import (  # noqa: F401
     codec,
     datasets,
+    drawing,
     hooks,
     infer,
     metrics,
     models,
-    pictures,
     transforms,
 )

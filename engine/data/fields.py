@@ -31,7 +31,7 @@ class Field:
             (..., 2) x, y, ``"boxes"`` for (..., 4) x1, y1, x2, y2; None: the values do not move.
         border: What a map holds where the canvas shows nothing of it.
         adjust: What a map of the plane does to the values themselves, once resampled.
-        packed: Name in the data sample; None for what only transforms read. A map becomes
+        packed: Name in the data sample; empty for what only transforms read. A map becomes
             ``PixelData`` (C, H, W), and those of a batch are stacked, (B, C, H, W). With a dot it
             is a value of each person, such as ``"gt_instances.keypoints"``: (N, ...) in an
             ``InstanceData``, and those of a batch are joined.
@@ -40,12 +40,12 @@ class Field:
     resample: Literal["linear", "nearest", "points", "boxes"] | None
     border: float = 0
     adjust: Adjust | None = None
-    packed: str | None = None
+    packed: str = ""
 
     @property
     def is_of_people(self) -> bool:
         """Whether there is a value for each person instead of a map."""
-        return self.packed is not None and "." in self.packed
+        return "." in self.packed
 
 
 def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:

@@ -16,16 +16,17 @@ from engine.infer.images import InputImage
 from engine.infer.predict import Failure
 from engine.infer.writer import Writer
 
+_MAX_WAITING = 8
+
 
 class Results:
-    """Writes results in threads, at most ``max_waiting`` at a time, and collects failures.
+    """Writes results in threads, at most 8 at a time, and collects failures.
 
     Args:
         writer: Of the task.
         out_dir: Folder of the results.
         mask_of: Returns the mask (H, W) uint8 that the writer gets for an image, by the stem of its
             results and its (H, W); None for none.
-        max_waiting: Results that may wait for the disk.
 
     Attributes:
         failures: What could not be done; add to it what failed before it could be written.
@@ -36,12 +37,10 @@ class Results:
         writer: Writer,
         out_dir: Path,
         mask_of: Callable[[str, tuple[int, int]], NDArray] | None = None,
-        max_waiting: int = 8,
     ) -> None:
         self.writer = writer
         self.out_dir = out_dir
         self.mask_of = mask_of
-        self.max_waiting = max_waiting
         self.failures: list[Failure] = []
         self._num_written = 0
         self._waiting: list[tuple[InputImage, Future]] = []
@@ -56,7 +55,7 @@ class Results:
             pixels: Its pixels (H, W, 3) BGR, if they are at hand.
         """
         self._waiting.append((image, self._pool.submit(self._write, image, sample, pixels)))
-        while len(self._waiting) >= self.max_waiting:
+        while len(self._waiting) >= _MAX_WAITING:
             self._finish_first()
 
     def _write(self, image: InputImage, sample: DataSample, pixels: NDArray | None) -> None:
@@ -75,7 +74,7 @@ class Results:
         if error is None:
             self._num_written += 1
         else:
-            self.failures.append(Failure(image, f"{type(error).__name__}: {error}"))
+            self.failures.append(Failure.of(image, error))
 
     def close(self) -> int:
         """Waits for all results, and writes what is of all of them; returns how many there are."""
