@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -67,14 +66,8 @@ def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
             "flip_pairs, or RandomFlip(swap_seg_labels=[...]) ([] if no class has a side)."
         )
     num_classes = len(metainfo.get("classes", range(256)))
-    return cv2.LUT(seg_map, _swap_table(tuple((int(a), int(b)) for a, b in pairs), num_classes))
-
-
-@lru_cache
-def _swap_table(pairs: tuple[tuple[int, int], ...], num_classes: int) -> NDArray[np.uint8]:
-    table = np.arange(256, dtype=np.uint8)
-    table[:num_classes] = mirror_order(num_classes, pairs)
-    return table
+    order = mirror_order(num_classes, tuple((int(a), int(b)) for a, b in pairs))
+    return cv2.LUT(seg_map, np.array([*order, *range(num_classes, 256)], np.uint8))
 
 
 def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:

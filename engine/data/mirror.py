@@ -71,12 +71,8 @@ def pairs_of(metainfo: Mapping[str, Any], kind: str) -> Pairs | None:
     """
     if kind not in metainfo or "flip_pairs" not in metainfo:
         return None
-    return _pairs_of(tuple(metainfo[kind]), tuple(map(tuple, metainfo["flip_pairs"])))
-
-
-@lru_cache
-def _pairs_of(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> Pairs:
-    return tuple((names.index(a), names.index(b)) for a, b in pairs)
+    ids = {name: i for i, name in enumerate(metainfo[kind])}
+    return tuple((ids[a], ids[b]) for a, b in metainfo["flip_pairs"])
 
 
 @lru_cache

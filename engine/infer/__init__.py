@@ -2,12 +2,6 @@
 # ruff: noqa: F401
 
 from engine.infer.images import InputImage, check_results, find_images
-from engine.infer.predict import (
-    Failure,
-    ImageFiles,
-    dataset_meta_of,
-    init_model,
-    predict_images,
-)
+from engine.infer.predict import Failure, ImageFiles, init_model, predict_images
 from engine.infer.results import Results
 from engine.infer.writer import Writer, build_writer
