@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from engine.data import geometry
 from engine.data.decoding import EncodedJpeg, decode_image, is_jpeg, read_bytes
@@ -44,7 +44,7 @@ def read_labels(path: str | Path) -> NDArray:
             labels, mode = np.array(image), image.mode
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (OSError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a label map: {error}") from error
     if labels.ndim != 2:
         raise DataError(

@@ -48,7 +48,15 @@ class HeatmapHead(UpsamplingHead):
         self.loss_module = MODELS.build(loss or {"type": "KeypointMSELoss"})
         upsampling = 2 ** len(stages(self.deconv_layers))
         heatmap_size_hw = feature_size_hw and tuple(upsampling * n for n in feature_size_hw)
-        self.decoder = _build_decoder(decoder, input_size_hw, heatmap_size_hw)
+        decoder = {"type": "UDPHeatmap", **(decoder or {})}
+        for key, size_hw in (("input_size", input_size_hw), ("heatmap_size", heatmap_size_hw)):
+            size_wh = size_hw and size_hw[::-1]
+            if size_wh and tuple(decoder.setdefault(key, size_wh)) != size_wh:
+                raise ConfigError(
+                    f"HeatmapHead: decoder.{key} is {tuple(decoder[key])}, but the model's is "
+                    f"{size_wh} (width, height). Leave it out: it is filled in."
+                )
+        self.decoder: UDPHeatmap = MODELS.build(decoder)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -121,23 +129,3 @@ def pck(
     near = ((distance < threshold) & counts).sum(dim=0)
     occurs = counts.sum(dim=0)
     return (near / occurs.clamp(min=1)).sum() / (occurs > 0).sum().clamp(min=1)
-
-
-def _build_decoder(
-    decoder: dict | None,
-    input_size_hw: tuple[int, int] | None,
-    heatmap_size_hw: tuple[int, int] | None,
-) -> UDPHeatmap:
-    """Builds the decoder of the sizes that are known; its own, if given, must agree."""
-    known = {"input_size": input_size_hw, "heatmap_size": heatmap_size_hw}
-    cfg = {"type": "UDPHeatmap", **(decoder or {})}
-    for key, size_hw in known.items():
-        if size_hw is None:
-            continue
-        size_wh = size_hw[::-1]
-        if tuple(cfg.setdefault(key, size_wh)) != size_wh:
-            raise ConfigError(
-                f"HeatmapHead: decoder.{key} is {tuple(cfg[key])}, but the model's is {size_wh} "
-                f"(width, height). Leave it out: it is filled in."
-            )
-    return MODELS.build(cfg)
