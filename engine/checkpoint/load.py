@@ -13,13 +13,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
-from engine.checkpoint.match import (
-    LoadReport,
-    check_complete,
-    compare,
-    rename,
-    tensors_of,
-)
+from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
 from engine.checkpoint.meta import check_patch_padding
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint

@@ -40,7 +40,7 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     apply_weights(model, loaded, source=checkpoint)
     saved, of_config = loaded.get("meta", {}).get("dataset_meta") or {}, dataset_meta_of(cfg)
     same = tuple(saved.get("classes", ())) in ((), tuple(of_config.get("classes", ())))
-    meta = {**of_config, **saved} if same else saved  # a released checkpoint's lacks something
+    meta = {**of_config, **saved} if same else saved  # released ones say little
     return model.to(device).eval(), meta
 
 
@@ -119,10 +119,13 @@ def predict_images(
     Yields:
         The image and its data sample, predictions at the original size; or a :class:`Failure`.
     """
-    steps = cfg.test_dataloader.dataset.pipeline
-    without_labels = [s for s in steps if s["type"] == "LoadImage" or s["type"][:4] != "Load"]
+    pipeline = [
+        step
+        for step in cfg.test_dataloader.dataset.pipeline
+        if step["type"] == "LoadImage" or not step["type"].startswith("Load")
+    ]
     loader = DataLoader(
-        ImageFiles(images, without_labels),
+        ImageFiles(images, pipeline),
         batch_size=batch_size,
         num_workers=min(num_workers, len(images)),
         collate_fn=_collate,
