@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper
@@ -12,8 +13,16 @@ from torch import Tensor, nn
 
 from engine.checkpoint import read_checkpoint
 from engine.model.base import BaseModel
-from engine.seeding import seed_iteration
 from engine.tables import format_table
+
+
+def seed_iteration(seed: int, rank: int, iteration: int) -> None:
+    """Seeds PyTorch's global generators (dropout, drop path) for one training iteration.
+
+    The state of the generators is thus a function of where the run is, and needs no saving.
+    """
+    sequence = np.random.SeedSequence([seed, rank, iteration])
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
 
 
 def save_nan_batch(

@@ -12,8 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, NonFiniteError
 from engine.model.wrappers import unwrap
-from engine.replay import losses_of, save_nan_batch
-from engine.seeding import seed_iteration
+from engine.replay import losses_of, save_nan_batch, seed_iteration
 from engine.stop import STOPPED_EXIT_CODE, StopRequest
 
 
@@ -87,7 +86,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
         for index, data_batch in enumerate(self.dataloader, start=done):
             self.run_iter(index, data_batch)
-            if self._ends_a_step() and self.stop_request.agreed():
+            ends_a_step = self._iter % self.runner.optim_wrapper._accumulative_counts == 0
+            if ends_a_step and self.stop_request.agreed():
                 self._save_and_exit()
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -115,9 +115,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             f"Iteration {self._iter + 1}: {term}{error} The batch is saved: run it again with "
             f"--replay {path}."
         )
-
-    def _ends_a_step(self) -> bool:
-        return (self._iter % self.runner.optim_wrapper._accumulative_counts) == 0
 
     def _save_and_exit(self) -> None:
         name = f"iter_{self._iter}.pth"

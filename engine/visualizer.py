@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,18 +32,11 @@ class PanelVisualizer(Visualizer):
     Args:
         name: See MMEngine's Visualizer.
         max_height: Pictures are scaled down to this height in pixels.
-        vis_backends: See MMEngine's Visualizer.
-        save_dir: See MMEngine's Visualizer.
+        **kwargs: Further arguments of MMEngine's Visualizer.
     """
 
-    def __init__(
-        self,
-        name: str = "visualizer",
-        max_height: int = 512,
-        vis_backends: list | None = None,
-        save_dir: str | None = None,
-    ) -> None:
-        super().__init__(name, vis_backends=vis_backends, save_dir=save_dir)
+    def __init__(self, name: str = "visualizer", max_height: int = 512, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
         self.max_height = max_height
 
     @abstractmethod

@@ -4,13 +4,4 @@ import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
 import pretrain  # noqa: F401
-from pose import (  # noqa: F401
-    codec,
-    datasets,
-    hooks,
-    infer,
-    metrics,
-    models,
-    pictures,
-    transforms,
-)
+from pose import codec, datasets, drawing, infer, metrics, models, transforms  # noqa: F401

@@ -68,13 +68,6 @@ class Layout:
         return points
 
 
-COCO_LAYOUT = Layout()
-WHOLEBODY_LAYOUT = Layout(
-    ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-)
-GOLIATH_LAYOUT = Layout(("goliath_wholebody_kpts",), {_RAW_GOLIATH: GOLIATH_RAW_IDS})
-
-
 # Fields of an annotation or a result -> the metainfo's group of keypoints in it.
 _GROUP_FIELDS = {
     "keypoints": "body",
@@ -83,6 +76,10 @@ _GROUP_FIELDS = {
     "lefthand_kpts": "left_hand",
     "righthand_kpts": "right_hand",
 }
+
+COCO_LAYOUT = Layout()
+WHOLEBODY_LAYOUT = Layout(tuple(_GROUP_FIELDS))
+GOLIATH_LAYOUT = Layout(("goliath_wholebody_kpts",), {_RAW_GOLIATH: GOLIATH_RAW_IDS})
 
 
 def result_fields(

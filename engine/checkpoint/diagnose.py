@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from engine.checkpoint.match import BACKBONE, PATCHES, beginnings
+from engine.checkpoint.match import BACKBONE, PATCHES, LoadReport, beginnings, listing
 from engine.checkpoint.meta import find_backbone
-from engine.checkpoint.report import LoadReport, listing
 from engine.errors import WeightsError
 
 ARCH_NAMES: dict[tuple[int, int], str] = {}
 """Of (embed_dims, num_layers); who defines an architecture enters its name."""
+_MIN_MATCH = 0.9  # least share of the backbone's tensors
 
 
 def check_backbone(
-    model: nn.Module, file_tensors: Mapping[str, Tensor], report: LoadReport, min_match: float
+    model: nn.Module, file_tensors: Mapping[str, Tensor], report: LoadReport
 ) -> None:
     """Requires that most of the backbone was matched; a few odd tensors are listed elsewhere.
 
@@ -25,7 +25,6 @@ def check_backbone(
         model: A backbone, or a model with one.
         file_tensors: The checkpoint under its own names.
         report: What matched.
-        min_match: Least share of the backbone's tensors that must match, 0 to 1.
 
     Raises:
         WeightsError: Says what the file looks like and what to do.
@@ -33,7 +32,7 @@ def check_backbone(
     keys = model.state_dict().keys()
     backbone = {key for key in keys if key.startswith(BACKBONE)} or set(keys)
     matched = len(backbone.intersection(report.matched))
-    if matched < min_match * len(backbone):
+    if matched < _MIN_MATCH * len(backbone):
         raise WeightsError(
             f"{report.source} matches {matched} of {len(backbone)} tensors of the backbone. Its "
             f"keys begin with {beginnings(file_tensors)}; {_guess(model, file_tensors, report)}"

@@ -13,11 +13,10 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
-from engine.checkpoint.match import check_complete, compare, rename, tensors_of
+from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
 from engine.checkpoint.meta import check_patch_padding
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
-from engine.checkpoint.report import LoadReport
 from engine.errors import WeightsError
 from engine.model.wrappers import unwrap
 
@@ -26,18 +25,16 @@ def load_weights(
     model: nn.Module,
     path: str | Path,
     *,
-    prefix: str | None = None,
-    allow_missing: str | Sequence[str] = (),
-    allow_patch_padding_change: bool = False,
-    min_backbone_match: float = 0.9,
     trust: bool = False,
+    **options: Any,
 ) -> LoadReport:
     """Reads a checkpoint and loads its weights into the model.
 
     Args:
-        model: This and the arguments not named here are those of :func:`apply_weights`.
+        model: See :func:`apply_weights`.
         path: A ``.pth``, ``.pt`` or ``.safetensors`` file.
         trust: Whether the file may run code; see :func:`read_checkpoint`.
+        **options: Further arguments of :func:`apply_weights`.
 
     Returns:
         What was loaded and what was not.
@@ -45,15 +42,7 @@ def load_weights(
     Raises:
         WeightsError: The file cannot be read or does not fit.
     """
-    return apply_weights(
-        model,
-        read_checkpoint(path, trust=trust),
-        source=path,
-        prefix=prefix,
-        allow_missing=allow_missing,
-        allow_patch_padding_change=allow_patch_padding_change,
-        min_backbone_match=min_backbone_match,
-    )
+    return apply_weights(model, read_checkpoint(path, trust=trust), source=path, **options)
 
 
 def apply_weights(
@@ -64,7 +53,6 @@ def apply_weights(
     prefix: str | None = None,
     allow_missing: str | Sequence[str] = (),
     allow_patch_padding_change: bool = False,
-    min_backbone_match: float = 0.9,
 ) -> LoadReport:
     """Loads the weights of a checkpoint that was read into the model.
 
@@ -82,7 +70,6 @@ def apply_weights(
             that may be missing in the file, or be of other layers or shapes there: what does not
             fit keeps its values.
         allow_patch_padding_change: Whether the file may be of another patch padding.
-        min_backbone_match: Least share of the backbone's tensors that must match.
 
     Returns:
         What was loaded and what was not; it is logged as well.
@@ -101,7 +88,7 @@ def apply_weights(
     grid_hw = tuple(meta["grid_hw"]) if "grid_hw" in meta else None
     tensors, resized = fit_pos_embed(model, tensors, grid_hw, source)
     report = compare(model_tensors, tensors, resized, source)
-    check_backbone(model, file_tensors, report, min_backbone_match)
+    check_backbone(model, file_tensors, report)
     check_complete(report, allow_missing)
     check_patch_padding(model, meta, source, allow_patch_padding_change)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine.checkpoint.report import Resize
+from engine.checkpoint.match import Resize
 from engine.errors import WeightsError
 
 Grid = tuple[int, int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import re
 import zipfile
@@ -11,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from safetensors import SafetensorError, safe_open
 from torch.serialization import safe_globals
 
 from engine.errors import WeightsError
 
 _WEB_PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_NAME = re.compile(r"(epoch|iter)_\d+\.pth")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -47,6 +49,23 @@ def read_checkpoint(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
             "with them under 'state_dict'. Save model.state_dict() instead."
         )
     return checkpoint
+
+
+def latest_checkpoint(work_dir: str | Path) -> str | None:
+    """Returns the path of the newest whole checkpoint, or None if there is none.
+
+    Files are tried from the newest to the oldest; one that is truncated or cannot be read is
+    reported and left out.
+    """
+    paths = [path for path in Path(work_dir).glob("*.pth") if _NAME.fullmatch(path.name)]
+    for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
+        try:
+            read_checkpoint(path)
+        except WeightsError as error:
+            print_log(f"Not resuming from {path}: {error}", "current", logging.WARNING)
+        else:
+            return str(path)
+    return None
 
 
 def _check_file(path: Path) -> None:

@@ -13,9 +13,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from engine.config.merge import compose, merge, without_delete
-from engine.config.sources import Layer, parse
-from engine.config.syntax import BASE
+from engine.config.merge import merge, without_delete
+from engine.config.sources import BASE, Layer, parse
 from engine.config.unread import check_names, unread
 from engine.config.validate import KNOWN_KEYS
 from engine.errors import ConfigError
@@ -90,7 +89,7 @@ def _nested(options: dict[str, Any]) -> dict[str, Any]:
     for option, value in options.items():
         for key in reversed(option.split(".")):
             value = {key: value}
-        nested = compose(value, nested)
+        nested = merge(value, nested, keep_delete=True)
     return nested
 
 
@@ -100,7 +99,7 @@ def _bind(layers: list[Layer], above: dict[str, Any]) -> None:
         layer.above = above
         layer.values, layer.from_bases = _execute(layer, None)
         with layer.naming():
-            above = compose(above, layer.values)
+            above = merge(above, layer.values, keep_delete=True)
 
 
 def _merged(layer: Layer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from engine.errors import ConfigError
 DELETE = "_delete_"
 
 
-def merge(upper: Any, lower: Any, where: str = "") -> Any:
+def merge(upper: Any, lower: Any, where: str = "", keep_delete: bool = False) -> Any:
     """Returns what ``upper`` makes of ``lower``; neither is changed, nothing is shared with them.
 
     Dicts are merged key by key, unless the upper one says ``_delete_=True`` or the lower is a
@@ -21,19 +21,31 @@ def merge(upper: Any, lower: Any, where: str = "") -> Any:
         upper: What the upper layer says.
         lower: What it is said about.
         where: Dotted key of both, for the message.
+        keep_delete: The result is itself to be merged over a third layer; so where something was
+            replaced, that which the third layer has there is to be replaced too.
 
     Raises:
         ConfigError: If a dict meets something that it can neither be merged with nor replace.
     """
-    return _merge(upper, lower, where, keep=False)
-
-
-def compose(upper: Any, lower: Any, where: str = "") -> Any:
-    """As :func:`merge`, but the result is itself to be merged over a third layer.
-
-    So where something was replaced, that which the third layer has there is to be replaced too.
-    """
-    return _merge(upper, lower, where, keep=True)
+    if not isinstance(upper, dict):
+        return _copied(upper)
+    if upper.get(DELETE) or isinstance(lower, str):
+        replaced = {key: _copied(value) for key, value in upper.items() if key != DELETE}
+        return {DELETE: True, **replaced} if keep_delete else replaced
+    if isinstance(lower, (list, tuple)) and upper and all(map(_is_index, upper)):
+        return _with_items(upper, lower, where, keep_delete)
+    if not isinstance(lower, dict):
+        raise ConfigError(
+            f"{where}: one layer gives a dict here, and another one below it {lower!r}. Add "
+            f"{DELETE}=True to the dict if it is to replace that."
+        )
+    merged = _copied(lower)
+    for key, value in upper.items():
+        if key in lower:
+            merged[key] = merge(value, lower[key], f"{where}.{key}".lstrip("."), keep_delete)
+        elif key != DELETE:
+            merged[key] = _copied(value)
+    return merged
 
 
 def without_delete(value: Any) -> Any:
@@ -43,34 +55,12 @@ def without_delete(value: Any) -> Any:
     return _rebuilt(value, without_delete)
 
 
-def _merge(upper: Any, lower: Any, where: str, keep: bool) -> Any:
-    if not isinstance(upper, dict):
-        return _copied(upper)
-    if upper.get(DELETE) or isinstance(lower, str):
-        replaced = {key: _copied(value) for key, value in upper.items() if key != DELETE}
-        return {DELETE: True, **replaced} if keep else replaced
-    if isinstance(lower, (list, tuple)) and upper and all(map(_is_index, upper)):
-        return _with_items(upper, lower, where, keep)
-    if not isinstance(lower, dict):
-        raise ConfigError(
-            f"{where}: one layer gives a dict here, and another one below it {lower!r}. Add "
-            f"{DELETE}=True to the dict if it is to replace that."
-        )
-    merged = _copied(lower)
-    for key, value in upper.items():
-        if key in lower:
-            merged[key] = _merge(value, lower[key], f"{where}.{key}".lstrip("."), keep)
-        elif key != DELETE:
-            merged[key] = _copied(value)
-    return merged
-
-
-def _with_items(upper: dict, lower: list | tuple, where: str, keep: bool) -> list | tuple:
+def _with_items(upper: dict, lower: list | tuple, where: str, keep_delete: bool) -> list | tuple:
     items = _copied(list(lower))
     for key, value in upper.items():
         if int(key) >= len(items):
             raise ConfigError(f"{where}.{key}: the list has {len(items)} items, from 0.")
-        items[int(key)] = _merge(value, items[int(key)], f"{where}.{key}", keep)
+        items[int(key)] = merge(value, items[int(key)], f"{where}.{key}", keep_delete)
     return type(lower)(items)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from engine.data.geometry import SizeHW
 from engine.errors import DataError
@@ -132,12 +132,7 @@ class EncodedJpeg:
             with Image.open(io.BytesIO(data)) as image:
                 width, height = image.size
                 orientation = exif_orientation(image)
-        except (
-            UnidentifiedImageError,
-            Image.DecompressionBombError,
-            OSError,
-            SyntaxError,
-        ) as error:
+        except (Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise DataError(f"{name}: the header cannot be read: {error}") from error
         if orientation in (5, 6, 7, 8):  # quarter turns
             height, width = width, height

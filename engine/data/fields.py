@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -31,7 +30,7 @@ class Field:
             (..., 2) x, y, ``"boxes"`` for (..., 4) x1, y1, x2, y2; None: the values do not move.
         border: What a map holds where the canvas shows nothing of it.
         adjust: What a map of the plane does to the values themselves, once resampled.
-        packed: Name in the data sample; None for what only transforms read. A map becomes
+        packed: Name in the data sample; empty for what only transforms read. A map becomes
             ``PixelData`` (C, H, W), and those of a batch are stacked, (B, C, H, W). With a dot it
             is a value of each person, such as ``"gt_instances.keypoints"``: (N, ...) in an
             ``InstanceData``, and those of a batch are joined.
@@ -40,12 +39,12 @@ class Field:
     resample: Literal["linear", "nearest", "points", "boxes"] | None
     border: float = 0
     adjust: Adjust | None = None
-    packed: str | None = None
+    packed: str = ""
 
     @property
     def is_of_people(self) -> bool:
         """Whether there is a value for each person instead of a map."""
-        return self.packed is not None and "." in self.packed
+        return "." in self.packed
 
 
 def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
@@ -67,14 +66,8 @@ def swap_labels(seg_map: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
             "flip_pairs, or RandomFlip(swap_seg_labels=[...]) ([] if no class has a side)."
         )
     num_classes = len(metainfo.get("classes", range(256)))
-    return cv2.LUT(seg_map, _swap_table(tuple((int(a), int(b)) for a, b in pairs), num_classes))
-
-
-@lru_cache
-def _swap_table(pairs: tuple[tuple[int, int], ...], num_classes: int) -> NDArray[np.uint8]:
-    table = np.arange(256, dtype=np.uint8)
-    table[:num_classes] = mirror_order(num_classes, pairs)
-    return table
+    order = mirror_order(num_classes, tuple((int(a), int(b)) for a, b in pairs))
+    return cv2.LUT(seg_map, np.array([*order, *range(num_classes, 256)], np.uint8))
 
 
 def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:

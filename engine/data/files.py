@@ -1,4 +1,4 @@
-"""Finding and pairing the files of datasets that are folders."""
+"""Finding, listing and pairing the files of datasets that are folders."""
 
 from __future__ import annotations
 
@@ -116,3 +116,12 @@ def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
                 raise DataError(f"{found[stem]} and {path} differ only in their suffix; keep one.")
             found[stem] = path
     return found
+
+
+def read_list(path: str | Path) -> list[str]:
+    """Reads one name a line; empty lines and lines starting with ``#`` are skipped."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"The list file {str(path)!r} does not exist.")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from engine.data import geometry
 from engine.data.decoding import EncodedJpeg, decode_image, is_jpeg, read_bytes
@@ -44,7 +44,7 @@ def read_labels(path: str | Path) -> NDArray:
             labels, mode = np.array(image), image.mode
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (OSError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a label map: {error}") from error
     if labels.ndim != 2:
         raise DataError(
@@ -144,17 +144,14 @@ def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:
     Raises:
         ConfigError: If the mapping leaves 0..255.
     """
-    return cv2.LUT(labels, _lookup_table(mapping)) if mapping else labels
-
-
-def _lookup_table(mapping: Mapping[int, int]) -> NDArray[np.uint8]:
-    """A table (256,) uint8 that maps the listed labels and keeps the others."""
+    if not mapping:
+        return labels
     table = np.arange(256, dtype=np.uint8)
     for old, new in mapping.items():
         if not (0 <= old <= 255 and 0 <= new <= 255):
             raise ConfigError(f"label_map maps {old} to {new}; both must be in 0..255.")
         table[old] = new
-    return table
+    return cv2.LUT(labels, table)
 
 
 def _check_labels(

@@ -14,11 +14,6 @@ Pairs = tuple[tuple[int, int], ...]
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-def names_a_side(name: str) -> bool:
-    """Whether one of the words of a name (Left_arm, arm_left, LeftArm) is left or right."""
-    return any(word.lower() in ("left", "right") for word in _WORD.findall(name))
-
-
 def index_flip_pairs(
     names: Sequence[str],
     flip_pairs: Sequence[tuple[str, str]],
@@ -52,7 +47,9 @@ def index_flip_pairs(
             if name in paired:
                 raise ConfigError(f"{source}: {name!r} stands in two of the flip_pairs.")
             paired.add(name)
-    alone = [name for name in names if names_a_side(name) and name not in paired]
+    sides = {"left", "right"}
+    of_a_side = [name for name in names if sides & {w.lower() for w in _WORD.findall(name)}]
+    alone = [name for name in of_a_side if name not in paired]
     if alone:
         raise ConfigError(
             f"{source}: {', '.join(alone)}: named after a side, but in no pair of flip_pairs, so a "
@@ -74,12 +71,8 @@ def pairs_of(metainfo: Mapping[str, Any], kind: str) -> Pairs | None:
     """
     if kind not in metainfo or "flip_pairs" not in metainfo:
         return None
-    return _pairs_of(tuple(metainfo[kind]), tuple(map(tuple, metainfo["flip_pairs"])))
-
-
-@lru_cache
-def _pairs_of(names: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> Pairs:
-    return tuple((names.index(a), names.index(b)) for a, b in pairs)
+    ids = {name: i for i, name in enumerate(metainfo[kind])}
+    return tuple((ids[a], ids[b]) for a, b in metainfo["flip_pairs"])
 
 
 @lru_cache

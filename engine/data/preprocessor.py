@@ -36,12 +36,9 @@ class DataPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.bgr_to_rgb = bgr_to_rgb
-        self.register_buffer(
-            "mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False
-        )
-        self.register_buffer(
-            "std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), persistent=False
-        )
+        for name, values in (("mean", mean), ("std", std)):
+            buffer = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalises a collated batch.

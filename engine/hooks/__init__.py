@@ -1,8 +1,7 @@
 """Hooks that every task shares; importing this registers them with MMEngine."""
+# ruff: noqa: F401
 
 from engine.hooks.predictions import PredictionsHook
 from engine.hooks.progress import ProgressHook
 from engine.hooks.throughput import ThroughputHook
 from engine.hooks.visualize import PicturesHook
-
-__all__ = ["PicturesHook", "PredictionsHook", "ProgressHook", "ThroughputHook"]

@@ -1,7 +1,8 @@
-"""Files with the predictions of a test run."""
+"""Files with the predictions of a test run, and how they are named."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,47 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from engine.errors import ConfigError
-from engine.hooks.naming import OutputNames
 from engine.infer.writer import build_writer
+
+
+class OutputNames:
+    """Maps a dataset's images to files below an output folder.
+
+    Files are named after the images and keep the folders below the one that all images share.
+
+    Args:
+        dataset: The dataset; its records give ``img_path`` and perhaps other paths.
+        out_dir: Folder of the results.
+        suffix: Suffix of a result.
+
+    Raises:
+        ConfigError: If a result would overwrite a file of the dataset.
+    """
+
+    def __init__(self, dataset: Any, out_dir: str | Path, suffix: str = ".png") -> None:
+        self.out_dir = Path(out_dir)
+        self.suffix = suffix
+        records = [dataset.get_data_info(i) for i in range(len(dataset))]
+        images = [Path(record["img_path"]).absolute() for record in records]
+        self.root = os.path.commonpath([path.parent for path in images])
+        sources = {
+            os.path.abspath(value)
+            for record in records
+            for key, value in record.items()
+            if key.endswith("_path") and isinstance(value, str)
+        }
+        for image in images:
+            target = self[image]
+            if os.path.abspath(target) in sources:
+                raise ConfigError(
+                    f"{target} is a file of the dataset and would be overwritten; write the "
+                    "results to another folder."
+                )
+
+    def __getitem__(self, img_path: str | Path) -> Path:
+        """Returns the path of an image's result, whose folder may not exist yet."""
+        relative = Path(img_path).absolute().relative_to(self.root)
+        return (self.out_dir / relative).with_suffix(self.suffix)
 
 
 @HOOKS.register_module()

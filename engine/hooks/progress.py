@@ -102,18 +102,11 @@ class ProgressHook(Hook):
         """Removes the bar."""
         self._finish("train")
 
-    def before_val(self, runner: Any) -> None:
-        """Starts the bar of a validation."""
-        self._start(runner, "val", len(runner.val_dataloader))
+    def _before_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Starts the bar of a validation or test; that of the training stays over its epochs."""
+        if mode != "train":
+            self._start(runner, mode, len(getattr(runner, f"{mode}_dataloader")))
 
-    def after_val(self, runner: Any) -> None:
-        """Removes the bar."""
-        self._finish("val")
-
-    def before_test(self, runner: Any) -> None:
-        """Starts the bar of a test."""
-        self._start(runner, "test", len(runner.test_dataloader))
-
-    def after_test(self, runner: Any) -> None:
-        """Removes the bar."""
-        self._finish("test")
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
+        if mode != "train":
+            self._finish(mode)

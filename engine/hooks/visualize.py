@@ -14,7 +14,7 @@ from mmengine.registry import HOOKS
 
 from engine.data import geometry
 from engine.data.loading import read_image
-from engine.hooks.naming import OutputNames
+from engine.hooks.predictions import OutputNames
 from engine.image_files import image_rgb, write_rgb
 from engine.model.wrappers import unwrap
 

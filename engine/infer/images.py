@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.data.files import IMAGE_SUFFIXES
-from engine.data.splits import read_list
+from engine.data.files import IMAGE_SUFFIXES, read_list
 from engine.errors import ConfigError, DataError
 
 
@@ -65,12 +64,12 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
         inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
         paths = inputs or paths  # all of them: the output folder is the input folder
     paths = sorted(set(paths))
-    stems = Counter(_relative(p.with_suffix(""), root) for p in paths)
-    images = []
-    for p in paths:
-        stem = _relative(p.with_suffix(""), root)
-        images.append(InputImage(p, stem if stems[stem] == 1 else _relative(p, root)))
-    return images
+    stems = [_relative(p.with_suffix(""), root) for p in paths]
+    counts = Counter(stems)
+    return [
+        InputImage(p, stem if counts[stem] == 1 else _relative(p, root))
+        for p, stem in zip(paths, stems, strict=True)
+    ]
 
 
 def check_results(images: Sequence[InputImage], out_dir: Path, suffixes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Batched prediction over image files of any size; a bad file does not stop the others."""
+"""A model from a config and a checkpoint, and its predictions of image files of any size."""
 
 from __future__ import annotations
 
@@ -9,12 +9,49 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
-from engine.data.collate import collate_samples
+from engine.checkpoint import apply_weights, read_checkpoint
+from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.infer.images import InputImage
-from engine.model.base import BaseModel
+from engine.model.base import BaseModel, build_model
+
+
+def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tuple[BaseModel, dict]:
+    """Builds the model of a config and loads its weights; all of them must be in the file.
+
+    Args:
+        cfg: A config from :func:`engine.config.load_config`.
+        checkpoint: Path of a .pth or .safetensors file.
+        device: Where the model goes.
+
+    Returns:
+        The model in evaluation mode, in the precision of its training; and the metainfo of its
+        dataset (classes, palette): that of the checkpoint, else that of the config's test dataset.
+
+    Raises:
+        WeightsError: If the file does not fit.
+    """
+    init_default_scope(cfg.default_scope)
+    model = build_model(cfg.model)
+    loaded = read_checkpoint(checkpoint)
+    apply_weights(model, loaded, source=checkpoint)
+    saved, of_config = loaded.get("meta", {}).get("dataset_meta") or {}, dataset_meta_of(cfg)
+    same = tuple(saved.get("classes", ())) in ((), tuple(of_config.get("classes", ())))
+    meta = {**of_config, **saved} if same else saved  # released ones say little
+    return model.to(device).eval(), meta
+
+
+def dataset_meta_of(cfg: Config) -> dict:
+    """Returns the metainfo of the config's test dataset without touching its files.
+
+    Empty for a config without one.
+    """
+    if cfg.get("test_dataloader") is None:
+        return {}
+    return DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo
 
 
 class Failure(NamedTuple):
@@ -23,34 +60,37 @@ class Failure(NamedTuple):
     image: InputImage
     reason: str
 
+    @classmethod
+    def of(cls, image: InputImage, error: BaseException) -> Failure:
+        """The failure that an error is."""
+        return cls(image, f"{type(error).__name__}: {error}")
 
-class _ImageFiles(Dataset):
-    """Runs the test pipeline, without its labels, on image files; an error becomes a Failure."""
+
+class ImageFiles(Dataset):
+    """Runs a pipeline on image files; an error becomes a Failure.
+
+    Args:
+        images: The files.
+        pipeline: Transforms, as config dicts.
+    """
 
     def __init__(self, images: Sequence[InputImage], pipeline: Sequence[dict]) -> None:
         self.images = images
-        steps = [step for step in pipeline if _needs_only_the_image(step)]
-        self.pipeline = Compose(steps)
+        self.pipeline = Compose(list(pipeline))
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Any:
-        image = self.images[index]
-        sample = {
-            "img_path": str(image.path),
-            "sample_idx": index,
-            "metainfo": {},
-            "rng": np.random.default_rng(index),
-        }
         try:
-            return self.pipeline(sample)
+            return self.prepare(self.images[index], index)
         except Exception as error:  # whatever is wrong with one file must not stop the others
-            return Failure(image, f"{type(error).__name__}: {error}")
+            return Failure.of(self.images[index], error)
 
-
-def _needs_only_the_image(step: dict) -> bool:
-    return step["type"] == "LoadImage" or not step["type"].startswith("Load")
+    def prepare(self, image: InputImage, index: int) -> Any:
+        """Returns the packed sample of an image."""
+        sample = {"img_path": str(image.path), "sample_idx": index, "metainfo": {}}
+        return self.pipeline({**sample, "rng": np.random.default_rng(index)})
 
 
 def _collate(items: list) -> tuple[dict | None, list[Failure]]:
@@ -79,8 +119,13 @@ def predict_images(
     Yields:
         The image and its data sample, predictions at the original size; or a :class:`Failure`.
     """
+    pipeline = [
+        step
+        for step in cfg.test_dataloader.dataset.pipeline
+        if step["type"] == "LoadImage" or not step["type"].startswith("Load")
+    ]
     loader = DataLoader(
-        _ImageFiles(images, cfg.test_dataloader.dataset.pipeline),
+        ImageFiles(images, pipeline),
         batch_size=batch_size,
         num_workers=min(num_workers, len(images)),
         collate_fn=_collate,

@@ -11,7 +11,7 @@ from mmengine.model import initialize
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from engine.data.collate import give_targets, stack_targets
+from engine.data.packing import give_targets, stack_targets
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, MMSapiensError
 from engine.precision import autocast_context

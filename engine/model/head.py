@@ -36,10 +36,10 @@ class UpsamplingHead(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        deconv_out_channels: Sequence[int],
-        deconv_kernel_sizes: Sequence[int],
-        conv_out_channels: Sequence[int],
-        conv_kernel_sizes: Sequence[int],
+        deconv_out_channels: Sequence[int] = (768, 768),
+        deconv_kernel_sizes: Sequence[int] = (4, 4),
+        conv_out_channels: Sequence[int] = (768, 768),
+        conv_kernel_sizes: Sequence[int] = (1, 1),
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()

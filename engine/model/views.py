@@ -53,7 +53,8 @@ class TestViews:
         """
         outputs = []
         for scale in self.scales:
-            size_hw = [_whole_patches(n * scale, patch_size) for n in inputs.shape[-2:]]
+            patches_hw = [max(round(n * scale / patch_size), 1) for n in inputs.shape[-2:]]
+            size_hw = [n * patch_size for n in patches_hw]
             view = inputs
             if size_hw != list(inputs.shape[-2:]):
                 view = F.interpolate(inputs, size_hw, mode="bilinear", antialias=True)
@@ -77,7 +78,3 @@ def resize_through(maps: Tensor, sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
         if tuple(maps.shape[-2:]) != tuple(size_hw):
             maps = F.interpolate(maps, tuple(size_hw), mode="bilinear")
     return maps
-
-
-def _whole_patches(length: float, patch_size: int) -> int:
-    return max(round(length / patch_size), 1) * patch_size

@@ -13,8 +13,6 @@ from engine.config.keys import check_paramwise_cfg
 from engine.errors import ConfigError
 from engine.model.wrappers import plain_name, unwrap
 
-# What torch.compile, activation checkpointing and FSDP put into the names of parameters.
-
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.formatting import PackInputs
+from engine.data.packing import PackInputs
 from engine.visualizer import put_text
 from mmsapiens.preflight.browse import Draw, image_rgb
 from mmsapiens.preflight.check import Check, Finding, Item

@@ -1,5 +1,4 @@
 """Datasets of people with keypoints."""
+# ruff: noqa: F401
 
 from pose.datasets.coco import CocoDataset, CocoWholeBodyDataset, GoliathDataset
-
-__all__ = ["CocoDataset", "CocoWholeBodyDataset", "GoliathDataset"]

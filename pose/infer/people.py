@@ -13,13 +13,13 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from engine.data.collate import collate_samples
 from engine.data.loading import read_image
+from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.errors import DataError
-from engine.infer import Failure, InputImage
+from engine.infer import Failure, ImageFiles, InputImage
 from engine.model.base import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
 
@@ -119,7 +119,7 @@ def predict_people(
         What was found in an image, or a :class:`engine.infer.Failure`.
     """
     loader = DataLoader(
-        _Images(images, cfg.test_dataloader.dataset.pipeline, find_boxes),
+        _People(images, cfg.test_dataloader.dataset.pipeline, find_boxes),
         batch_size=None,
         num_workers=min(num_workers, len(images)),
         collate_fn=_as_it_is,
@@ -150,27 +150,19 @@ def _predict_together(
         yield PeopleOfImage(image, sample, pixels.numpy())
 
 
-class _Images(Dataset):
+class _People(ImageFiles):
     """Reads an image, finds its people and cuts them out; an error becomes a Failure."""
 
     def __init__(
         self, images: Sequence[InputImage], pipeline: Sequence[dict], find_boxes: BoxSource
     ) -> None:
-        self.images = images
-        self.pipeline = Compose(list(pipeline))
+        super().__init__(images, pipeline)
         self.find_boxes = find_boxes
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[InputImage, Tensor, Crops] | Failure:
-        image = self.images[index]
-        try:
-            pixels = read_image(image.path)
-            boxes = self.find_boxes(pixels, _name(image))
-            crops = crop_people(self.pipeline, pixels, boxes, str(image.path))
-        except Exception as error:  # whatever is wrong with one file must not stop the others
-            return Failure(image, f"{type(error).__name__}: {error}")
+    def prepare(self, image: InputImage, index: int) -> tuple[InputImage, Tensor, Crops]:
+        pixels = read_image(image.path)
+        boxes = self.find_boxes(pixels, _name(image))
+        crops = crop_people(self.pipeline, pixels, boxes, str(image.path))
         return image, torch.from_numpy(pixels), crops  # a tensor goes through shared memory
 
 

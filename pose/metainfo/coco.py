@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from pose.metainfo.metainfo import RGB, Link, PoseMetainfo
 
@@ -16,23 +15,10 @@ BLUE, GREEN, ORANGE = (51, 153, 255), (0, 255, 0), (255, 128, 0)
 PINK, SKY, RED, WHITE = (255, 153, 255), (102, 178, 255), (255, 51, 51), (255, 255, 255)
 
 
-class _Joint(NamedTuple):
-    sigma: float
-    half: str
-
-
 # In the order of COCO's ids; all but the nose come as left_, right_.
 _NOSE_SIGMA = 0.026
-_JOINTS = {
-    "eye": _Joint(0.025, "upper"),
-    "ear": _Joint(0.035, "upper"),
-    "shoulder": _Joint(0.079, "upper"),
-    "elbow": _Joint(0.072, "upper"),
-    "wrist": _Joint(0.062, "upper"),
-    "hip": _Joint(0.107, "lower"),
-    "knee": _Joint(0.087, "lower"),
-    "ankle": _Joint(0.089, "lower"),
-}
+_UPPER_SIGMAS = {"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062}
+_LOWER_SIGMAS = {"hip": 0.107, "knee": 0.087, "ankle": 0.089}
 _FOOT = ("big_toe", "small_toe", "heel")
 _FOOT_SIGMAS = {"left": (0.068, 0.066, 0.066), "right": (0.092, 0.094, 0.094)}
 
@@ -86,11 +72,11 @@ def _both_sides(*names: str) -> tuple[str, ...]:
     return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
 
 
-_BODY_NAMES = ("nose", *_both_sides(*_JOINTS))
-_BODY_SIGMAS = (_NOSE_SIGMA, *(joint.sigma for joint in _JOINTS.values() for _ in range(2)))
+_UPPER, _LOWER = ("nose", *_both_sides(*_UPPER_SIGMAS)), _both_sides(*_LOWER_SIGMAS)
+_BODY_NAMES = (*_UPPER, *_LOWER)
+_SIDED_SIGMAS = (*_UPPER_SIGMAS.values(), *_LOWER_SIGMAS.values())
+_BODY_SIGMAS = (_NOSE_SIGMA, *(sigma for sigma in _SIDED_SIGMAS for _ in range(2)))
 _BODY_COLORS = (*[BLUE] * 5, *[GREEN, ORANGE] * 6)
-_UPPER = ("nose", *_both_sides(*(name for name, j in _JOINTS.items() if j.half == "upper")))
-_LOWER = _both_sides(*(name for name, j in _JOINTS.items() if j.half == "lower"))
 BODY_SKELETON = (
     Link("left_ankle", "left_knee", GREEN),
     Link("left_knee", "left_hip", GREEN),

@@ -20,7 +20,7 @@ from pose.metainfo.coco import (
     hand_skeleton,
     side_pairs,
 )
-from pose.metainfo.metainfo import PoseMetainfo
+from pose.metainfo.metainfo import RGB, PoseMetainfo
 
 _TEETH = range(220, 256)
 GOLIATH_RAW_IDS = tuple(i for i in range(344) if i not in _TEETH)
@@ -135,40 +135,32 @@ def _circle(part: str) -> tuple[str, ...]:
     return (f"l_center_of_{part}", *(f"l_border_of_{part}_{hour}" for hour in hours))
 
 
-def _other_sides(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(_other_side, names))
-
-
-def _mirrored(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(_mirror, names))
-
-
-_FACE = (
+_FACE_PARTS = (
     (_MIDDLE_OF_FACE, WHITE),
     (_RIGHT_EYEBROW, WHITE),
-    (_other_sides(_RIGHT_EYEBROW), WHITE),
-    (_mirrored(_RIGHT_UPPER_LID), (192, 64, 128)),
+    (map(_other_side, _RIGHT_EYEBROW), WHITE),
+    (map(_mirror, _RIGHT_UPPER_LID), (192, 64, 128)),
     (_RIGHT_UPPER_LID, (64, 32, 192)),
-    (_mirrored(_RIGHT_LOWER_LID), (64, 192, 128)),
+    (map(_mirror, _RIGHT_LOWER_LID), (64, 192, 128)),
     (_RIGHT_LOWER_LID, (64, 192, 32)),
     (_NOSE, (0, 192, 0)),
     (_OUTER_LIPS, (192, 0, 0)),
     (_INNER_LIPS, (0, 192, 192)),
     (_LEFT_EAR, (200, 200, 0)),
-    (_mirrored(_LEFT_EAR), (0, 200, 200)),
+    (map(_mirror, _LEFT_EAR), (0, 200, 200)),
     (_circle("iris"), (128, 192, 64)),
-    (_other_sides(_circle("iris")), (192, 32, 64)),
+    (map(_other_side, _circle("iris")), (192, 32, 64)),
     (_circle("pupil"), (192, 128, 64)),
-    (_other_sides(_circle("pupil")), (32, 192, 192)),
+    (map(_other_side, _circle("pupil")), (32, 192, 192)),
 )
-_FACE_NAMES = tuple(name for names, _ in _FACE for name in names)
+_FACE: dict[str, RGB] = {name: color for names, color in _FACE_PARTS for name in names}
 _BODY_AND_HANDS = (*_BODY, *_hand("right"), *_hand("left"), *_EXTRA)
-_NAMES = (*_BODY_AND_HANDS, *_FACE_NAMES)
+_NAMES = (*_BODY_AND_HANDS, *_FACE)
 
 
 def _sigma(name: str) -> float:
     """COCO-WholeBody's, of the same joint or of the one that it lies next to."""
-    if name in _FACE_NAMES:
+    if name in _FACE:
         return _FACE_SIGMA
     if name == "neck":
         return _NECK_SIGMA
@@ -186,13 +178,10 @@ GOLIATH = PoseMetainfo(
     keypoints=_NAMES,
     flip_pairs=(
         *side_pairs(_NAMES),
-        *((name, _mirror(name)) for name in _FACE_NAMES if name < _mirror(name)),
+        *((name, _mirror(name)) for name in _FACE if name < _mirror(name)),
     ),
     sigmas=tuple(map(_sigma, _NAMES)),
-    colors=(
-        *[BLUE] * len(_BODY_AND_HANDS),
-        *(color for names, color in _FACE for _ in names),
-    ),
+    colors=(*[BLUE] * len(_BODY_AND_HANDS), *_FACE.values()),
     skeleton=(
         *BODY_SKELETON, *FOOT_SKELETON,
         *hand_skeleton("left", "wrist", _FINGER_JOINTS[::-1]),
@@ -203,7 +192,7 @@ GOLIATH = PoseMetainfo(
     groups={
         "body": _ids(*COCO_WHOLEBODY.keypoints[:17]),
         "foot": _ids(*COCO_WHOLEBODY.keypoints[17:23]),
-        "face": _ids(*_FACE_NAMES),
+        "face": _ids(*_FACE),
         "left_hand": _ids(*_hand("left")[:-1]),
         "right_hand": _ids(*_hand("right")[:-1]),
         "extra": _ids("neck", *_EXTRA[:-1]),

@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from pose.metainfo.coco import COCO, COCO_WHOLEBODY, FINGER_COLORS, side_pairs
-from pose.metainfo.maps import MISSING, index_map, take_keypoints
-from pose.metainfo.metainfo import Link, PoseMetainfo
+from pose.metainfo.metainfo import MISSING, Link, PoseMetainfo, index_map, take_keypoints
 
 _RAINBOW = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),

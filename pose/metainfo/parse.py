@@ -41,9 +41,13 @@ def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
             itself.
     """
     if isinstance(metainfo, str):
-        return _by_name(metainfo)
-    values = dict(metainfo)
-    for key in values:
+        if metainfo not in METAINFOS:
+            raise ConfigError(
+                f"metainfo {metainfo!r} is none of {', '.join(METAINFOS)}. For keypoints of your "
+                "own give dict(name=..., keypoints=[...], flip_pairs=[...], ...)."
+            )
+        return METAINFOS[metainfo]
+    for key in metainfo:
         if key not in _KEYS:
             guess = near_miss(key, _KEYS)
             hint = f" Did you mean {guess!r}?" if guess else ""
@@ -51,26 +55,15 @@ def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
                 f"metainfo has the unknown key {key!r}; known are {', '.join(_KEYS)}.{hint}"
             )
     for key in ("name", "keypoints"):
-        if key not in values:
-            raise ConfigError(f"metainfo has no {key!r}; found {', '.join(values) or 'nothing'}.")
-    skeleton = values.pop("skeleton", ())
-    groups = values.pop("groups", {})
-    return PoseMetainfo(
-        **{key: _tuples(value) for key, value in values.items()},
-        skeleton=tuple(Link(*_tuples(link)) for link in skeleton),
-        groups={group: tuple(ids) for group, ids in groups.items()},
-    )
-
-
-def _by_name(name: str) -> PoseMetainfo:
-    if name not in METAINFOS:
-        raise ConfigError(
-            f"metainfo {name!r} is none of {', '.join(METAINFOS)}. For keypoints of your own give "
-            "dict(name=..., keypoints=[...], flip_pairs=[...], ...)."
-        )
-    return METAINFOS[name]
+        if key not in metainfo:
+            raise ConfigError(f"metainfo has no {key!r}; found {', '.join(metainfo) or 'nothing'}.")
+    values = _tuples(metainfo)
+    skeleton = tuple(Link(*link) for link in values.get("skeleton", ()))
+    return PoseMetainfo(**{**values, "skeleton": skeleton})
 
 
 def _tuples(value: Any) -> Any:
     """Lists, nested ones too, as tuples."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -1,5 +1,4 @@
 """Average precision of keypoints."""
+# ruff: noqa: F401
 
 from pose.metrics.coco import CocoMetric, CocoWholeBodyMetric, GoliathMetric
-
-__all__ = ["CocoMetric", "CocoWholeBodyMetric", "GoliathMetric"]

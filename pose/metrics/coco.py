@@ -24,7 +24,7 @@ from pose.coco_format import (
     read_people,
     result_fields,
 )
-from pose.metainfo import PoseMetainfo, parse_metainfo
+from pose.metainfo import parse_metainfo
 from pose.metrics.coco_eval import STATS, average_precision
 from pose.metrics.nms import oks_nms, rescore
 from pose.registry import METRICS
@@ -147,22 +147,16 @@ class CocoMetric(BaseMetric):
                 f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
                 "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
             )
-        parts = self._parts(metainfo)
-        truths, points, image_ids = self._read_truth(metainfo)
-        people = self._select(results, np.array(metainfo.sigmas), set(image_ids))
-        self._write_results(people, metainfo)
-        figures = {}
+        parts, sigmas = self._parts(), np.array(metainfo.sigmas)
+        truths, image_ids = self._read_truth()
+        people = self._select(results, sigmas, set(image_ids))
+        self._write_results(people)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
-        for part, ids in parts.items():
-            figures[part] = average_precision(
-                [
-                    {**truth, "keypoints": _flat(xyv[ids])}
-                    for truth, xyv in zip(truths, points, strict=True)
-                ],
-                [_detection(person, ids, body) for person in people],
-                image_ids,
-                np.array(metainfo.sigmas)[ids],
-            )
+        found = [_detection(person, body) for person in people]
+        figures = {
+            part: average_precision(_of(truths, ids), _of(found, ids), image_ids, sigmas[ids])
+            for part, ids in parts.items()
+        }
         self._log(figures)
         return {
             name if part == "whole" else f"{part} {name}": value
@@ -170,8 +164,9 @@ class CocoMetric(BaseMetric):
             for name, value in values.items()
         }
 
-    def _parts(self, metainfo: PoseMetainfo) -> dict[str, list[int]]:
+    def _parts(self) -> dict[str, list[int]]:
         """What is evaluated -> ids of its keypoints."""
+        metainfo = self.metainfo
         parts = {"whole": list(range(metainfo.num_keypoints))}
         for part, groups in self.PARTS.items():
             missing = [group for group in groups if group not in metainfo.groups]
@@ -183,10 +178,10 @@ class CocoMetric(BaseMetric):
             parts[part] = [i for group in groups for i in metainfo.groups[group]]
         return parts
 
-    def _read_truth(self, metainfo: PoseMetainfo) -> tuple[list[dict], list[NDArray], list[int]]:
-        """Returns annotations, their keypoints (K, 3) and the ids of the images."""
+    def _read_truth(self) -> tuple[list[dict], list[int]]:
+        """Returns annotations, with keypoints (K, 3), and the ids of the images."""
         people = read_people(self.ann_file)
-        truths, points = [], []
+        truths = []
         for found in people.annotations:
             x, y, w, h = found["bbox"]
             if self.use_area and "area" not in found:
@@ -200,10 +195,10 @@ class CocoMetric(BaseMetric):
                     "bbox": [x, y, w, h],
                     "area": found["area"] if self.use_area else _SHARE_OF_BOX * w * h,
                     "iscrowd": int(found.get("iscrowd", 0)),
+                    "keypoints": self.LAYOUT.read(found, self.metainfo, self.ann_file),
                 }
             )
-            points.append(self.LAYOUT.read(found, metainfo, self.ann_file))
-        return truths, points, sorted(people.images)
+        return truths, sorted(people.images)
 
     def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[int]) -> list[dict]:
         """Scores people, and leaves out repetitions; adds ``score``."""
@@ -231,7 +226,7 @@ class CocoMetric(BaseMetric):
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
-    def _write_results(self, people: list[dict], metainfo: PoseMetainfo) -> None:
+    def _write_results(self, people: list[dict]) -> None:
         if self.outfile_prefix is None:
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
@@ -239,7 +234,7 @@ class CocoMetric(BaseMetric):
         rows = []
         for person in people:
             row = {"image_id": person["img_id"], "category_id": 1, "score": person["score"]}
-            rows.append(row | result_fields(metainfo, person["keypoints"], person["scores"]))
+            rows.append(row | result_fields(self.metainfo, person["keypoints"], person["scores"]))
         path.write_text(json.dumps(rows), encoding="utf-8")
 
     def _log(self, figures: dict[str, dict[str, float]]) -> None:
@@ -272,17 +267,17 @@ class GoliathMetric(CocoWholeBodyMetric):
     LAYOUT = GOLIATH_LAYOUT
 
 
-def _flat(points: NDArray) -> list[float]:
-    return points.ravel().tolist()
+def _of(people: list[dict], ids: list[int]) -> list[dict]:
+    """People for pycocotools, with these of their keypoints (K, 3)."""
+    return [{**person, "keypoints": person["keypoints"][ids].ravel().tolist()} for person in people]
 
 
-def _detection(person: dict, ids: list[int], body: list[int]) -> dict:
-    """A prediction for pycocotools; as in the release, the area is that of the body's extent."""
-    xys = np.column_stack([person["keypoints"], person["scores"]])
+def _detection(person: dict, body: list[int]) -> dict:
+    """A prediction; as in the release, the area is that of the body's extent."""
     width, height = np.ptp(person["keypoints"][body], axis=0)
     return {
         "image_id": person["img_id"],
         "score": person["score"],
         "area": float(width * height),
-        "keypoints": _flat(xys[ids]),
+        "keypoints": np.column_stack([person["keypoints"], person["scores"]]),
     }

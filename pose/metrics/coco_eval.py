@@ -35,7 +35,9 @@ def average_precision(
     Returns:
         The ten figures by the names of STATS; -1 where there is no truth.
     """
-    found = [dict(truth, num_keypoints=_labelled(truth["keypoints"])) for truth in truths]
+    found = [
+        {**truth, "num_keypoints": sum(v > 0 for v in truth["keypoints"][2::3])} for truth in truths
+    ]
     with redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         evaluation = COCOeval(
             _index(found, image_ids), _index(detections, image_ids), iouType="keypoints"
@@ -45,10 +47,6 @@ def average_precision(
         evaluation.accumulate()
         evaluation.summarize()
     return dict(zip(STATS, map(float, evaluation.stats), strict=True))
-
-
-def _labelled(keypoints: Sequence[float]) -> int:
-    return int((np.asarray(keypoints[2::3]) > 0).sum())
 
 
 def _index(annotations: Sequence[dict], image_ids: Sequence[int]) -> COCO:

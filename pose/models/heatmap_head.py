@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
 from engine.model.head import UpsamplingHead
+from engine.model.layers import stages
 from pose.codec import UDPHeatmap, find_peaks
 from pose.registry import MODELS
 
@@ -23,46 +24,39 @@ class HeatmapHead(UpsamplingHead):
     Args:
         in_channels: Channels of the feature map; the estimator fills in the backbone's.
         out_channels: Number of keypoints K; the estimator fills in its metainfo's.
-        deconv_out_channels: Channels of each deconvolution.
-        deconv_kernel_sizes: Kernel of each deconvolution: 2, 3 or 4.
-        conv_out_channels: Channels of each convolution.
-        conv_kernel_sizes: Kernel of each convolution, odd.
         loss: Config of the loss.
         decoder: Config of the :class:`pose.codec.UDPHeatmap` that draws the targets and reads the
             heatmaps. Its sizes follow from the next two.
         input_size_hw: Size of the model's input; the estimator fills in the backbone's.
         feature_size_hw: Size of the feature map, likewise.
-        activation_checkpointing: See :class:`engine.model.head.UpsamplingHead`.
+        **kwargs: See :class:`engine.model.head.UpsamplingHead`.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        deconv_out_channels: Sequence[int] = (768, 768),
-        deconv_kernel_sizes: Sequence[int] = (4, 4),
-        conv_out_channels: Sequence[int] = (768, 768),
-        conv_kernel_sizes: Sequence[int] = (1, 1),
         loss: dict | None = None,
         decoder: dict | None = None,
         input_size_hw: tuple[int, int] | None = None,
         feature_size_hw: tuple[int, int] | None = None,
-        activation_checkpointing: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            conv_out_channels,
-            conv_kernel_sizes,
-            activation_checkpointing,
-        )
+        super().__init__(in_channels, **kwargs)
         self.out_channels = out_channels
         self.final_layer = nn.Conv2d(self.last_channels, out_channels, 1)
         self.loss_module = MODELS.build(loss or {"type": "KeypointMSELoss"})
-        upsampling = 2 ** len(deconv_out_channels)
+        upsampling = 2 ** len(stages(self.deconv_layers))
         heatmap_size_hw = feature_size_hw and tuple(upsampling * n for n in feature_size_hw)
-        self.decoder = _build_decoder(decoder, input_size_hw, heatmap_size_hw)
+        decoder = {"type": "UDPHeatmap", **(decoder or {})}
+        for key, size_hw in (("input_size", input_size_hw), ("heatmap_size", heatmap_size_hw)):
+            size_wh = size_hw and size_hw[::-1]
+            if size_wh and tuple(decoder.setdefault(key, size_wh)) != size_wh:
+                raise ConfigError(
+                    f"HeatmapHead: decoder.{key} is {tuple(decoder[key])}, but the model's is "
+                    f"{size_wh} (width, height). Leave it out: it is filled in."
+                )
+        self.decoder: UDPHeatmap = MODELS.build(decoder)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -135,23 +129,3 @@ def pck(
     near = ((distance < threshold) & counts).sum(dim=0)
     occurs = counts.sum(dim=0)
     return (near / occurs.clamp(min=1)).sum() / (occurs > 0).sum().clamp(min=1)
-
-
-def _build_decoder(
-    decoder: dict | None,
-    input_size_hw: tuple[int, int] | None,
-    heatmap_size_hw: tuple[int, int] | None,
-) -> UDPHeatmap:
-    """Builds the decoder of the sizes that are known; its own, if given, must agree."""
-    known = {"input_size": input_size_hw, "heatmap_size": heatmap_size_hw}
-    cfg = {"type": "UDPHeatmap", **(decoder or {})}
-    for key, size_hw in known.items():
-        if size_hw is None:
-            continue
-        size_wh = size_hw[::-1]
-        if tuple(cfg.setdefault(key, size_wh)) != size_wh:
-            raise ConfigError(
-                f"HeatmapHead: decoder.{key} is {tuple(cfg[key])}, but the model's is {size_wh} "
-                f"(width, height). Leave it out: it is filled in."
-            )
-    return MODELS.build(cfg)

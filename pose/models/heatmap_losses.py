@@ -49,7 +49,7 @@ class KeypointMSELoss(nn.Module):
 
 
 @MODELS.register_module()
-class KeypointOHKMMSELoss(nn.Module):
+class KeypointOHKMMSELoss(KeypointMSELoss):
     """Mean squared error of each person's hardest keypoints (Chen et al., 2018, sec. 3.2.2).
 
     Args:
@@ -61,10 +61,8 @@ class KeypointOHKMMSELoss(nn.Module):
     def __init__(
         self, use_target_weight: bool = True, topk: int = 8, loss_weight: float = 1.0
     ) -> None:
-        super().__init__()
-        self.use_target_weight = use_target_weight
+        super().__init__(use_target_weight, loss_weight)
         self.topk = topk
-        self.loss_weight = loss_weight
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Computes the loss; for arguments see :class:`KeypointMSELoss`.

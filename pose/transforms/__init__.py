@@ -1,20 +1,3 @@
 """Transforms of top-down pose: which part of the image a person's crop shows, and damage to it."""
 
-from pose.transforms.boxes import (
-    GetBBoxCenterScale,
-    RandomBBoxTransform,
-    RandomHalfBody,
-    RequireKeypoints,
-    TopdownAffine,
-)
-from pose.transforms.damage import CoarseDropout, RandomBlur
-
-__all__ = [
-    "CoarseDropout",
-    "GetBBoxCenterScale",
-    "RandomBBoxTransform",
-    "RandomBlur",
-    "RandomHalfBody",
-    "RequireKeypoints",
-    "TopdownAffine",
-]
+from pose.transforms import boxes, damage  # noqa: F401

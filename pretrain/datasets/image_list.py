@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import IMAGE_SUFFIXES
-from engine.data.splits import read_list
+from engine.data.files import IMAGE_SUFFIXES, read_list
 from engine.errors import DataError
 from pretrain.registry import DATASETS
 

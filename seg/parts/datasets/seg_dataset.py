@@ -6,8 +6,8 @@ from typing import Any
 
 from engine.data.files import Named, Partner, pair_folders
 from engine.data.mirror import index_flip_pairs
-from engine.data.paired import PairedDataset
 from engine.errors import ConfigError
+from seg.paired import PairedDataset
 
 
 class SegDataset(PairedDataset):
@@ -21,7 +21,7 @@ class SegDataset(PairedDataset):
         label_map: Raw id -> class id for files with other ids; ids not listed stay as they are.
         metainfo: Overrides of METAINFO.
         **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
-            :class:`engine.data.paired.PairedDataset`.
+            :class:`seg.paired.PairedDataset`.
     """
 
     img_dir: str

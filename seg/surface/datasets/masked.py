@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.data.files import MASK_SUFFIXES, Named, Partner, pair_folders
-from engine.data.paired import PairedDataset
+from seg.paired import PairedDataset
 
 
 class MaskedDataset(PairedDataset):
@@ -15,7 +15,7 @@ class MaskedDataset(PairedDataset):
 
     Args:
         **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
-            :class:`engine.data.paired.PairedDataset`.
+            :class:`seg.paired.PairedDataset`.
     """
 
     folders: ClassVar[tuple[str, str, str]]

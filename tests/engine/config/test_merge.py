@@ -1,6 +1,6 @@
 import pytest
 
-from engine.config.merge import compose, merge, without_delete
+from engine.config.merge import merge, without_delete
 from engine.errors import ConfigError
 
 CASES = {
@@ -43,7 +43,7 @@ LAYERS = [
 def test_a_composition_does_what_its_parts_do():
     lowest, middle, top = LAYERS
     expected = merge(top, merge(middle, lowest))
-    assert merge(compose(top, middle), lowest) == expected
+    assert merge(merge(top, middle, keep_delete=True), lowest) == expected
     assert expected == dict(a=dict(y=2, z=3), b=dict(name="own"), c=None, d=dict(w=3))
 
 

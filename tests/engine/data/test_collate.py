@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from torch.utils.data import DataLoader
 
 from engine.data import FIELDS, Field, PackInputs, RandomFlip, Warp, collate_samples
-from engine.data.collate import give_targets, stack_targets
+from engine.data.packing import give_targets, stack_targets
 from engine.errors import DataError
 from engine.model.base import BaseModel
 

@@ -17,7 +17,7 @@ from engine.data import (
     Warp,
     collate_samples,
 )
-from engine.data.corrupt import CorruptRecords
+from engine.data.dataset import CorruptRecords
 from engine.errors import ConfigError, DataError
 
 PIPELINE = [{"type": "LoadImage"}, RandomFlip(prob=0.5), Warp(), PackInputs()]

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import ConfigError
-from engine.hooks.naming import OutputNames
+from engine.hooks.predictions import OutputNames
 
 
 class Records(list):

@@ -20,13 +20,13 @@ def test_each_stage_has_a_bar_that_its_iterations_advance(runner, monkeypatch):
     hook = ProgressHook()
     hook.before_train(runner)
     hook.after_train_iter(runner, 2)
-    hook.before_val(runner)
+    hook.before_val_epoch(runner)
     hook.after_val_iter(runner, 0)
     hook.after_val_iter(runner, 1)
     done = {task.description: (task.completed, task.total) for task in hook.progress.tasks}
     assert done == {"train": (3, 10), "val": (2, 4)}
     assert [task.fields["info"] for task in hook.progress.tasks] == ["epoch 1/2", ""]
-    hook.after_val(runner)
+    hook.after_val_epoch(runner)
     hook.after_train(runner)
     assert hook.progress is None
 
@@ -34,7 +34,7 @@ def test_each_stage_has_a_bar_that_its_iterations_advance(runner, monkeypatch):
 def test_nothing_is_shown_without_a_terminal(runner, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     hook = ProgressHook()
-    hook.before_test(runner)
+    hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0)
-    hook.after_test(runner)
+    hook.after_test_epoch(runner)
     assert hook.progress is None

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from engine.data.mirror import index_flip_pairs, pairs_of
-from engine.data.splits import select_split
 from engine.errors import ConfigError, DataError
+from seg.paired import select_split
 from seg.parts.datasets import FaceDataset, SegFolderDataset
 from seg.parts.datasets.folder import distinct_colours
 

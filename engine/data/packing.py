@@ -1,17 +1,77 @@
-"""Batches of packed samples: one tensor for the images, and one for each kind of truth."""
+"""From a dict of arrays to tensors, and from packed samples to a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.registry import FUNCTIONS
+from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
+from engine.data import geometry
 from engine.data.fields import FIELDS
-from engine.data.sample import DataSample, get_packed, pop_packed, set_packed
-from engine.errors import DataError
+from engine.data.registry import register_transform
+from engine.data.sample import DataSample, Sample, get_packed, pop_packed, set_packed
+from engine.errors import ConfigError, DataError
+
+META_KEYS = (
+    "img_path",
+    "seg_map_path",
+    "ori_size_hw",
+    "size_hw",
+    "warp_matrix",
+    "flip",
+    "sample_idx",
+    "sample_key",
+    "id",
+    "img_id",
+    "bbox_xyxy",
+    "bbox_score",
+)
+
+
+@register_transform
+class PackInputs(BaseTransform):
+    """Packs a sample as ``{"inputs": (3, H, W) uint8 BGR tensor, "data_samples": DataSample}``.
+
+    Other fields are packed by their rows of the field table: maps (H, W) or (H, W, C) as planes
+    (C, H, W) of their dtype, values of people into ``gt_instances``. Normalisation is left to the
+    device.
+
+    Raises:
+        ConfigError: If geometric transforms were composed, but no ``Warp`` applied them.
+    """
+
+    def transform(self, sample: Sample) -> dict[str, Any]:
+        """Makes the packed sample."""
+        image = sample["img"]
+        pending = not np.array_equal(sample["matrix"], geometry.identity())
+        pending |= not isinstance(image, np.ndarray)  # a JPEG that Warp was to decode
+        if pending or image.shape[:2] != tuple(sample["size_hw"]):
+            raise ConfigError(
+                "the pipeline has geometric transforms (Resize, RandomCrop, ...) whose pixels were "
+                'never moved: put dict(type="Warp") after the last of them.'
+            )
+        planes = np.empty((3, *image.shape[:2]), np.uint8)
+        cv2.split(image, list(planes))  # several times faster than a transposed copy
+        metainfo = {key: sample[key] for key in META_KEYS if key in sample}
+        data_sample = DataSample(metainfo=metainfo)
+        for key, field in FIELDS.items():
+            if field.packed and key in sample:
+                value = sample[key] if field.is_of_people else _planes(sample[key])
+                set_packed(data_sample, field.packed, torch.from_numpy(value))
+        return {"inputs": torch.from_numpy(planes), "data_samples": data_sample}
+
+
+def _planes(values: NDArray) -> NDArray:
+    """(H, W) or (H, W, C) -> (C, H, W)."""
+    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values)
 
 
 @FUNCTIONS.register_module()
@@ -40,7 +100,7 @@ def collate_samples(batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
     inputs, targets = default_collate(images), stack_targets(samples)
     for sample in samples:
         for key in targets:
-            pop_packed(sample, packed_name(key))
+            pop_packed(sample, FIELDS[key].packed)
     return {"inputs": inputs, "targets": targets, "data_samples": samples}
 
 
@@ -54,7 +114,7 @@ def stack_targets(samples: Sequence[DataSample]) -> dict[str, torch.Tensor]:
     """
     targets = {}
     for key, field in FIELDS.items():
-        if field.packed is None:
+        if not field.packed:
             continue
         values = [get_packed(sample, field.packed) for sample in samples]
         known = [value for value in values if value is not None]
@@ -70,11 +130,4 @@ def give_targets(samples: Sequence[DataSample], targets: dict[str, torch.Tensor]
         if FIELDS[key].is_of_people:
             stacked = stacked.unflatten(0, (len(samples), -1))
         for sample, value in zip(samples, stacked, strict=True):
-            set_packed(sample, packed_name(key), value)
-
-
-def packed_name(key: str) -> str:
-    """The name in data samples of a field that is packed."""
-    name = FIELDS[key].packed
-    assert name is not None, f"{key} is a field of transforms only"
-    return name
+            set_packed(sample, FIELDS[key].packed, value)

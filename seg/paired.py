@@ -1,33 +1,59 @@
-"""A deterministic held-out part of a dataset that comes without one."""
+"""The base of datasets that are folders: files that belong together, divided by their names."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+from engine.data.dataset import BaseDataset
+from engine.data.files import Named, read_list
 from engine.errors import ConfigError, DataError
 
 Split = Literal["all", "train", "val"]
 Record = TypeVar("Record")
 
 
-def read_list(path: str | Path) -> list[str]:
-    """Reads one name a line; empty lines and lines starting with ``#`` are skipped."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"The list file {str(path)!r} does not exist.")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+class PairedDataset(BaseDataset):
+    """Images and the files of their labels. Subclasses say how these are found and named.
 
+    Args:
+        data_root: Folder of the dataset.
+        split: ``"train"`` and ``"val"`` divide the folder, ``"all"`` is the whole.
+        val_ratio: Share of the samples held out for ``"val"``, chosen by a hash of their names.
+        val_list: Text file with the names to hold out instead of ``val_ratio``; below
+            ``data_root``, or a path of its own.
+        **kwargs: See :class:`engine.data.dataset.BaseDataset`.
+    """
 
-def below_root(path: str | None, data_root: str) -> Path | None:
-    """The path below the data root if there is such a file, else as it stands."""
-    if not path:
-        return None
-    below = Path(data_root, path)
-    return below if below.is_file() else Path(path)
+    def __init__(
+        self,
+        data_root: str = "",
+        split: Split = "all",
+        val_ratio: float = 0.05,
+        val_list: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.split = split
+        self.val_ratio = val_ratio
+        self.val_list = val_list
+        super().__init__(data_root=data_root, **kwargs)
+
+    @abstractmethod
+    def find_records(self) -> list[Named]:
+        """Returns (name, record) of all samples, sorted by name.
+
+        Raises:
+            DataError: If a folder is missing, or a file lacks its partner.
+        """
+
+    def load_data_list(self) -> list[dict]:
+        """Returns the records of the split, sorted by name."""
+        below_root = Path(self.data_root, self.val_list or "")
+        val_list = below_root if below_root.is_file() else self.val_list or None
+        return select_split(self.find_records(), self.split, self.val_ratio, val_list)
 
 
 def select_split(
