@@ -53,7 +53,7 @@ class FeatureWriter(Writer):
         if "attention" in sample:
             maps = sample.attention.data.float().cpu().numpy()
             picture = draw_attention(image_bgr[..., ::-1], maps, self.opacity)
-            write_rgb(out_stem.with_name(f"{out_stem.name}_attention.png"), picture)
+            write_rgb(Path(f"{out_stem}_attention.png"), picture)
 
 
 def draw_attention(image: NDArray, maps: NDArray, opacity: float = 0.5) -> NDArray:

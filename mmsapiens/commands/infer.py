@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from engine.infer import Results, build_writer, check_results, find_images, init_model
-    from seg.surface.foreground import load_mask
+    from seg.surface.files import load_mask
 
     console = Console(stderr=True)
     cfg = load(args, view_options(args))

@@ -1,16 +1,23 @@
-"""Pictures of label maps: colours over the image, with a legend of the classes that occur."""
+"""Label maps as pictures and files: colours over the image, a legend of what occurs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 
 from engine.data.sample import DataSample
+from engine.image_files import write_png, write_rgb
+from engine.infer.writer import Writer
+from engine.registry import WRITERS
 from engine.visualizer import PanelVisualizer, put_text
-from seg.registry import VISUALIZERS
+from seg.parts.metric import IoUMetric
+from seg.registry import HOOKS, VISUALIZERS
 
 
 def colourise(seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
@@ -122,3 +129,60 @@ class SegVisualizer(PanelVisualizer):
                 panels.append(overlay(small, seg_map, palette, self.opacity))
                 labels |= set(np.unique(seg_map).tolist())
         return [*panels, draw_legend(len(small), sorted(labels), classes, palette)]
+
+
+@WRITERS.register_module()
+class SegWriter(Writer):
+    """Writes ``<stem>_seg.npy``, ``<stem>.npy`` and ``<stem>.png``.
+
+    Args:
+        dataset_meta: With ``classes`` and ``palette``.
+        opacity: Weight of the colours in the picture, in [0, 1].
+    """
+
+    suffixes = ("_seg.npy", ".npy", ".png")
+    label_suffix = ".png"
+
+    def __init__(self, dataset_meta: dict, opacity: float = 0.5) -> None:
+        self.classes = dataset_meta["classes"]
+        self.palette = dataset_meta["palette"]
+        self.opacity = opacity
+
+    def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With ``pred_sem_seg`` (1, H, W) at the image's size.
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix: labels (H, W) uint8 go to ``_seg.npy``,
+                the foreground (label > 0) as bool to ``.npy``, the picture with its legend to
+                ``.png``.
+        """
+        seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
+        np.save(f"{out_stem}_seg.npy", seg_map)
+        np.save(f"{out_stem}.npy", seg_map > 0)
+        picture = overlay(image_bgr[..., ::-1], seg_map, self.palette, self.opacity)
+        legend = draw_legend(len(picture), np.unique(seg_map).tolist(), self.classes, self.palette)
+        write_rgb(Path(f"{out_stem}.png"), np.hstack([picture, legend]))
+
+    def write_labels(self, sample: DataSample, out_stem: Path) -> None:
+        """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""
+        seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
+        write_png(Path(f"{out_stem}.png"), seg_map)
+
+
+@HOOKS.register_module()
+class ConfusionMatrixHook(Hook):
+    """Sends the confusion matrix of :class:`seg.parts.metric.IoUMetric` to the visualizer.
+
+    Its backends put it into the work dir and into TensorBoard, as ``confusion_matrix``.
+    """
+
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Draws the matrix of a validation or a test."""
+        metrics = [] if mode == "train" else getattr(runner, f"{mode}_loop").evaluator.metrics
+        for metric in metrics:
+            if is_main_process() and isinstance(metric, IoUMetric):
+                assert metric.last_confusion is not None and metric.dataset_meta is not None
+                picture = draw_confusion(metric.last_confusion, metric.dataset_meta["classes"])
+                runner.visualizer.add_image("confusion_matrix", picture, step=runner.iter)

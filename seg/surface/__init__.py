@@ -1,3 +1,3 @@
 """The visible surface: depth and normals."""
 
-from seg.surface import datasets, loading, metric, models, pictures, targets, writer  # noqa: F401
+from seg.surface import datasets, losses, metric, models, pictures, transforms  # noqa: F401

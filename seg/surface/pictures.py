@@ -1,7 +1,9 @@
-"""Pictures of depth and normals."""
+"""Depth and normals as pictures and files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -9,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
+from engine.image_files import write_rgb
+from engine.infer.writer import Writer
+from engine.registry import WRITERS
 from engine.visualizer import PanelVisualizer
 from seg.registry import VISUALIZERS
 
@@ -109,3 +114,60 @@ def mask_of(sample: Any, key: str, size_hw: tuple[int, int]) -> NDArray[np.bool_
     if key not in sample:
         return np.ones(size_hw, bool)
     return sample.get(key).data[0].cpu().numpy() > 0
+
+
+class MapWriter(Writer):
+    """Writes ``<stem>.npy`` and ``<stem>.png``.
+
+    A picture shows the map inside ``sample.mask`` (1, H, W), if there is one; the array is of the
+    whole image.
+    """
+
+    suffixes = (".npy", ".png")
+    label_suffix = ".npy"
+    takes_masks = True
+    map_name: ClassVar[str]
+    """Data samples hold the map as ``pred_<map_name>``."""
+    panels: ClassVar[tuple[Callable[[NDArray, NDArray], NDArray], ...]]
+    """Each makes (H, W, 3) RGB of a map and a mask."""
+
+    def __init__(self) -> None:  # that of a Protocol would take any argument
+        pass
+
+    def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With the predicted map at the image's size.
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix.
+        """
+        self.write_labels(sample, out_stem)
+        mask = mask_of(sample, "mask", image_bgr.shape[:2])
+        values = map_of(sample, f"pred_{self.map_name}")
+        picture = np.hstack([image_bgr[..., ::-1], *(panel(values, mask) for panel in self.panels)])
+        write_rgb(Path(f"{out_stem}.png"), picture)
+
+    def write_labels(self, sample: DataSample, out_stem: Path) -> None:
+        """Writes the array alone."""
+        np.save(f"{out_stem}.npy", map_of(sample, f"pred_{self.map_name}"))
+
+
+def _colour_normals_of_depth(depth: NDArray, mask: NDArray) -> NDArray:
+    return colour_normals(normals_of_depth(depth, mask), mask)
+
+
+@WRITERS.register_module()
+class DepthWriter(MapWriter):
+    """Writes relative depth (H, W) float32, 0 near, and image | depth | normals of the depth."""
+
+    map_name = "depth_map"
+    panels = (colour_depth, _colour_normals_of_depth)
+
+
+@WRITERS.register_module()
+class NormalWriter(MapWriter):
+    """Writes unit normals (H, W, 3) float32, x right, y up, z towards the camera, and a picture."""
+
+    map_name = "normal_map"
+    panels = (colour_normals,)

@@ -1,17 +1,53 @@
-"""Heads that predict numbers a pixel: depth, normals."""
+"""The model of depth and of normals, and its heads, which predict numbers a pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.model.base import Targets
+from engine.model.views import mean_of_views, resize_through
+from seg.dense import DenseModel
 from seg.head import DenseHead
 from seg.registry import MODELS
+
+
+@MODELS.register_module()
+class DepthEstimator(DenseModel):
+    """Depth with a ``VitDepthHead``, or normals with a ``VitNormalHead``.
+
+    Adds ``pred_depth_map`` (1, H, W) or ``pred_normal_map`` (3, H, W), float32; normals are
+    normalised after the last resizing. For arguments see :class:`seg.dense.DenseModel`.
+    """
+
+    @property
+    def prediction(self) -> str:
+        """``pred_depth_map`` or ``pred_normal_map``."""
+        return f"pred_{self.decode_head.name}"
+
+    def target(self, targets: Targets) -> Tensor:
+        """The map (B, C, H, W)."""
+        return targets[self.decode_head.field]
+
+    def synthetic_targets(self, inputs: Tensor) -> Targets:
+        """Returns random maps."""
+        shape = (len(inputs), self.decode_head.num_classes, *inputs.shape[-2:])
+        maps = self.decode_head.finish(torch.rand(shape, device=inputs.device))
+        return {self.decode_head.field: maps}
+
+    def unflip(self, raw: Tensor) -> Tensor:
+        """Mirrors maps, and what they say of directions."""
+        return self.decode_head.unflip(raw)
+
+    def finish(self, views: Sequence[Tensor], sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
+        """The map (C, H, W)."""
+        mean = mean_of_views([view[None] for view in views])
+        return self.decode_head.finish(resize_through(mean, sizes_hw))[0]
 
 
 class MapHead(DenseHead):
@@ -30,7 +66,7 @@ class MapHead(DenseHead):
     """Row of the field table that the targets are of."""
     name: ClassVar[str]
     """Data samples hold the map as ``gt_<name>`` and ``pred_<name>``."""
-    default_layers: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    default_layers: ClassVar[dict[str, Any]] = {}
     default_losses: ClassVar[tuple[str, ...]]
 
     def __init__(
@@ -79,14 +115,12 @@ class VitDepthHead(MapHead):
     num_channels = 1
     field = "depth"
     name = "depth_map"
-    default_layers = MappingProxyType(
-        {
-            "deconv_out_channels": (384, 384, 384, 384),
-            "deconv_kernel_sizes": (4, 4, 4, 4),
-            "conv_out_channels": (384, 384),
-            "conv_kernel_sizes": (1, 1),
-        }
-    )
+    default_layers: ClassVar[dict[str, Any]] = {
+        "deconv_out_channels": (384, 384, 384, 384),
+        "deconv_kernel_sizes": (4, 4, 4, 4),
+        "conv_out_channels": (384, 384),
+        "conv_kernel_sizes": (1, 1),
+    }
     default_losses = ("SiLogLoss",)
 
 

@@ -7,6 +7,7 @@ the training loop stops and saves the batch.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -83,26 +84,28 @@ class SiLogLoss(nn.Module):
         return torch.where(x >= self.floor, x.clamp(min=self.floor).log(), tangent)
 
 
-@MODELS.register_module()
-class CosineSimilarityLoss(nn.Module):
-    """One minus the cosine between normals, averaged over all valid pixels of the batch.
+class NormalLoss(nn.Module):
+    """An error of normals, averaged over all valid pixels of the batch.
 
     Args:
         loss_weight: Factor of the result.
         eps: Pixels whose target has X at or below it do not count.
-        loss_name: Name under which the loss is logged.
+        loss_name: Name under which the loss is logged, if not ``default_name``.
     """
 
+    default_name: ClassVar[str]
+
     def __init__(
-        self,
-        loss_weight: float = 1.0,
-        eps: float = -100.0,
-        loss_name: str = "loss_cosine_sim",
+        self, loss_weight: float = 1.0, eps: float = -100.0, loss_name: str | None = None
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.eps = eps
-        self.loss_name = loss_name
+        self.loss_name = loss_name or self.default_name
+
+    def error(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Compares normals (B, 3, H, W); returns (B, 1, H, W)."""
+        raise NotImplementedError
 
     def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Computes the loss.
@@ -118,46 +121,37 @@ class CosineSimilarityLoss(nn.Module):
         Raises:
             DataError: If the target is not finite.
         """
-        error = 1 - F.cosine_similarity(pred, target, dim=1, eps=1e-6)[:, None]
-        return self.loss_weight * _mean_of_valid(error, target, self.eps, weight, self.loss_name)
+        valid = ~(target[:, :1] <= self.eps)  # negated, so that NaN counts and shows in the result
+        share = valid if weight is None else valid * weight
+        # Zeroes the background's error, but keeps NaN there.
+        loss = (self.error(pred, target) * share).sum() / valid.sum().clamp(min=1)
+        _require_finite_target(loss, target, self.loss_name)
+        return self.loss_weight * loss
 
 
 @MODELS.register_module()
-class L1Loss(nn.Module):
-    """L1 norm of the difference of normals, averaged over all valid pixels of the batch.
+class CosineSimilarityLoss(NormalLoss):
+    """One minus the cosine between normals; for arguments see :class:`NormalLoss`."""
+
+    default_name = "loss_cosine_sim"
+
+    def error(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See base class."""
+        return 1 - F.cosine_similarity(pred, target, dim=1, eps=1e-6)[:, None]
+
+
+@MODELS.register_module()
+class L1Loss(NormalLoss):
+    """L1 norm of the difference of normals; for arguments see :class:`NormalLoss`.
 
     The norm sums over the three channels, as in the release: three times the mean over elements.
-
-    Args:
-        loss_weight: Factor of the result.
-        eps: Pixels whose target has X at or below it do not count.
-        loss_name: Name under which the loss is logged.
     """
 
-    def __init__(
-        self, loss_weight: float = 1.0, eps: float = -100.0, loss_name: str = "loss_l1"
-    ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-        self.eps = eps
-        self.loss_name = loss_name
+    default_name = "loss_l1"
 
-    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Computes the loss; see :meth:`CosineSimilarityLoss.forward`."""
-        error = (pred - target).abs().sum(1, keepdim=True)
-        return self.loss_weight * _mean_of_valid(error, target, self.eps, weight, self.loss_name)
-
-
-def _mean_of_valid(
-    error: Tensor, target: Tensor, eps: float, weight: Tensor | None, name: str
-) -> Tensor:
-    """Averages errors (B, 1, H, W) over the pixels whose target counts."""
-    valid = ~(target[:, :1] <= eps)  # negated, so that NaN counts and shows in the result
-    share = valid if weight is None else valid * weight
-    # Zeroes the background's error, but keeps NaN there.
-    loss = (error * share).sum() / valid.sum().clamp(min=1)
-    _require_finite_target(loss, target, name)
-    return loss
+    def error(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See base class."""
+        return (pred - target).abs().sum(1, keepdim=True)
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
