@@ -6,7 +6,6 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,14 +59,13 @@ class ImageListDataset(BaseDataset):
         if not names:
             raise DataError(f"ImageListDataset: {where}.")
         paths = [os.path.join(self.data_root, name) for name in names]
-        if self.list_file is not None:
-            missing = _missing(paths)
-            if missing:
-                raise DataError(
-                    f"ImageListDataset: {len(missing)} of {len(paths)} files of the list "
-                    f"{self.list_file!r} do not exist, such as {', '.join(missing[:3])}. Paths are "
-                    "relative to data_root: correct it or the list, or fetch the missing files."
-                )
+        missing = _missing(paths) if self.list_file else []
+        if missing:
+            raise DataError(
+                f"ImageListDataset: {len(missing)} of {len(paths)} files of the list "
+                f"{self.list_file!r} do not exist, such as {', '.join(missing[:3])}. Paths are "
+                "relative to data_root: correct it or the list, or fetch the missing files."
+            )
         return [{"img_path": path} for path in paths]
 
     def _search(self) -> Iterator[str]:
@@ -83,16 +81,11 @@ class ImageListDataset(BaseDataset):
 
 def _missing(paths: Sequence[str]) -> list[str]:
     """Those that do not exist; reads each folder once, as a look a file is slow."""
-
-    @cache
-    def members(folder: str) -> set[str]:
-        return set(os.listdir(folder)) if os.path.isdir(folder) else set()
-
-    def exists(path: str) -> bool:
-        folder, name = os.path.split(path)
-        return name in members(folder or ".")
-
-    return [path for path in paths if not exists(path)]
+    places = [(os.path.dirname(path) or ".", os.path.basename(path)) for path in paths]
+    folders = {folder for folder, _ in places}
+    members = {folder: set(os.listdir(folder)) for folder in folders if os.path.isdir(folder)}
+    found = (name in members.get(folder, ()) for folder, name in places)
+    return [path for path, is_there in zip(paths, found, strict=True) if not is_there]
 
 
 @DATASETS.register_module()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-import torch.nn.functional as F
-from mmengine.structures import PixelData
-from torch import Tensor
-from engine.data.sample import DataSample
-from engine.errors import ConfigError
-from engine.model.base import BaseModel
-from engine.model.views import TestViews, mean_of_views
-from pretrain.registry import MODELS
-from pretrain.vit_layers import Attention
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
+import torch.nn.functional as F
+from mmengine.structures import PixelData
 from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.image_files import write_rgb
 from engine.infer.writer import Writer
+from engine.model.base import BaseModel
+from engine.model.views import TestViews, mean_of_views
 from engine.registry import WRITERS
+from pretrain.registry import MODELS
+from pretrain.vit_layers import Attention
+
 
 @MODELS.register_module()
 class FeatureExtractor(BaseModel):

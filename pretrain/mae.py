@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from mmengine.structures import PixelData
-from torch import Tensor
-from engine.data.sample import DataSample
-from engine.data.sampling import MASK_STREAM
-from engine.model.base import BaseModel, Targets
-from pretrain.registry import MODELS
 from functools import partial
 from math import isqrt
+
+import numpy as np
+import torch
 import torch.nn.functional as F
+from mmengine.structures import PixelData
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from engine.data.sample import DataSample
+from engine.data.sampling import MASK_STREAM
 from engine.errors import ConfigError
+from engine.model.base import BaseModel, Targets
 from pretrain.position import check_positions_on_load, sincos_positions
+from pretrain.registry import MODELS
 from pretrain.vit_layers import Block, Linear
+
 
 @MODELS.register_module()
 class MAE(BaseModel):

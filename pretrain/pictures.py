@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from engine.data.sample import DataSample
-from engine.visualizer import PanelVisualizer
-from pretrain.registry import VISUALIZERS
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
 import torch
 from mmengine.dataset import Compose
+from numpy.typing import NDArray
+
 from engine.data import LoadImage, PackInputs, Resize, Warp, collate_samples
+from engine.data.sample import DataSample
 from engine.errors import DataError
 from engine.image_files import image_rgb, write_rgb
 from engine.infer import InputImage
-from pretrain import MAE
+from engine.visualizer import PanelVisualizer
+from pretrain.mae import MAE
+from pretrain.registry import VISUALIZERS
 
 GREY = 128
 """Of removed patches."""
@@ -98,8 +100,7 @@ class Reconstructor:
 
     def draw(self, index: int, path: Path) -> NDArray:
         """Returns a strip for each ratio, one below the other, in RGB."""
-        sample = {"img_path": str(path), "sample_key": (self.seed, 0, index)}
-        packed = self.pipeline(sample)
+        packed = self.pipeline({"img_path": str(path), "sample_key": (self.seed, 0, index)})
         image = image_rgb(packed)
         strips = []
         for ratio in self.mask_ratios:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+
 from mmengine.structures import PixelData
-from torch import Tensor
+from torch import Tensor, nn
+
 from engine.data.sample import DataSample
+from engine.errors import ConfigError
 from engine.model.base import BaseModel, Targets
+from engine.model.head import UpsamplingHead
 from engine.model.views import TestViews
 from seg.registry import MODELS
-from torch import Tensor, nn
-from engine.errors import ConfigError
-from engine.model.head import UpsamplingHead
+
 
 class DenseModel(BaseModel):
     """Predicts every pixel of whole images.

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     find_boxes = box_source(args, cfg.default_scope == "pose", console)
     images = find_images(args.input, args.output)
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
-    writer = build_writer(cfg, meta, given(args, OF_WRITERS))
+    writer: Any = build_writer(cfg, meta, given(args, OF_WRITERS))
     mask_of = None
     if args.seg_dir is not None:
         check_masks(args.seg_dir, args.output, writer)

@@ -14,8 +14,7 @@ from engine.data.mirror import mirror_order
 from engine.errors import ConfigError
 from engine.model.base import Targets
 from engine.model.views import resize_through
-from seg.dense import DenseModel
-from seg.head import DenseHead
+from seg.dense import DenseHead, DenseModel
 from seg.registry import MODELS
 
 
@@ -24,13 +23,10 @@ class EncoderDecoder(DenseModel):
     """Semantic segmentation: adds ``pred_sem_seg``, uint8 labels (1, H, W).
 
     Args:
-        backbone: This and the next four are those of :class:`seg.dense.DenseModel`.
-        decode_head: Config of a ``VitHead``.
-        data_preprocessor: Config of the preprocessor.
-        test_views: Views to average the logits of.
-        eval_dtype: Precision of evaluation.
+        *args: ``backbone``, ``decode_head``, ...: see :class:`seg.dense.DenseModel`.
         swap_seg_labels: Pairs of labels that a mirror exchanges; ``load_config`` fills in those of
             the dataset. Mirrored views need them.
+        **kwargs: See ``*args``.
 
     Raises:
         ConfigError: If views are mirrored, and the pairs are not known.
@@ -40,14 +36,11 @@ class EncoderDecoder(DenseModel):
 
     def __init__(
         self,
-        backbone: dict,
-        decode_head: dict,
-        data_preprocessor: dict | None = None,
-        test_views: dict | None = None,
-        eval_dtype: str = "float32",
+        *args: Any,
         swap_seg_labels: Sequence[tuple[int, int]] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, decode_head, data_preprocessor, test_views, eval_dtype)
+        super().__init__(*args, **kwargs)
         if self.test_views.flip and swap_seg_labels is None:
             raise ConfigError(
                 "model.test_views mirrors images, but nothing says which classes a mirror "
@@ -117,7 +110,7 @@ class VitHead(DenseHead):
         num_classes: Number of classes, the background included.
         ignore_index: Label that does not count.
         loss_decode: Config of the loss; it resizes the logits to the labels.
-        **kwargs: Layers: see :class:`seg.head.DenseHead`.
+        **kwargs: Layers: see :class:`seg.dense.DenseHead`.
     """
 
     def __init__(
@@ -224,11 +217,8 @@ class CrossEntropyLoss(nn.Module):
                 f"{pred.shape[1]} classes."
             )
         valid = (target != self.ignore_index).sum().clamp(min=1)
-        return (
-            self.loss_weight
-            * self._sum(pred, target, weight)
-            / (valid if self.avg_non_ignore else target.numel())
-        )
+        total = self.loss_weight * self._sum(pred, target, weight)
+        return total / (valid if self.avg_non_ignore else target.numel())
 
     def _sum(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """Sums over all pixels, image by image.

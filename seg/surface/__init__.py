@@ -1,3 +1,3 @@
 """The visible surface: depth and normals."""
 
-from seg.surface import datasets, losses, metric, models, pictures, transforms  # noqa: F401
+from seg.surface import datasets, metric, models, pictures, transforms  # noqa: F401

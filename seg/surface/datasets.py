@@ -158,7 +158,8 @@ def _explain(normals: NDArray, places: NDArray) -> str:
         normals: (N, 3) as in the files.
         places: (N, 2), how far to the right of the mask's centre, and how far up.
     """
-    outwards = np.array([_correlation(normals, place) for place in places.T])  # (2, 3)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a constant channel correlates with none
+        outwards = np.nan_to_num(np.corrcoef(normals, places, rowvar=False)[3:, :3])  # (2, 3)
     share = (normals > 0).mean(axis=0)
     seen = np.maximum(share, 1 - share)
     order = max(
@@ -182,11 +183,3 @@ def _explain(normals: NDArray, places: NDArray) -> str:
         f"The channels look like {channels} instead of XYZ: save normal[..., [{index}]], and set "
         f"{fitting}."
     )
-
-
-def _correlation(values: NDArray, place: NDArray) -> NDArray:
-    """Of each column of (N, 3) with (N,)."""
-    values = values - values.mean(axis=0)
-    place = place - place.mean()
-    scale = np.sqrt((values**2).sum(axis=0) * (place**2).sum())
-    return (values * place[:, None]).sum(axis=0) / np.maximum(scale, 1e-12)

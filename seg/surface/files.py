@@ -185,17 +185,11 @@ def read_exr_depth(path: str | Path) -> NDArray[np.float32]:
 def _depth_of(part: Any, path: str | Path) -> NDArray[np.float32]:
     low, high = part.header["dataWindow"]
     width, height = (int(n) for n in high - low + 1)
-    pixels = part.channels[_choose(list(part.channels), path)].pixels
+    names = list(part.channels)
+    known = [n for last in ("Z", "V", "Y", "R") for n in names if n.rpartition(".")[2] == last]
+    if len(names) > 1 and not known:
+        raise DataError(f"{path} has the channels {names}; expected one, or one called Z.")
+    pixels = part.channels[names[0] if len(names) == 1 else known[0]].pixels
     if pixels.dtype == object or pixels.shape != (height, width):
         raise DataError(f"{path} is deep or subsampled. Save one depth a pixel, or as .npy.")
     return pixels.astype(np.float32)
-
-
-def _choose(names: list[str], path: str | Path) -> str:
-    if len(names) == 1:
-        return names[0]
-    for wanted in ("Z", "V", "Y", "R"):
-        for name in names:
-            if name.rpartition(".")[2] == wanted:
-                return name
-    raise DataError(f"{path} has the channels {names}; expected one, or one called Z.")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError, DataError
-from seg.surface.losses import CosineSimilarityLoss, L1Loss, SiLogLoss
+from seg.surface.models import CosineSimilarityLoss, L1Loss, SiLogLoss
 
 BOTH = pytest.mark.parametrize("loss_type", [CosineSimilarityLoss, L1Loss])
 SILOGS = pytest.mark.parametrize(
