@@ -1,4 +1,4 @@
-"""The command ``mmsapiens``: its verbs, each a module of :mod:`mmsapiens.commands`.
+"""The command ``mmsapiens``: its verbs, each a module of :mod:`mmsapiens.commands`, and its end.
 
 Neither this file nor the top of a verb's module imports PyTorch, MMEngine or OpenCV: help comes at
 once, and ``mmsapiens doctor`` starts whatever is broken.
@@ -7,13 +7,15 @@ once, and ``mmsapiens doctor`` starts whatever is broken.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NoReturn, Protocol, cast
+from types import ModuleType
+from typing import NoReturn
 
 from mmsapiens import __version__
-from mmsapiens.commands.endings import run_main
 
 VERBS = (
     "train",
@@ -29,16 +31,8 @@ VERBS = (
     "demo",
     "doctor",
 )
-
-
-class Command(Protocol):
-    """The module of a verb; its docstring is the text of ``--help``."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Says what the verb takes."""
-
-    def run(self, args: argparse.Namespace) -> int | None:
-        """Does it; returns the exit code, None for 0."""
+INTERRUPTED_EXIT_CODE = 130
+"""What shells give a process that Ctrl-C ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -56,14 +50,19 @@ def dispatch(argv: Sequence[str]) -> int | None:
         sys.stdout.write(f"mmsapiens {__version__}\n")
         return 0
     if verb not in VERBS:
-        sys.stderr.write(unknown(verb))
+        from engine.errors import near_miss
+
+        near = near_miss(verb, VERBS)
+        hint = f" Did you mean {near!r}?" if near else ""
+        known = ", ".join(VERBS)
+        sys.stderr.write(f"mmsapiens: there is no verb {verb!r}.{hint} There are: {known}.\n")
         return 2
     return command_of(verb).run(build_parser(verb).parse_args(rest))
 
 
-def command_of(verb: str) -> Command:
+def command_of(verb: str) -> ModuleType:
     """Returns the module of a verb."""
-    return cast(Command, import_module(f"mmsapiens.commands.{verb.replace('-', '_')}"))
+    return import_module(f"mmsapiens.commands.{verb.replace('-', '_')}")
 
 
 def build_parser(verb: str) -> argparse.ArgumentParser:
@@ -86,10 +85,43 @@ def overview() -> str:
     return usage + "".join(lines)
 
 
-def unknown(verb: str) -> str:
-    """Says what could be meant."""
-    from engine.errors import near_miss
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Runs ``main`` and exits with its code; an error that the user can mend is one sentence.
 
-    near = near_miss(verb, VERBS)
-    hint = f" Did you mean {near!r}?" if near else ""
-    return f"mmsapiens: there is no verb {verb!r}.{hint} There are: {', '.join(VERBS)}.\n"
+    Errors of this project end with exit code 2 and without a traceback; all others keep theirs.
+    """
+    try:
+        code = main() or 0
+    except KeyboardInterrupt:
+        code = INTERRUPTED_EXIT_CODE
+    except Exception as error:
+        code = _report(error)
+    if code:
+        _leave_group(code)
+    sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, ImportError):
+        traceback.print_exception(error)
+        sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
+        return 1
+    from engine.errors import MMSapiensError  # not above: it may be what cannot be imported
+
+    if not isinstance(error, MMSapiensError):
+        traceback.print_exception(error)
+        return 1
+    from rich.console import Console
+
+    text = f"{type(error).__name__}: {error}"
+    Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False)
+    return 2
+
+
+def _leave_group(code: int) -> None:
+    """Ends a failed rank at once: an orderly exit waits for ranks that wait for this one."""
+    dist = sys.modules.get("torch.distributed")  # not imported for this question
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

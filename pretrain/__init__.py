@@ -5,11 +5,9 @@ import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
 from engine.checkpoint.diagnose import ARCH_NAMES
-from pretrain import datasets, pictures, writer  # noqa: F401
+from pretrain import datasets, pictures  # noqa: F401
 from pretrain.features import FeatureExtractor
-from pretrain.mae import MAE
-from pretrain.mae_decoder import MAEPretrainDecoder
-from pretrain.mae_head import MAEPretrainHead, PixelReconstructionLoss
+from pretrain.mae import MAE, MAEPretrainDecoder, MAEPretrainHead, PixelReconstructionLoss
 from pretrain.mae_vit import MAEViT
 from pretrain.registry import MODELS
 from pretrain.vision_transformer import ARCHS, VisionTransformer

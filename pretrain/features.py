@@ -1,19 +1,28 @@
-"""Features of images, and where the transformer looked to make them."""
+"""Features of images, where the transformer looked to make them, and their files."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import torch.nn.functional as F
 from mmengine.structures import PixelData
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.data.sample import DataSample
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
+from engine.image_files import write_rgb
+from engine.infer.writer import Writer
 from engine.model.base import BaseModel
 from engine.model.views import TestViews, mean_of_views
-from pretrain.attention import QUERIES, attention_maps
+from engine.registry import WRITERS
 from pretrain.registry import MODELS
+from pretrain.vit_layers import Attention
 
 
 @MODELS.register_module()
@@ -25,7 +34,7 @@ class FeatureExtractor(BaseModel):
             ``with_cls_token`` it computes what it did in the pretraining; finetuned models have no
             class token.
         attention_query: ``"cls_token"``, ``"mean"`` or ``"centre"`` adds maps of the attention from
-            there; see :func:`pretrain.attention.attention_maps`.
+            there; see :func:`attention_maps`.
         attention_layer: Of which layer, negative ones counted from the end.
         attention_heads: Of which heads, counted from 0; all by default.
         data_preprocessor: Config of the preprocessor.
@@ -60,28 +69,19 @@ class FeatureExtractor(BaseModel):
     def _check(self) -> None:
         backbone, query, layer = self.backbone, self.attention_query, self.attention_layer
         num_layers, num_heads = backbone.num_layers, backbone.arch["num_heads"]
-        has_heads = self.attention_heads and set(self.attention_heads) <= set(range(num_heads))
-        for is_right, message in (
-            (
-                backbone.out_type == "featmap",
-                f"backbone.out_type is {backbone.out_type!r}; it must be 'featmap'",
-            ),
-            (
-                query in (None, *QUERIES),
-                f"attention_query={query!r} is none of {', '.join(QUERIES)}",
-            ),
-            (
-                query != "cls_token" or backbone.num_extra_tokens,
-                "attention_query='cls_token' needs backbone.with_cls_token=True",
-            ),
-            (
-                -num_layers <= layer < num_layers,
-                f"attention_layer={layer} is not among {num_layers} layers",
-            ),
-            (has_heads, f"attention_heads={self.attention_heads} are not among {num_heads} heads"),
-        ):
-            if not is_right:
-                raise ConfigError(f"FeatureExtractor: {message}.")
+        if backbone.out_type != "featmap":
+            wrong = f"backbone.out_type is {backbone.out_type!r}; it must be 'featmap'"
+        elif query not in (None, *QUERIES):
+            wrong = f"attention_query={query!r} is none of {', '.join(QUERIES)}"
+        elif query == "cls_token" and not backbone.num_extra_tokens:
+            wrong = "attention_query='cls_token' needs backbone.with_cls_token=True"
+        elif not -num_layers <= layer < num_layers:
+            wrong = f"attention_layer={layer} is not among {num_layers} layers"
+        elif not self.attention_heads or not set(self.attention_heads) <= set(range(num_heads)):
+            wrong = f"attention_heads={self.attention_heads} are not among {num_heads} heads"
+        else:
+            return
+        raise ConfigError(f"FeatureExtractor: {wrong}.")
 
     def forward_tensor(self, inputs: Tensor) -> Tensor:
         """Encodes images (B, 3, H, W) as features (B, D, h, w) of the last layer asked for."""
@@ -115,3 +115,109 @@ class FeatureExtractor(BaseModel):
             for sample, chosen in zip(data_samples, maps[:, self.attention_heads], strict=True):
                 sample.attention = PixelData(data=chosen)
         return data_samples
+
+
+QUERIES = ("cls_token", "mean", "centre")
+
+
+def attention_maps(attention: Attention, x: Tensor, query: str, grid_hw: tuple[int, int]) -> Tensor:
+    """How much one token attends to each patch, by head.
+
+    Only the row of softmax(Q K^T / sqrt(d)) that is asked for is computed: a whole matrix of 4096
+    patches and 24 heads would take 1.6 GB.
+
+    Args:
+        attention: Of the layer.
+        x: Its input (B, N, D): patches row by row, after a class token or not.
+        query: The token: ``"cls_token"``; ``"centre"``, the patch below and right of the centre of
+            the grid; or ``"mean"``, the mean of the patches' queries.
+        grid_hw: Rows and columns of patches.
+
+    Returns:
+        (B, heads, h, w), >= 0. Over the patches a head's values sum to 1, less what it gives to the
+        class token.
+    """
+    height, width = grid_hw
+    num_extra = x.shape[1] - height * width
+    patches = x[:, num_extra:]
+    token = {
+        "cls_token": x[:, :1],
+        "mean": patches.mean(dim=1, keepdim=True),
+        "centre": patches[:, [height // 2 * width + width // 2]],
+    }[query]
+    dims = x.shape[-1]
+    weight, bias = attention.qkv.weight, attention.qkv.bias
+    q = F.linear(token, weight[:dims], None if bias is None else bias[:dims])
+    k = F.linear(x, weight[dims : 2 * dims], None if bias is None else bias[dims : 2 * dims])
+    head = (attention.num_heads, dims // attention.num_heads)
+    q, k = (t.unflatten(-1, head).transpose(1, 2).float() for t in (q, k))  # (B, heads, ., d)
+    weights = ((q / head[1] ** 0.5) @ k.transpose(2, 3)).softmax(dim=-1)
+    return weights[:, :, 0, num_extra:].unflatten(-1, grid_hw)
+
+
+_PANEL_EDGE = 256
+
+
+@WRITERS.register_module()
+class FeatureWriter(Writer):
+    """Writes ``<stem>.npy``, and ``<stem>_attention.png`` if the model made maps of it.
+
+    Args:
+        dtype: ``"float32"``, or ``"float16"`` for half the space.
+        opacity: Weight of the colours in the picture, in [0, 1].
+    """
+
+    suffixes = (".npy", "_attention.png")
+
+    def __init__(self, dtype: str = "float32", opacity: float = 0.5) -> None:
+        if dtype not in ("float32", "float16"):
+            raise ConfigError(f"FeatureWriter: dtype is 'float32' or 'float16'; found {dtype!r}.")
+        self.dtype = dtype
+        self.opacity = opacity
+
+    def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
+        """Writes the results of an image.
+
+        Args:
+            sample: With ``features`` (D, h, w), and perhaps ``attention`` (heads, h, w).
+            image_bgr: The image (H, W, 3) uint8.
+            out_stem: Path of the results without suffix: features (D, h, w) go to ``.npy``.
+
+        Raises:
+            DataError: If values are too large for the dtype.
+        """
+        features = sample.features.data.float().cpu().numpy().astype(self.dtype)
+        if not np.isfinite(features).all():
+            raise DataError(f"{out_stem}.npy: some features are not finite as {self.dtype}.")
+        np.save(f"{out_stem}.npy", features)
+        if "attention" in sample:
+            maps = sample.attention.data.float().cpu().numpy()
+            picture = draw_attention(image_bgr[..., ::-1], maps, self.opacity)
+            write_rgb(Path(f"{out_stem}_attention.png"), picture)
+
+
+def draw_attention(image: NDArray, maps: NDArray, opacity: float = 0.5) -> NDArray:
+    """Draws each head's map over the image, in rows of about as many columns.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        maps: (heads, h, w), >= 0; each is shown relative to its own highest value.
+        opacity: Weight of the colours in [0, 1].
+
+    Returns:
+        RGB uint8; unused places of the last row are black.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, _PANEL_EDGE / max(height, width))
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+    panels = []
+    for values in maps:
+        grey = np.rint(255 * values / max(values.max(), 1e-12)).astype(np.uint8)
+        grey = cv2.resize(grey, size_wh, interpolation=cv2.INTER_LINEAR)
+        colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+        panels.append(cv2.addWeighted(small, 1 - opacity, colours, opacity, 0))
+    columns = math.ceil(math.sqrt(len(panels)))
+    panels += [np.zeros_like(small)] * (-len(panels) % columns)
+    rows = [np.hstack(panels[i : i + columns]) for i in range(0, len(panels), columns)]
+    return np.vstack(rows)

@@ -60,6 +60,12 @@ class VisionTransformer(nn.Module):
             activations.
         init_cfg: Stored for MMEngine; read by the model that holds this one.
 
+    Attributes:
+        patch_size: Side of a patch in pixels.
+        patch_padding: Zero padding on all four sides of the image, in pixels; 0 pads only to whole
+            patches.
+        grid_hw: Rows and columns of patches that ``pos_embed`` is for.
+
     Raises:
         ValueError: Unknown arch, out_type, patch_cfg, pos_embed_init or out_indices.
     """
@@ -103,10 +109,11 @@ class VisionTransformer(nn.Module):
         self.activation_checkpointing = activation_checkpointing
         self.init_cfg = init_cfg
 
-        self.patch_embed = PatchEmbed(
-            in_channels, self.embed_dims, patch_size, _patch_padding(patch_cfg)
-        )
-        self.img_size_hw = _pair(img_size)
+        self.patch_size = patch_size
+        self.patch_padding = _patch_padding(patch_cfg)
+        self.patch_embed = PatchEmbed(in_channels, self.embed_dims, patch_size, self.patch_padding)
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self.img_size_hw = (height, width)
         self.grid_hw = self.patch_embed.grid_hw(self.img_size_hw)
         self.num_extra_tokens = int(with_cls_token)
         if with_cls_token:
@@ -132,16 +139,6 @@ class VisionTransformer(nn.Module):
         self._reset_tokens()
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.layer_id(name) > frozen_stages)
-
-    @property
-    def patch_size(self) -> int:
-        """Side of a patch in pixels."""
-        return self.patch_embed.patch_size
-
-    @property
-    def patch_padding(self) -> int:
-        """Zero padding on all four sides of the image, in pixels; 0 pads only to whole patches."""
-        return self.patch_embed.padding
 
     def init_weights(self) -> None:
         """Draws all weights anew, as the constructor does."""
@@ -267,8 +264,3 @@ def _patch_padding(patch_cfg: dict[str, Any] | None) -> int:
     if isinstance(padding, int) and padding >= 0:
         return padding
     raise ValueError(f"patch_cfg: padding must be 'corner' or an int >= 0; got {padding!r}")
-
-
-def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    return height, width

@@ -16,9 +16,9 @@ class SumMetric(BaseMetric):
         prefix: Prefix of the reported names.
     """
 
+    default_prefix = ""  # MMEngine warns of None
+
     def __init__(self, prefix: str | None = None) -> None:
-        # An empty default prefix is wanted; MMEngine warns of None.
-        self.default_prefix = ""
         super().__init__(prefix=prefix)
         self.sums: Tensor | None = None
 

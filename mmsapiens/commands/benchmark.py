@@ -9,9 +9,7 @@ mmsapiens benchmark pose pose/goliath/sapiens_1b_goliath-1024x768
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
 
 from mmsapiens.commands.arguments import add_config, add_device, find_device
 from mmsapiens.commands.configs import find_config
@@ -20,10 +18,10 @@ from mmsapiens.commands.configs import find_config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
     whats = parser.add_subparsers(dest="what", required=True)
-    for name, benchmark in BENCHMARKS.items():
-        what = whats.add_parser(name, help=benchmark.help, description=benchmark.help)
+    for name, (measured, add_its_arguments) in BENCHMARKS.items():
+        what = whats.add_parser(name, help=measured, description=measured)
         add_config(what)
-        benchmark.add_arguments(what)
+        add_its_arguments(what)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -80,16 +78,10 @@ def _add_step(parser: argparse.ArgumentParser, batch_size: int, steps: int) -> N
     )
 
 
-class Benchmark(NamedTuple):
-    """What a module of :mod:`mmsapiens.benchmarks` measures, and what it takes for that."""
-
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-
-
 BENCHMARKS = {
-    "data": Benchmark("images a second of one data worker, next to MMCV's transforms", _of_data),
-    "model": Benchmark("time and memory of a training step, part by part", _of_model),
-    "mask": Benchmark("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
-    "pose": Benchmark("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
+    "data": ("images a second of one data worker, next to MMCV's transforms", _of_data),
+    "model": ("time and memory of a training step, part by part", _of_model),
+    "mask": ("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
+    "pose": ("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
 }
+"""What each module of :mod:`mmsapiens.benchmarks` measures, and what adds its own arguments."""

@@ -69,18 +69,15 @@ def shipped_configs() -> dict[str, Path]:
 def default_dir(config: str, purpose: str = "") -> Path:
     """Returns the folder below ``work_dirs`` for the results of a config.
 
-    It mirrors the config's path, as configs of different tasks share names.
+    It mirrors the config's path below the shipped configs or the working directory, as configs of
+    different tasks share names.
 
     Args:
         config: As :func:`find_config` takes it.
         purpose: A folder between the two, for results that are not of a run.
     """
-    return Path("work_dirs", purpose, _full_name(find_config(config).resolve()))
-
-
-def _full_name(path: Path) -> str:
-    """The path without suffix: below the shipped configs or the working directory, or the stem."""
+    path = find_config(config).resolve()
     for root in (CONFIGS, Path("configs").resolve(), Path.cwd()):
         if path.is_relative_to(root):
-            return path.relative_to(root).with_suffix("").as_posix()
-    return path.stem
+            return Path("work_dirs", purpose, path.relative_to(root).with_suffix(""))
+    return Path("work_dirs", purpose, path.stem)

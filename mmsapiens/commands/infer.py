@@ -27,12 +27,11 @@ reported, the others are done, and the exit code is 1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsapiens.commands import people
 from mmsapiens.commands.arguments import (
     add_checkpoint,
     add_config,
@@ -46,18 +45,19 @@ from mmsapiens.commands.arguments import (
 from mmsapiens.commands.configs import load
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
     from rich.console import Console
 
-    from engine.infer import Failure, InputImage, Results, Writer
+    from engine.infer import Failure, Results, Writer
     from pose.infer import BoxSource
 
 OF_WRITERS = ("opacity", "style", "radius", "thickness", "kpt_thr", "show_ids")
 """Options that go to the writer, which knows those of its task."""
+OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
+"""Arguments of the detector by option."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Says what the verb takes; the defaults of what not every task has are None."""
+    """Says what the verb takes; defaults of what not every task has are None: not given."""
     add_config(parser)
     add_checkpoint(parser)
     inputs = "image, folder, pattern, .txt list; video of people"
@@ -72,34 +72,101 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dense = parser.add_argument_group("segmentation, depth, normals, features")
     dense.add_argument("--opacity", type=share, help="of colours over the image, 0 to 1 (0.5)")
     dense.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
-    people.add_arguments(parser.add_argument_group("pose"))
+    pose = parser.add_argument_group("pose")
+    pose.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
+    pose.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
+    pose.add_argument("--detector-kind", choices=["rtmdet", "yolox"], help="(rtmdet)")
+    pose.add_argument("--bbox-thr", type=share, help="lowest score of a person (0.3)")
+    pose.add_argument("--nms-thr", type=share, help="largest overlap of two boxes (0.65)")
+    pose.add_argument("--style", choices=["skeleton", "openpose"], help="(skeleton)")
+    pose.add_argument("--radius", type=positive_int, help="of a keypoint, pixels (4)")
+    pose.add_argument("--thickness", type=positive_int, help="of a link, pixels (2)")
+    pose.add_argument("--kpt-thr", type=float, help="lowest score that is drawn (0.3)")
+    pose.add_argument("--show-ids", action="store_true", default=None, help="draw the ids")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the inference; returns the exit code."""
     from rich.console import Console
+    from rich.progress import track
 
-    from engine.infer import Results, build_writer, check_results, find_images, init_model
-    from seg.surface.foreground import load_mask
+    from engine.infer import (
+        Results,
+        build_writer,
+        check_results,
+        find_images,
+        init_model,
+        predict_images,
+    )
+    from seg.surface.reading import load_mask
 
     console = Console(stderr=True)
     cfg = load(args, view_options(args))
-    is_pose = cfg.default_scope == "pose"
-    if not is_pose:
-        people.refuse_options(args)
-    find_boxes = people.box_source(args, console) if is_pose else None
+    find_boxes = box_source(args, cfg.default_scope == "pose", console)
     images = find_images(args.input, args.output)
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
-    writer = build_writer(cfg, meta, writer_options(args))
+    writer: Any = build_writer(cfg, meta, given(args, OF_WRITERS))
+    mask_of = None
     if args.seg_dir is not None:
         check_masks(args.seg_dir, args.output, writer)
-    mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    results = Results(writer, args.output, mask_of)
-    if find_boxes is not None and people.is_video(args.input):
-        return people.infer_video(model, cfg, writer, find_boxes, args, console)
+        mask_of = partial(load_mask, args.seg_dir)
+    predictions: Iterable[tuple | Failure]
+    if find_boxes is None:
+        predictions = predict_images(model, cfg, images, args.batch_size or 1, args.num_workers)
+    else:
+        from pose.infer import is_video, predict_people, predict_video
+
+        size = args.batch_size or 8
+        if is_video(args.input):
+            path = Path(args.input)
+            frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
+            num = sum(1 for _ in track(frames, "predicting", total=None, console=console))
+            print(f"{num} frames done; results are in {args.output}")
+            return 0
+        predictions = predict_people(model, cfg, images, find_boxes, size, args.num_workers)
     check_results(images, args.output, writer.suffixes)
-    predictions = predict(model, cfg, images, find_boxes, args)
-    return write_all(predictions, len(images), results, console)
+    return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Returns those of the options that the command line gives."""
+    return {name: vars(args)[name] for name in names if vars(args)[name] is not None}
+
+
+def box_source(args: argparse.Namespace, is_pose: bool, console: Console) -> BoxSource | None:
+    """Returns what finds the people, None for other tasks than pose; says it if nothing does.
+
+    Raises:
+        ConfigError: If options contradict the task or each other, or a file is missing.
+    """
+    from engine.errors import ConfigError
+
+    settings = given(args, OF_DETECTORS)
+    if not is_pose:
+        unread = [*given(args, ("boxes", "detector")), *settings]
+        if unread:
+            raise ConfigError(
+                f"{option(unread[0])}: {args.config} predicts whole images; boxes of people are "
+                "for the configs of pose."
+            )
+        return None
+    from pose.infer import BoxesFile, OnnxDetector, whole_image
+
+    if args.boxes and args.detector:
+        raise ConfigError("--boxes and --detector both say where the people are; give one.")
+    if args.detector:
+        return OnnxDetector(args.detector, **{OF_DETECTORS[k]: v for k, v in settings.items()})
+    if settings:
+        raise ConfigError(f"{option(next(iter(settings)))} is of a detector; give --detector.")
+    if args.boxes:
+        return BoxesFile(args.boxes)
+    console.print("Neither --boxes nor --detector: each image is taken for one person, whole.")
+    return whole_image
+
+
+def option(name: str) -> str:
+    """Returns an argument as it stands on the command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 def check_masks(seg_dir: Path, out_dir: Path, writer: Writer) -> None:
@@ -120,31 +187,8 @@ def check_masks(seg_dir: Path, out_dir: Path, writer: Writer) -> None:
         )
 
 
-def writer_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns what the command line says of the files, by argument of the writer."""
-    return {name: vars(args)[name] for name in OF_WRITERS if vars(args)[name] is not None}
-
-
-def predict(
-    model: Any,
-    cfg: Config,
-    images: list[InputImage],
-    find_boxes: BoxSource | None,
-    args: argparse.Namespace,
-) -> Iterator[tuple | Failure]:
-    """Predicts images, or the people in them; yields what :meth:`Results.add` takes."""
-    if find_boxes is None:
-        from engine.infer import predict_images
-
-        return predict_images(model, cfg, images, args.batch_size or 1, args.num_workers)
-    from pose.infer import predict_people
-
-    batch_size = args.batch_size or people.BATCH_SIZE
-    return predict_people(model, cfg, images, find_boxes, batch_size, args.num_workers)
-
-
 def write_all(
-    predictions: Iterator[tuple | Failure], num: int, results: Results, console: Console
+    predictions: Iterable[tuple | Failure], num: int, results: Results, console: Console
 ) -> int:
     """Writes the results of ``num`` images and reports failures; returns the exit code."""
     from rich.progress import track

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.errors import ConfigError, DataError
     from engine.infer import find_images, init_model
     from pretrain import MAE
-    from pretrain.reconstructor import Reconstructor
+    from pretrain.pictures import Reconstructor
 
     cfg = load(args)
     images = find_images(args.input)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmsapiens.commands.arguments import (
     add_checkpoint,
@@ -19,10 +18,6 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import default_dir, load
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
-
 
 TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.25)}
 """What --tta overrides."""
@@ -49,12 +44,6 @@ def run(args: argparse.Namespace) -> None:
 
     cfg = load(args, {**view_options(args), **(TTA if args.tta else {})})
     check_data_roots(cfg, splits=("test",))
-    apply_arguments(cfg, args)
-    Runner.from_cfg(cfg).test()
-
-
-def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Writes the command line into the config."""
     cfg.launcher = args.launcher
     trained_in = cfg.get("work_dir") or default_dir(args.config)
     cfg.work_dir = args.work_dir or str(Path(trained_in, "test"))  # beside the config that trained
@@ -66,3 +55,4 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
     if args.show_dir:
         hooks.append({"type": "PicturesHook", "show_dir": args.show_dir})
     cfg.custom_hooks = hooks
+    Runner.from_cfg(cfg).test()

@@ -10,13 +10,9 @@ Several GPUs: scripts/node.sh CONFIG.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from mmsapiens.commands.arguments import add_config, add_launcher
 from mmsapiens.commands.configs import default_dir, load
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,19 +45,6 @@ def run(args: argparse.Namespace) -> None:
     from engine.runner import Runner
 
     cfg = load(args)
-    apply_arguments(cfg, args)
-    if args.replay:
-        runner = Runner.from_cfg(cfg)
-        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        print(replay(unwrap(runner.model), wrapper, args.replay))
-        return
-    check_data_roots(cfg)
-    check_weights_exist(cfg)
-    Runner.from_cfg(cfg).train()
-
-
-def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Writes the command line into the config."""
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir(args.config))
     if args.seed is not None:
@@ -77,3 +60,11 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
     elif args.load_from:
         cfg.resume = False
         cfg.load_from = args.load_from
+    if args.replay:
+        runner = Runner.from_cfg(cfg)
+        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        print(replay(unwrap(runner.model), wrapper, args.replay))
+        return
+    check_data_roots(cfg)
+    check_weights_exist(cfg)
+    Runner.from_cfg(cfg).train()

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from engine.data.sample import Sample
 from engine.errors import DataError
 from mmsapiens.preflight.check import Item, Summary, extent, extent_table
-from seg.surface.loading import LoadDepth, LoadMask, LoadNormal
+from seg.surface.transforms import LoadDepth, LoadMask, LoadNormal
 
 
 class MapCheck:

@@ -1,3 +1,3 @@
 """Labels: body parts, faces, classes of your own."""
 
-from seg.parts import datasets, hooks, metric, models, pictures, writer  # noqa: F401
+from seg.parts import datasets, metric, models, pictures, writer  # noqa: F401

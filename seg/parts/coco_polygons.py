@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pycocotools.coco import COCO
 
 from engine.errors import ConfigError, DataError
+from engine.image_files import write_png
 
 
 def read_annotations(path: Path, categories: list[str]) -> tuple[COCO, dict[int, int]]:
@@ -62,16 +62,12 @@ def write_folder(
         kept = keep_empty or bool(labels.any())
         if kept:
             name = Path(coco.imgs[image_id]["file_name"])  # may have folders, which are kept
-            _write_pair(image_dir / name, labels, name, out_dir)
+            image = image_dir / name
+            if not image.is_file():
+                raise DataError(f"The annotations name {name}, but there is no {image}.")
+            copy, label_path = out_dir / "images" / name, out_dir / "labels" / name
+            for path in (copy, label_path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, copy)
+            write_png(label_path.with_suffix(".png"), labels)
         yield kept
-
-
-def _write_pair(image: Path, labels: np.ndarray, name: Path, out_dir: Path) -> None:
-    if not image.is_file():
-        raise DataError(f"The annotations name {name}, but there is no {image}.")
-    image_path = out_dir / "images" / name
-    label_path = (out_dir / "labels" / name).with_suffix(".png")
-    for path in (image_path, label_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(image, image_path)
-    Image.fromarray(labels).save(label_path)

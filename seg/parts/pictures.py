@@ -1,4 +1,4 @@
-"""Pictures of label maps: colours over the image, with a legend of the classes that occur."""
+"""Label maps as pictures: colours over the image, a legend of what occurs, confusions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 
 from engine.data.sample import DataSample
 from engine.visualizer import PanelVisualizer, put_text
-from seg.registry import VISUALIZERS
+from seg.parts.metric import IoUMetric
+from seg.registry import HOOKS, VISUALIZERS
 
 
 def colourise(seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
@@ -122,3 +125,20 @@ class SegVisualizer(PanelVisualizer):
                 panels.append(overlay(small, seg_map, palette, self.opacity))
                 labels |= set(np.unique(seg_map).tolist())
         return [*panels, draw_legend(len(small), sorted(labels), classes, palette)]
+
+
+@HOOKS.register_module()
+class ConfusionMatrixHook(Hook):
+    """Sends the confusion matrix of :class:`seg.parts.metric.IoUMetric` to the visualizer.
+
+    Its backends put it into the work dir and into TensorBoard, as ``confusion_matrix``.
+    """
+
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Draws the matrix of a validation or a test."""
+        metrics = [] if mode == "train" else getattr(runner, f"{mode}_loop").evaluator.metrics
+        for metric in metrics:
+            if is_main_process() and isinstance(metric, IoUMetric):
+                assert metric.last_confusion is not None and metric.dataset_meta is not None
+                picture = draw_confusion(metric.last_confusion, metric.dataset_meta["classes"])
+                runner.visualizer.add_image("confusion_matrix", picture, step=runner.iter)

@@ -1,4 +1,4 @@
-"""The files that inference and testing leave for a segmented image."""
+"""Label maps as files: the labels, the foreground, a picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.data.sample import DataSample
-from engine.image_files import write_png
+from engine.image_files import write_png, write_rgb
 from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from seg.parts.pictures import draw_legend, overlay
@@ -45,11 +45,9 @@ class SegWriter(Writer):
         np.save(f"{out_stem}.npy", seg_map > 0)
         picture = overlay(image_bgr[..., ::-1], seg_map, self.palette, self.opacity)
         legend = draw_legend(len(picture), np.unique(seg_map).tolist(), self.classes, self.palette)
-        write_png(
-            out_stem.with_name(f"{out_stem.name}.png"), np.hstack([picture, legend])[..., ::-1]
-        )
+        write_rgb(Path(f"{out_stem}.png"), np.hstack([picture, legend]))
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""
         seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
-        write_png(out_stem.with_name(f"{out_stem.name}.png"), seg_map)
+        write_png(Path(f"{out_stem}.png"), seg_map)

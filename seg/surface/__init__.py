@@ -1,3 +1,3 @@
 """The visible surface: depth and normals."""
 
-from seg.surface import datasets, loading, metric, models, pictures, targets, writer  # noqa: F401
+from seg.surface import datasets, metric, models, pictures, transforms, writer  # noqa: F401

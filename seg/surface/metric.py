@@ -48,19 +48,15 @@ class MapMetric(SumMetric):
             if not target.numel():
                 continue
             if not (pred + target).isfinite().all():
-                _raise_not_finite(target, sample.get("img_path"))
+                where = f"{sample.get('img_path') or 'a sample'}: NaN or infinity inside the mask"
+                if not target.isfinite().all():
+                    raise DataError(f"{where}, in the ground truth. Mend the file, or its mask.")
+                raise NonFiniteError(f"{where}, in the prediction.")
             self.add(self.measure(pred, target))
 
     @abstractmethod
     def measure(self, pred: Tensor, target: Tensor) -> Tensor:
         """Returns what a sample adds to the sums (num_sums,); both are (C, N), N at least 1."""
-
-
-def _raise_not_finite(target: Tensor, path: str | None) -> None:
-    where = f"{path or 'a sample'}: NaN or infinity inside the mask, in the"
-    if not target.isfinite().all():
-        raise DataError(f"{where} ground truth. Mend the file, or its mask.")
-    raise NonFiniteError(f"{where} prediction.")
 
 
 @METRICS.register_module()

@@ -1,4 +1,4 @@
-"""Pictures of depth and normals."""
+"""Depth and normals as pictures."""
 
 from __future__ import annotations
 

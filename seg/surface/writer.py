@@ -1,4 +1,4 @@
-"""The files that inference and testing leave for depth and normals."""
+"""Depth and normals as files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
-from engine.image_files import write_png
+from engine.image_files import write_rgb
 from engine.infer.writer import Writer
 from engine.registry import WRITERS
 from seg.surface.pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
@@ -47,8 +46,7 @@ class MapWriter(Writer):
         mask = mask_of(sample, "mask", image_bgr.shape[:2])
         values = map_of(sample, f"pred_{self.map_name}")
         picture = np.hstack([image_bgr[..., ::-1], *(panel(values, mask) for panel in self.panels)])
-        path = out_stem.with_name(f"{out_stem.name}.png")
-        write_png(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_rgb(Path(f"{out_stem}.png"), picture)
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the array alone."""

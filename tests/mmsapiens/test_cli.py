@@ -10,8 +10,16 @@ import time
 import pytest
 
 from engine.errors import DataError
-from mmsapiens.cli import VERBS, build_parser, command_of, dispatch, main, overview
-from mmsapiens.commands.endings import INTERRUPTED_EXIT_CODE, run_main
+from mmsapiens.cli import (
+    INTERRUPTED_EXIT_CODE,
+    VERBS,
+    build_parser,
+    command_of,
+    dispatch,
+    main,
+    overview,
+    run_main,
+)
 from tests.conftest import ROOT
 
 FACES = {

@@ -12,8 +12,7 @@ from engine.errors import ConfigError, DataError
 from engine.image_files import write_rgb
 from engine.infer import Failure, find_images, init_model, predict_images
 from pretrain import FeatureExtractor, VisionTransformer
-from pretrain.attention import attention_maps
-from pretrain.writer import FeatureWriter, draw_attention
+from pretrain.features import FeatureWriter, attention_maps, draw_attention
 
 SMALL = {"embed_dims": 32, "num_layers": 2, "num_heads": 4, "feedforward_channels": 64}
 

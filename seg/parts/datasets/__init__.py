@@ -2,10 +2,9 @@
 
 from seg.parts.datasets.combined import CombinedDataset
 from seg.parts.datasets.face import FaceDataset
-from seg.parts.datasets.folder import SegFolderDataset
 from seg.parts.datasets.goliath import GoliathDataset
 from seg.parts.datasets.lip import CIHPDataset, LIPDataset
-from seg.parts.datasets.seg_dataset import SegDataset
+from seg.parts.datasets.seg_dataset import SegDataset, SegFolderDataset
 
 __all__ = [
     "CIHPDataset",

@@ -58,23 +58,13 @@ class CombinedDataset(BaseDataset):
         if weights is not None and min(weights) <= 0:
             raise ConfigError(f"CombinedDataset: weights are > 0, found {weights!r}.")
         target = self.datasets[0].metainfo
-        for dataset in self.datasets:
-            if "classes" not in dataset.metainfo:
-                raise ConfigError(
-                    f"CombinedDataset joins datasets of labels; {type(dataset).__name__} has no "
-                    "classes."
-                )
         self.label_maps = [
             _label_map(dataset, remap, target["classes"])
             for dataset, remap in zip(self.datasets, remaps, strict=True)
         ]
         self.weights = weights
         roots = [os.path.abspath(dataset.data_root) for dataset in self.datasets]
-        super().__init__(
-            data_root=os.path.commonpath(roots),
-            metainfo=dict(target),
-            **kwargs,
-        )
+        super().__init__(data_root=os.path.commonpath(roots), metainfo=dict(target), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Returns the records of all datasets, one after the other, with the dataset's number."""
@@ -140,7 +130,11 @@ def _build(cfg: dict) -> SegDataset:
             f"CombinedDataset: {cfg['type']} has {' and '.join(unread)}, which nothing reads; "
             "give them to CombinedDataset."
         )
-    return DATASETS.build({**cfg, "lazy_init": True})
+    dataset = DATASETS.build({**cfg, "lazy_init": True})
+    if "classes" not in dataset.metainfo:
+        name = type(dataset).__name__
+        raise ConfigError(f"CombinedDataset joins datasets of labels; {name} has no classes.")
+    return dataset
 
 
 def _label_map(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmsapiens.cli import build_parser, dispatch
-from mmsapiens.commands import demo, demo_pretrain
+from mmsapiens.commands import demo
 from mmsapiens.commands.configs import find_config
 
 LOG = "mIoU: 1.0\nmIoU: 12.5\n"
@@ -22,7 +22,7 @@ def steps(tmp_path, monkeypatch):
     monkeypatch.delenv("DATA_ROOT", raising=False)
     ran = []
 
-    def step(*words):
+    def step(*words, seconds=None):
         words = [str(word) for word in words]
         build_parser(words[0]).parse_args(words[1:])
         ran.append(shlex.join(words))
@@ -36,7 +36,6 @@ def steps(tmp_path, monkeypatch):
                 (run_dir.parent / name).touch()
 
     monkeypatch.setattr(demo, "step", step)
-    monkeypatch.setattr(demo_pretrain, "step_for", lambda seconds, *words: step(*words))
     return ran
 
 
@@ -99,12 +98,12 @@ def test_a_pretraining_may_stop_on_a_signal(code, monkeypatch):
         f"time.sleep({30 if code else 0})"
     )
     monkeypatch.setattr(demo, "command", lambda words: [sys.executable, "-c", script])
-    demo_pretrain.step_for(2 if code else 30, "train")
+    demo.step("train", seconds=2 if code else 30)
 
 
 def test_a_pretraining_that_fails(monkeypatch):
     script = "import time; time.sleep(30)"
     monkeypatch.setattr(demo, "command", lambda words: [sys.executable, "-c", script])
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        demo_pretrain.step_for(1, "train")
+        demo.step("train", seconds=1)
     assert failed.value.returncode == -signal.SIGTERM

@@ -6,7 +6,7 @@ from engine.data.mirror import index_flip_pairs, pairs_of
 from engine.errors import ConfigError, DataError
 from seg.paired import select_split
 from seg.parts.datasets import FaceDataset, SegFolderDataset
-from seg.parts.datasets.folder import distinct_colours
+from seg.parts.datasets.seg_dataset import distinct_colours
 
 PIPELINE = [dict(type="LoadImage"), dict(type="LoadLabels"), dict(type="PackInputs")]
 

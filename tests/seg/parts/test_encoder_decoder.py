@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 
 from engine.data.sample import DataSample
-from seg.parts.models.encoder_decoder import argmax_at_size
+from seg.parts.models import argmax_at_size
 from seg.registry import MODELS
 
 

@@ -7,9 +7,8 @@ import torch
 
 from engine.errors import DataError
 from engine.runner import Runner
-from seg.parts.hooks import ConfusionMatrixHook
 from seg.parts.metric import IoUMetric, confusion_matrix
-from seg.parts.pictures import draw_confusion
+from seg.parts.pictures import ConfusionMatrixHook, draw_confusion
 
 
 def as_samples(pred, target):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, DataError
-from seg.surface.exr import read_exr_depth
+from seg.surface.reading import read_exr_depth
 
 OpenEXR = pytest.importorskip("OpenEXR", reason="needs the extra mmsapiens[exr]")
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from engine.errors import DataError
-from seg.surface.foreground import load_mask
+from seg.surface.reading import load_mask
 
 
 def test_masks_of_both_kinds_are_found_by_stem_and_resized(tmp_path):

@@ -3,14 +3,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, DataError
-from seg.surface.loading import (
-    LoadDepth,
-    LoadMask,
-    LoadNormal,
-    axis_signs,
-    read_depth,
-    read_mask,
-)
+from seg.surface.reading import axis_signs, read_depth, read_mask
+from seg.surface.transforms import LoadDepth, LoadMask, LoadNormal
 
 SIZE_HW = (4, 6)
 

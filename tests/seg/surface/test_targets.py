@@ -6,8 +6,8 @@ from mmengine.dataset import Compose
 
 from engine.data import PackInputs, RandomFlip, RandomRotate, Resize, Warp
 from mmsapiens.synthetic import render, sample_person
-from seg.surface.loading import axis_signs
-from seg.surface.targets import GenerateDepthTarget, GenerateNormalTarget
+from seg.surface.reading import axis_signs
+from seg.surface.transforms import GenerateDepthTarget, GenerateNormalTarget
 
 
 def sample_of(size_hw, **fields):

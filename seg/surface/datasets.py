@@ -1,4 +1,4 @@
-"""Images with masks and surface normals."""
+"""Images with a mask, and a map of the surface inside it: depth or normals."""
 
 from __future__ import annotations
 
@@ -8,10 +8,67 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import DataError
+from engine.data.files import MASK_SUFFIXES, Named, Partner, pair_folders
+from engine.errors import ConfigError, DataError
+from seg.paired import PairedDataset
 from seg.registry import DATASETS
-from seg.surface.datasets.masked import MaskedDataset
-from seg.surface.loading import NormalAxes, axis_signs, read_mask, read_normal
+from seg.surface.reading import NormalAxes, axis_signs, read_mask, read_normal
+
+
+class MaskedDataset(PairedDataset):
+    """Three folders below ``data_root``, whose files belong together by path without suffix.
+
+    Masks are png or npy, not zero on the person.
+
+    Args:
+        **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
+            :class:`seg.paired.PairedDataset`.
+    """
+
+    folders: ClassVar[tuple[str, str, str]]
+    """Of the images, the masks and the maps."""
+    map_name: ClassVar[str]
+    """Records hold the path of a map as ``<map_name>_path``."""
+    map_suffixes: ClassVar[tuple[str, ...]]
+
+    def find_records(self) -> list[Named]:
+        """See base class."""
+        img_dir, mask_dir, map_dir = self.folders
+        partners = {
+            "mask_path": Partner(mask_dir, MASK_SUFFIXES, "mask"),
+            f"{self.map_name}_path": Partner(map_dir, self.map_suffixes, self.map_name),
+        }
+        return pair_folders(self.data_root, img_dir, partners)
+
+
+@DATASETS.register_module()
+class DepthGeneralDataset(MaskedDataset):
+    """``images/``, ``masks/`` and ``depths/``: npy (H, W), exr, or grey png of 16 bits.
+
+    Larger is farther, in any unit: training takes it relative to the mask of each picture.
+
+    Args:
+        depth_scale: Factor of all depths, such as 0.001 for png files in millimetres.
+        **kwargs: See :class:`MaskedDataset`.
+    """
+
+    folders: ClassVar = ("images", "masks", "depths")
+    map_name = "depth"
+    map_suffixes = (".npy", ".exr", ".png")
+
+    def __init__(self, depth_scale: float = 1.0, **kwargs: Any) -> None:
+        if not depth_scale > 0:
+            raise ConfigError(f"depth_scale is positive, larger is farther; found {depth_scale!r}.")
+        self.file_options = {"depth_scale": depth_scale}
+        super().__init__(**kwargs)
+
+
+@DATASETS.register_module()
+class RenderPeopleDataset(DepthGeneralDataset):
+    """The same as ``rgb/``, ``mask/`` and ``depth/``."""
+
+    folders: ClassVar = ("rgb", "mask", "depth")
+
 
 NUM_CHECKED = 4
 MIN_FACING = 0.9
@@ -28,7 +85,7 @@ class NormalGeneralDataset(MaskedDataset):
     Args:
         axes: Camera axes of the files: ``"x right, y up, z towards"`` (the camera), ``"x right, y
             down, z away"``, or with other signs of y and z. See docs/normals.md.
-        **kwargs: See :class:`seg.surface.datasets.masked.MaskedDataset`.
+        **kwargs: See :class:`MaskedDataset`.
 
     Raises:
         DataError: If less than 90 % of the normals face the camera.
@@ -101,7 +158,8 @@ def _explain(normals: NDArray, places: NDArray) -> str:
         normals: (N, 3) as in the files.
         places: (N, 2), how far to the right of the mask's centre, and how far up.
     """
-    outwards = np.array([_correlation(normals, place) for place in places.T])  # (2, 3)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a constant channel correlates with none
+        outwards = np.nan_to_num(np.corrcoef(normals, places, rowvar=False)[3:, :3])  # (2, 3)
     share = (normals > 0).mean(axis=0)
     seen = np.maximum(share, 1 - share)
     order = max(
@@ -125,11 +183,3 @@ def _explain(normals: NDArray, places: NDArray) -> str:
         f"The channels look like {channels} instead of XYZ: save normal[..., [{index}]], and set "
         f"{fitting}."
     )
-
-
-def _correlation(values: NDArray, place: NDArray) -> NDArray:
-    """Of each column of (N, 3) with (N,)."""
-    values = values - values.mean(axis=0)
-    place = place - place.mean()
-    scale = np.sqrt((values**2).sum(axis=0) * (place**2).sum())
-    return (values * place[:, None]).sum(axis=0) / np.maximum(scale, 1e-12)

@@ -1,0 +1,161 @@
+"""Images without labels: files, or members of tar archives."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.data.dataset import BaseDataset
+from engine.data.files import IMAGE_SUFFIXES, read_list
+from engine.errors import DataError
+from pretrain.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ImageListDataset(BaseDataset):
+    """All images below a folder, or those of a list, in the order of their paths.
+
+    Args:
+        data_root: The folder; its subfolders count, whatever their depth.
+        list_file: A text file with one path a line, relative to ``data_root``, in place of a search
+            of the folder. Empty lines and lines that start with ``#`` are skipped.
+        exclude: Patterns such as ``"*_seg.png"`` or ``"val/*"`` of paths (relative to
+            ``data_root``) to leave out of the search.
+        on_corrupt: By default a corrupt image is skipped and counted. For this and the rest, see
+            :class:`engine.data.dataset.BaseDataset`.
+        **kwargs: ``pipeline``, ``indices``, ...
+    """
+
+    def __init__(
+        self,
+        data_root: str = "",
+        *,
+        list_file: str | None = None,
+        exclude: Sequence[str] = (),
+        on_corrupt: Literal["raise", "skip"] = "skip",
+        **kwargs: Any,
+    ) -> None:
+        self.list_file = list_file
+        self.exclude = tuple(exclude)
+        super().__init__(data_root=data_root, on_corrupt=on_corrupt, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Returns one record an image.
+
+        Raises:
+            DataError: If there is no image, or the list names files that do not exist.
+        """
+        if self.list_file is None:
+            names = sorted(self._search())
+            where = f"no image ({', '.join(IMAGE_SUFFIXES)}) below {str(self.data_root)!r}"
+        else:
+            names = sorted(read_list(self.list_file))
+            where = f"the list {self.list_file!r} is empty"
+        if not names:
+            raise DataError(f"ImageListDataset: {where}.")
+        paths = [os.path.join(self.data_root, name) for name in names]
+        missing = _missing(paths) if self.list_file else []
+        if missing:
+            raise DataError(
+                f"ImageListDataset: {len(missing)} of {len(paths)} files of the list "
+                f"{self.list_file!r} do not exist, such as {', '.join(missing[:3])}. Paths are "
+                "relative to data_root: correct it or the list, or fetch the missing files."
+            )
+        return [{"img_path": path} for path in paths]
+
+    def _search(self) -> Iterator[str]:
+        """Yields the paths of the images relative to the root."""
+        # os.walk, as pathlib takes several times as long in a tree of millions of files.
+        for folder, _, names in os.walk(self.data_root, followlinks=True):
+            for name in names:
+                path = os.path.relpath(os.path.join(folder, name), self.data_root)
+                is_image = name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+                if is_image and not any(fnmatch(path, pattern) for pattern in self.exclude):
+                    yield path
+
+
+def _missing(paths: Sequence[str]) -> list[str]:
+    """Those that do not exist; reads each folder once, as a look a file is slow."""
+    places = [(os.path.dirname(path) or ".", os.path.basename(path)) for path in paths]
+    folders = {folder for folder, _ in places}
+    members = {folder: set(os.listdir(folder)) for folder in folders if os.path.isdir(folder)}
+    found = (name in members.get(folder, ()) for folder, name in places)
+    return [path for path, is_there in zip(paths, found, strict=True) if not is_there]
+
+
+@DATASETS.register_module()
+class TarImageDataset(BaseDataset):
+    """The images in uncompressed tar archives, as WebDataset and img2dataset write them.
+
+    The archives' headers are read once, half a minute a million members; then an image is one read
+    at a known offset. So samples are shuffled over all archives, dealt out without overlap, and
+    resumed exactly, as files are. Other members (captions, labels) are left alone.
+
+    Args:
+        data_root: Folder of the archives.
+        shards: Pattern of their paths below it.
+        on_corrupt: By default a corrupt image is skipped and counted. For this and the rest, see
+            :class:`engine.data.dataset.BaseDataset`.
+        **kwargs: ``pipeline``, ``indices``, ...
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        *,
+        shards: str = "**/*.tar",
+        on_corrupt: Literal["raise", "skip"] = "skip",
+        **kwargs: Any,
+    ) -> None:
+        self.shards = shards
+        super().__init__(data_root=data_root, on_corrupt=on_corrupt, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Returns one record an image, in the order of the archives' paths, then of their members.
+
+        Raises:
+            DataError: If there is no archive, one cannot be read, or there is no image in them.
+        """
+        shards = sorted(Path(self.data_root).glob(self.shards))
+        where = f"{self.shards!r} in {str(self.data_root)!r}"
+        if not shards:
+            raise DataError(f"TarImageDataset: no archive matches {where}.")
+        records = [record for shard in shards for record in list_images(shard)]
+        if not records:
+            suffixes = ", ".join(IMAGE_SUFFIXES)
+            raise DataError(
+                f"TarImageDataset: the {len(shards)} archives {where} hold no image ({suffixes})."
+            )
+        return records
+
+
+def list_images(archive: Path) -> list[dict]:
+    """Finds the images of an archive.
+
+    Returns:
+        For each ``archive``, ``img_span`` (offset, length) in it, and ``img_path``, the member's
+        name below the archive's path.
+
+    Raises:
+        DataError: If the archive is compressed, cut short, or none.
+    """
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            return [
+                {
+                    "img_path": f"{archive}/{member.name}",
+                    "archive": str(archive),
+                    "img_span": (member.offset_data, member.size),
+                }
+                for member in tar
+                if member.isreg() and member.name.lower().endswith(IMAGE_SUFFIXES)
+            ]
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(
+            f"{archive} cannot be read as an uncompressed tar archive: {error}. Copy it again if "
+            "it is cut short; unpack it if it is compressed."
+        ) from error

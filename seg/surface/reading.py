@@ -1,0 +1,195 @@
+"""Reading masks, depth and surface normals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.decoding import read_bytes
+from engine.data.files import MASK_SUFFIXES
+from engine.errors import ConfigError, DataError
+
+NormalAxes = Literal[
+    "x right, y up, z towards",
+    "x right, y down, z away",
+    "x right, y up, z away",
+    "x right, y down, z towards",
+]
+"""Camera axes of normals in files; towards and away mean the camera. See docs/normals.md."""
+OUR_AXES: NormalAxes = "x right, y up, z towards"
+"""Those inside this project: in samples, targets, predictions and written files."""
+
+
+def read_mask(path: str | Path) -> NDArray[np.uint8]:
+    """Reads a mask (H, W) of zeros and ones from an image or a .npy file; not zero is foreground.
+
+    A pixel of a colour image is foreground if any of its colours is not zero; alpha is not read.
+
+    Raises:
+        DataError: If the file cannot be read, or is an array that is neither bool nor integer.
+    """
+    if Path(path).suffix.lower() != ".npy":
+        image = _read_image_unchanged(path)
+        is_set = image != 0 if image.ndim == 2 else image[..., :3].any(axis=2)
+        return np.asarray(is_set, np.uint8)
+    mask = _read_npy(path)
+    if mask.ndim != 2 or mask.dtype.kind not in "bui":
+        raise DataError(
+            f"{path} is {mask.dtype} {mask.shape}; a mask is (H, W), bool or integers with 0 for "
+            "the background. Is it depth rather than a mask?"
+        )
+    return (mask != 0).astype(np.uint8)
+
+
+def read_depth(path: str | Path, scale: float = 1.0) -> NDArray[np.float32]:
+    """Reads depth (H, W) from .npy (any floats or integers), .exr, or a grey image.
+
+    Args:
+        path: The file.
+        scale: Factor of all values, such as 0.001 for images in millimetres.
+
+    Returns:
+        float32; NaN where an image of integers holds 0, which stands for "not measured" there.
+
+    Raises:
+        DataError: If the file cannot be read or is not of one channel.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        depth = _read_npy(path)
+    elif suffix == ".exr":
+        depth = read_exr_depth(path)
+    else:
+        image = _read_image_unchanged(path)
+        depth = image.astype(np.float32)
+        if image.dtype.kind in "ui":
+            depth[image == 0] = np.nan
+    if depth.ndim != 2 or depth.dtype.kind not in "fui":
+        raise DataError(f"{path} is {depth.dtype} {depth.shape}; depth is (H, W), one number each.")
+    depth = depth.astype(np.float32, copy=False)
+    return depth if scale == 1 else depth * np.float32(scale)
+
+
+def read_normal(path: str | Path, signs: Sequence[float]) -> NDArray[np.float32]:
+    """Reads normals (H, W, 3) from a .npy file of floats, and turns them to our axes.
+
+    Args:
+        path: The file.
+        signs: Factors (3,) of X, Y, Z: those of :func:`axis_signs`.
+
+    Raises:
+        DataError: If the file cannot be read, or is of another shape or kind.
+    """
+    normal = _read_npy(path)
+    if normal.ndim != 3 or normal.shape[2] != 3 or normal.dtype.kind != "f":
+        raise DataError(
+            f"{path} is {normal.dtype} {normal.shape}; normals are (H, W, 3), floats X, Y, Z in "
+            "[-1, 1]."
+        )
+    return normal.astype(np.float32) * np.asarray(signs, np.float32)
+
+
+def axis_signs(axes: NormalAxes) -> tuple[int, int, int]:
+    """Factors of X, Y, Z that turn normals of these axes to ours, and back.
+
+    Raises:
+        ConfigError: If there are no such axes.
+    """
+    if axes not in get_args(NormalAxes):
+        known = ", ".join(map(repr, get_args(NormalAxes)))
+        raise ConfigError(f"axes={axes!r}: expected one of {known}.")
+    return 1, 1 if "y up" in axes else -1, 1 if "z towards" in axes else -1
+
+
+def _read_image_unchanged(path: str | Path) -> NDArray:
+    data = read_bytes(path)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:
+        raise DataError(f"{path} cannot be decoded: {error}") from error
+    if image is None:
+        raise DataError(f"{path} is not an image that OpenCV can read. Copy the file again.")
+    return image
+
+
+def _read_npy(path: str | Path) -> NDArray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as a NumPy array: {error}") from error
+
+
+def load_mask(seg_dir: Path, stem: str, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Reads the mask of an image, resized to it if need be.
+
+    Args:
+        seg_dir: Folder of the masks.
+        stem: Path of the image's results relative to the output folder, without suffix.
+        size_hw: Height and width of the image.
+
+    Returns:
+        (H, W), 1 on the foreground and 0 elsewhere.
+
+    Raises:
+        DataError: If there is no ``<stem>.npy`` or ``.png``, or it is no mask.
+    """
+    paths = [seg_dir / f"{stem}{suffix}" for suffix in MASK_SUFFIXES]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        raise DataError(f"no mask: neither {paths[0]} nor {paths[1].name} exists.")
+    mask = cv2.resize(read_mask(found[0]), size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(mask, np.uint8)
+
+
+def read_exr_depth(path: str | Path) -> NDArray[np.float32]:
+    """Reads one channel of an OpenEXR file as (H, W) float32.
+
+    The channel is the file's only one, else the one called Z (also ``layer.Z``), V, Y or R.
+
+    Raises:
+        ConfigError: If OpenEXR is not installed.
+        DataError: If the file is missing, damaged, of several parts, or has no such channel.
+    """
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise ConfigError(
+            'Reading .exr needs OpenEXR: pip install "mmsapiens[exr]", or save depth as .npy.'
+        ) from error
+    data = io.BytesIO(read_bytes(path))
+    try:
+        # Threads of the library would not survive the fork of data workers.
+        with OpenEXR.File(data, separate_channels=True, num_threads=0) as file:
+            parts = file.parts
+            if len(parts) == 1:
+                return _depth_of(parts[0], path)
+    except (RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path} is damaged or no OpenEXR file: {error}. Copy the file again."
+        ) from error
+    if not parts:  # what the library makes of pixels that it cannot read
+        raise DataError(f"{path} is damaged: its pixels cannot be read. Copy the file again.")
+    raise DataError(f"{path} has {len(parts)} parts. Save it with one, or as .npy.")
+
+
+def _depth_of(part: Any, path: str | Path) -> NDArray[np.float32]:
+    low, high = part.header["dataWindow"]
+    width, height = (int(n) for n in high - low + 1)
+    names = list(part.channels)
+    known = [n for last in ("Z", "V", "Y", "R") for n in names if n.rpartition(".")[2] == last]
+    if len(names) > 1 and not known:
+        raise DataError(f"{path} has the channels {names}; expected one, or one called Z.")
+    pixels = part.channels[names[0] if len(names) == 1 else known[0]].pixels
+    if pixels.dtype == object or pixels.shape != (height, width):
+        raise DataError(f"{path} is deep or subsampled. Save one depth a pixel, or as .npy.")
+    return pixels.astype(np.float32)
