@@ -5,14 +5,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from engine.checkpoint import (
-    convert_checkpoint,
-    describe_checkpoint,
-    load_weights,
-    model_meta,
-    read_checkpoint,
-)
+from engine.checkpoint import load_weights, model_meta, read_checkpoint
 from engine.errors import WeightsError
+from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 from pretrain import MAE, VisionTransformer
 
 SMALL = {"embed_dims": 32, "num_layers": 2, "num_heads": 4, "feedforward_channels": 64}
