@@ -44,13 +44,8 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         """Writes all of it but the tables."""
-        content = {
-            "samples": self.samples,
-            "findings": [
-                asdict(f) | {"cases": [c._asdict() for c in f.cases]} for f in self.findings
-            ],
-            **self.figures,
-        }
+        findings = [asdict(finding) for finding in self.findings]
+        content = {"samples": self.samples, "findings": findings, **self.figures}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def render(self) -> RenderableType:

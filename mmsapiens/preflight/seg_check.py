@@ -70,12 +70,13 @@ class SegMapCheck:
         ignored = sum(int(f.pixels[f.labels == ignore_index].sum()) for f in facts)
         frequencies = {"ignored_share": ignored / total, **_frequencies(pixels, total)}
         places = ClassPlaces(
+            classes,
             [item for item, _ in measured],
             pixels / np.array([f.pixels.sum() for f in facts])[:, None],
             _by_class([(f.labels, f.x) for f in facts], len(classes), np.nan),
             _by_class([(f.labels, f.y) for f in facts], len(classes), np.nan),
         )
-        audit = audit_flip_pairs(places, classes, pairs_of(metainfo, "classes") or ())
+        audit = audit_flip_pairs(places, pairs_of(metainfo, "classes") or ())
         return Summary(
             [f for f in (*findings, *audit.findings) if f.cases],
             {**frequencies, **audit.figures},
@@ -163,17 +164,10 @@ def _frequencies(pixels: NDArray[np.float64], total: int) -> dict[str, Any]:
 
 
 def _class_table(classes: Sequence[str], frequencies: dict[str, Any]) -> TextTable:
+    columns = [frequencies[f"class_{what}"] for what in ("pixel_share", "images", "weight")]
     rows = [
         (str(i), name, f"{share:.3%}", str(images), f"{weight:.3f}" if images else "-")
-        for i, (name, share, images, weight) in enumerate(
-            zip(
-                classes,
-                frequencies["class_pixel_share"],
-                frequencies["class_images"],
-                frequencies["class_weight"],
-                strict=True,
-            )
-        )
+        for i, (name, share, images, weight) in enumerate(zip(classes, *columns, strict=True))
     ]
     ignored = ("", "ignored", f"{frequencies['ignored_share']:.3%}", "", "")
     title = f"classes; weights by {frequencies['class_weight_formula']}"
