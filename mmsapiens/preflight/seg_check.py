@@ -65,7 +65,7 @@ class SegMapCheck:
         classes = metainfo["classes"]
         findings = _misfits(measured, len(classes), ignore_index)
         facts = [facts for _, facts in measured]
-        pixels = _by_class([(f.labels, f.pixels) for f in facts], len(classes))
+        pixels, x, y = _by_class(facts, len(classes))
         total = sum(int(f.pixels.sum()) for f in facts)
         ignored = sum(int(f.pixels[f.labels == ignore_index].sum()) for f in facts)
         frequencies = {"ignored_share": ignored / total, **_frequencies(pixels, total)}
@@ -73,8 +73,8 @@ class SegMapCheck:
             classes,
             [item for item, _ in measured],
             pixels / np.array([f.pixels.sum() for f in facts])[:, None],
-            _by_class([(f.labels, f.x) for f in facts], len(classes), np.nan),
-            _by_class([(f.labels, f.y) for f in facts], len(classes), np.nan),
+            x,
+            y,
         )
         audit = audit_flip_pairs(places, pairs_of(metainfo, "classes") or ())
         return Summary(
@@ -93,14 +93,13 @@ def _histograms(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[n
     return columns.reshape(256, width), rows.reshape(256, height)
 
 
-def _by_class(
-    values: Sequence[tuple[NDArray, NDArray]], num_classes: int, absent: float = 0
-) -> NDArray[np.float64]:
-    """Lays (labels, values) of each image out as a table (N, C); other labels are dropped."""
-    table = np.full((len(values), 256), absent)
-    for row, (present, value) in zip(table, values, strict=True):
-        row[present] = value
-    return table[:, :num_classes]
+def _by_class(facts: Sequence[SegFacts], num_classes: int) -> NDArray[np.float64]:
+    """Lays pixels, x and y out as tables (3, N, C); x and y are NaN where a class is absent."""
+    tables = np.full((3, len(facts), 256), np.nan)
+    tables[0] = 0
+    for row, (_, _, present, *values) in enumerate(facts):
+        tables[:, row, present] = values
+    return tables[..., :num_classes]
 
 
 def _misfits(
