@@ -87,7 +87,12 @@ class PairStatistics(NamedTuple):
 
 
 def audit_flip_pairs(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> Summary:
-    """Compares the declared flip pairs of ids with where the classes lie."""
+    """Compares the declared flip pairs with where the classes lie.
+
+    Args:
+        places: Where they lie.
+        pairs: The declared pairs of ids.
+    """
     pairs = [(b, a) if places.says_left(b) else (a, b) for a, b in pairs]
     declared = {pair: pair_statistics(places, *pair) for pair in pairs}
     findings = [
