@@ -140,8 +140,11 @@ def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
     groups: dict[str, list[Tensor]] = {}
     for key, tensor in tensors.items():
         groups.setdefault(key.partition(".")[0], []).append(tensor)
-    rows = [_row(name, group) for name, group in groups.items()]
-    rows.append(_row("all", list(tensors.values())))
+    rows = []
+    for name, group in [*groups.items(), ("all", list(tensors.values()))]:
+        dtypes = dict.fromkeys(str(tensor.dtype).removeprefix("torch.") for tensor in group)
+        parameters = sum(tensor.numel() for tensor in group)
+        rows.append((name, f"{len(group):,}", f"{parameters:,}", ", ".join(dtypes)))
     lines = [format_table(("prefix", "tensors", "parameters", "dtypes"), rows)]
     if "state_dict" in checkpoint:
         others = [str(key) for key in checkpoint if key not in ("state_dict", "meta")]
@@ -150,12 +153,6 @@ def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
     lines.append("meta:" if meta else "no meta")
     lines += [f"  {key}: {_shorten(value)}" for key, value in meta.items()]
     return "\n".join(lines)
-
-
-def _row(name: str, tensors: list[Tensor]) -> tuple[str, ...]:
-    dtypes = dict.fromkeys(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
-    parameters = sum(tensor.numel() for tensor in tensors)
-    return name, f"{len(tensors):,}", f"{parameters:,}", ", ".join(dtypes)
 
 
 def _shorten(value: Any, length: int = 80) -> str:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,7 @@ from typing import NamedTuple
 import mmsapiens
 from mmsapiens.shipped import CONFIGS, PACKAGE, SCRIPTS
 
-REQUIRED = {
-    "torch": "torch",
-    "mmengine": "mmengine",
-    "mmcv": "mmcv",
-    "numpy": "numpy",
-    "opencv": "cv2",
-}
+REQUIRED = {name: name for name in ("torch", "mmengine", "mmcv", "numpy")} | {"opencv": "cv2"}
 """Modules by the names that people know."""
 OURS = ("engine", "pretrain", "seg", "pose")
 EXTRAS = {"onnxruntime": "detector", "OpenEXR": "exr"}
@@ -41,15 +35,8 @@ class Finding(NamedTuple):
 
 def examine() -> Iterator[tuple[str, list[Finding]]]:
     """Yields the sections of the report."""
-    sections: dict[str, Callable[[], Iterator[Finding]]] = {
-        "Versions": versions,
-        "Packages": packages,
-        "Devices": devices,
-        "Files": files,
-        "Extras": extras,
-    }
-    for title, findings in sections.items():
-        yield title, list(findings())
+    for section in (versions, packages, devices, files, extras):
+        yield section.__name__.title(), list(section())
 
 
 def versions() -> Iterator[Finding]:
@@ -87,10 +74,13 @@ def packages() -> Iterator[Finding]:
 
 def devices() -> Iterator[Finding]:
     """Processors, GPUs and their memory."""
-    flags = _cpu_flags()
+    flags = _lines("/proc/cpuinfo").get("flags", "").split()
     has = [flag for flag in CPU_FLAGS if flag in flags]
     yield Finding("CPU", f"{os.cpu_count()} cores, {platform.machine()} {' '.join(has)}".rstrip())
-    yield from _memory()
+    memory = _lines("/proc/meminfo")
+    if memory:
+        free, total = (int(memory[f"Mem{what}"].split()[0]) for what in ("Available", "Total"))
+        yield Finding("memory", f"{_gib(free * 1024)} of {_gib(total * 1024)} free")
     try:
         import torch
     except Exception:  # versions() has said why
@@ -103,22 +93,14 @@ def devices() -> Iterator[Finding]:
         yield Finding(f"GPU {index}", text)
 
 
-def _cpu_flags() -> set[str]:
+def _lines(path: str) -> dict[str, str]:
+    """What a file of /proc says, by name; of several processors, the last one's."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError:  # not Linux
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
-
-
-def _memory() -> Iterator[Finding]:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return
-    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    free, total = kib["MemAvailable"] * 1024, kib["MemTotal"] * 1024
-    yield Finding("memory", f"{_gib(free)} of {_gib(total)} free")
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def files() -> Iterator[Finding]:
@@ -127,28 +109,24 @@ def files() -> Iterator[Finding]:
     cure = "" if num else "Install mmsapiens again: its configs are missing."
     yield Finding("configs", f"{num} files in {CONFIGS}", cure)
     yield Finding("scripts", str(SCRIPTS))
-    for variable, default, kind, show in (
-        ("DATA_ROOT", "data", "folders", _folders),
-        ("SAPIENS_CHECKPOINT_ROOT", "checkpoints", "weights", _weights),
+    for variable, default, kind in (
+        ("DATA_ROOT", "data", "folders"),
+        ("SAPIENS_CHECKPOINT_ROOT", "checkpoints", "weights"),
     ):
         root = Path(os.environ.get(variable, default))
         origin = "" if variable in os.environ else ", the default"
         if root.is_dir():
-            text = f"{root}{origin}: {', '.join(show(root)) or f'no {kind}'}"
-            yield Finding(variable, text)
+            if kind == "folders":
+                found = sorted(path.name for path in root.iterdir() if path.is_dir())
+            else:
+                weights = sorted(root.glob("*.pth"))
+                found = [f"{path.name} ({_gib(path.stat().st_size)})" for path in weights]
+            yield Finding(variable, f"{root}{origin}: {', '.join(found) or f'no {kind}'}")
         elif variable in os.environ:
             cure = f"Set {variable} to the folder that holds the {kind}."
             yield Finding(variable, f"{root}: there is no such folder", cure)
         else:
             yield Finding(variable, f"not set; {root}, the default, is not there")
-
-
-def _folders(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir())
-
-
-def _weights(root: Path) -> list[str]:
-    return [f"{path.name} ({_gib(path.stat().st_size)})" for path in sorted(root.glob("*.pth"))]
 
 
 def extras() -> Iterator[Finding]:

@@ -18,7 +18,8 @@ from mmengine.registry import DefaultScope
 from engine.config import load_config
 from engine.data import geometry
 from engine.data.sample import Sample
-from mmsapiens.synthetic.write_face import write_face
+from mmsapiens.synthetic.layouts import LAYOUTS
+from mmsapiens.synthetic.write_dataset import write_split
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,8 +62,7 @@ def root() -> Path:
 def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 rendered faces of 64 x 64 in FaceSynthetics' layout."""
     out_dir = tmp_path_factory.mktemp("faces")
-    for index in range(16):
-        write_face(out_dir, "train", index, seed=0, size_hw=(64, 64))
+    list(write_split(LAYOUTS["face"], out_dir, "train", 16, seed=0, size_hw=(64, 64)))
     return out_dir
 
 

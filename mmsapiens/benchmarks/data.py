@@ -6,7 +6,7 @@ import argparse
 import pickle
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +53,19 @@ def run(args: argparse.Namespace) -> None:
     console = Console()
     sent = f"{timing.sent_bytes / 2**20:.2f} MiB a sample"
     console.print(f"{args.config}: {timing.num_samples} images, one worker, one thread, {sent}")
-    console.print(_summary(timing))
-    console.print(_stage_table(timing))
+    summary = Table("pipeline", "ms/image", "images/s", "ratio")
+    for name, seconds, ratio in (
+        ("lazy (ours)", timing.lazy, timing.ratio),
+        ("eager (MMCV)", timing.eager, 1.0),
+    ):
+        if seconds is not None:
+            shown = "" if ratio is None else f"{ratio:.2f}"
+            summary.add_row(name, f"{1000 * seconds:.2f}", f"{1 / seconds:.1f}", shown)
+    console.print(summary)
+    stages = Table("stage (ours)", "ms/image")
+    for name, seconds in timing.stages.items():
+        stages.add_row(name, f"{1000 * seconds:.3f}")
+    console.print(stages)
 
 
 def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0) -> DataTiming:
@@ -74,16 +85,30 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
     indices = [i % len(dataset) for i in range(num)]
     times: dict[str, float] = defaultdict(float)
     stages: dict[str, float] = defaultdict(float)
+
+    def pass_lazy(epoch: int, indices: Sequence[int] = indices) -> float:
+        start = time.perf_counter()
+        for index in indices:
+            dataset[SampleKey(seed, epoch, index)]
+        return time.perf_counter() - start
+
+    def pass_eager(epoch: int) -> float:
+        if eager is None:
+            return 0.0
+        np.random.seed(seed + epoch)
+        start = time.perf_counter()
+        for index in indices:
+            eager(dataset.get_data_info(index))
+        return time.perf_counter() - start
+
     with single_threaded():
-        _pass_lazy(dataset, indices[:4], seed, epoch=rounds)
-        if eager is not None:
-            _pass_eager(dataset, eager, indices, seed, epoch=rounds)
+        pass_lazy(rounds, indices[:4])
+        pass_eager(rounds)
         for epoch in range(rounds):
-            times["lazy"] += _pass_lazy(dataset, indices, seed, epoch)
-            if eager is not None:
-                times["eager"] += _pass_eager(dataset, eager, indices, seed, epoch)
+            times["lazy"] += pass_lazy(epoch)
+            times["eager"] += pass_eager(epoch)
         with _timed_stages(dataset, stages):
-            _pass_lazy(dataset, indices, seed, epoch=0)
+            pass_lazy(0)
     return DataTiming(
         lazy=times["lazy"] / (num * rounds),
         eager=None if eager is None else times["eager"] / (num * rounds),
@@ -91,23 +116,6 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
         num_samples=num * rounds,
         sent_bytes=len(pickle.dumps(dataset[SampleKey(seed, 0, 0)])),
     )
-
-
-def _pass_lazy(dataset: BaseDataset, indices: list[int], seed: int, epoch: int) -> float:
-    start = time.perf_counter()
-    for index in indices:
-        dataset[SampleKey(seed, epoch, index)]
-    return time.perf_counter() - start
-
-
-def _pass_eager(
-    dataset: BaseDataset, pipeline: Callable, indices: list[int], seed: int, epoch: int
-) -> float:
-    np.random.seed(seed + epoch)
-    start = time.perf_counter()
-    for index in indices:
-        pipeline(dataset.get_data_info(index))
-    return time.perf_counter() - start
 
 
 @contextmanager
@@ -129,23 +137,3 @@ def _timed_stages(dataset: BaseDataset, stages: dict[str, float]) -> Iterator[No
         yield
     finally:
         dataset.pipeline.transforms = transforms
-
-
-def _summary(timing: DataTiming) -> Table:
-    table = Table("pipeline", "ms/image", "images/s", "ratio")
-    ratio = "" if timing.ratio is None else f"{timing.ratio:.2f}"
-    table.add_row("lazy (ours)", *_rates(timing.lazy), ratio)
-    if timing.eager is not None:
-        table.add_row("eager (MMCV)", *_rates(timing.eager), "1.00")
-    return table
-
-
-def _rates(seconds: float) -> tuple[str, str]:
-    return f"{1000 * seconds:.2f}", f"{1 / seconds:.1f}"
-
-
-def _stage_table(timing: DataTiming) -> Table:
-    table = Table("stage (ours)", "ms/image")
-    for name, seconds in timing.stages.items():
-        table.add_row(name, f"{1000 * seconds:.3f}")
-    return table

@@ -7,6 +7,7 @@ category share, rotation, photometric distortion) is written plainly, one step a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -37,137 +38,112 @@ def eager_pipeline(
     Returns:
         None if a transform has no eager counterpart here.
     """
-    names = [type(transform).__name__ for transform in lazy]
-    if not COUNTERPARTS.keys() >= set(names):
-        return None
-    steps = (COUNTERPARTS[n](t, swap_seg_labels) for n, t in zip(names, lazy, strict=True))
-    return Compose([step for some in steps for step in some])
+    steps: list[Callable] = []
+    for transform in lazy:
+        name = type(transform).__name__
+        if name in STOCK:
+            steps.append(STOCK[name](transform, swap_seg_labels))
+        elif name in OWN:
+            steps.append(partial(OWN[name], transform))
+        elif name != "Warp":  # which has nothing left to do
+            return None
+    return Compose(steps)
 
 
-class EagerCrop:
-    """Crops at random, counting labels with ``np.unique`` on the full crop."""
+def _crop(transform: RandomCrop, results: Results) -> Results:
+    """Crops img and gt_seg_map at random, counting labels with ``np.unique`` on the full crop."""
 
-    def __init__(self, transform: RandomCrop) -> None:
-        self.size_hw = transform.size_hw
-        self.cat_max_ratio = transform.cat_max_ratio
-        self.ignore_index = transform.ignore_index
+    height, width = transform.size_hw
+    rows, columns = results["img"].shape[:2]
 
-    def __call__(self, results: Results) -> Results:
-        """Crops img and gt_seg_map."""
-        window = self._draw(results["img"])
-        if self.cat_max_ratio < 1:
-            for _ in range(CROP_REDRAWS):
-                labels, counts = np.unique(results["gt_seg_map"][window], return_counts=True)
-                counts = counts[labels != self.ignore_index]
-                if len(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio:
-                    break
-                window = self._draw(results["img"])
-        results["img"] = results["img"][window]
-        results["gt_seg_map"] = results["gt_seg_map"][window]
-        results["img_shape"] = results["img"].shape[:2]
-        return results
+    def draw() -> tuple[slice, slice]:
+        top = np.random.randint(max(rows - height, 0) + 1)
+        left = np.random.randint(max(columns - width, 0) + 1)
+        return slice(top, top + height), slice(left, left + width)
 
-    def _draw(self, image: NDArray) -> tuple[slice, slice]:
-        top = np.random.randint(max(image.shape[0] - self.size_hw[0], 0) + 1)
-        left = np.random.randint(max(image.shape[1] - self.size_hw[1], 0) + 1)
-        return slice(top, top + self.size_hw[0]), slice(left, left + self.size_hw[1])
+    window = draw()
+    if transform.cat_max_ratio < 1:
+        for _ in range(CROP_REDRAWS):
+            labels, counts = np.unique(results["gt_seg_map"][window], return_counts=True)
+            counts = counts[labels != transform.ignore_index]
+            if len(counts) > 1 and counts.max() / counts.sum() < transform.cat_max_ratio:
+                break
+            window = draw()
+    results["img"] = results["img"][window]
+    results["gt_seg_map"] = results["gt_seg_map"][window]
+    results["img_shape"] = results["img"].shape[:2]
+    return results
 
 
-class EagerRotate:
-    """Rotates about the centre with ``mmcv.imrotate``."""
-
-    def __init__(self, transform: RandomRotate) -> None:
-        self.transform = transform
-
-    def __call__(self, results: Results) -> Results:
-        """Rotates img and gt_seg_map."""
-        if np.random.rand() < self.transform.prob:
-            angle = np.random.uniform(*self.transform.degree)
-            results["img"] = mmcv.imrotate(results["img"], angle)
-            results["gt_seg_map"] = mmcv.imrotate(
-                results["gt_seg_map"],
-                angle,
-                border_value=IGNORE_INDEX,
-                interpolation="nearest",
-            )
-        return results
+def _rotate(transform: RandomRotate, results: Results) -> Results:
+    """Rotates img and gt_seg_map about the centre with ``mmcv.imrotate``."""
+    if np.random.rand() < transform.prob:
+        angle = np.random.uniform(*transform.degree)
+        results["img"] = mmcv.imrotate(results["img"], angle)
+        results["gt_seg_map"] = mmcv.imrotate(
+            results["gt_seg_map"], angle, border_value=IGNORE_INDEX, interpolation="nearest"
+        )
+    return results
 
 
-class EagerPhotoMetric:
+def _distort(ranges: PhotoMetricDistortion, results: Results) -> Results:
     """Distorts colours in float32, clipping to uint8 and changing colour space for each step."""
-
-    def __init__(self, transform: PhotoMetricDistortion) -> None:
-        self.transform = transform
-
-    def __call__(self, results: Results) -> Results:
-        """Distorts img."""
-        image, ranges = results["img"], self.transform
-        if np.random.randint(2):
-            image = _scale(image, beta=np.random.uniform(-1, 1) * ranges.brightness_delta)
-        contrast_first = np.random.randint(2)
-        if contrast_first and np.random.randint(2):
-            image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
-        if np.random.randint(2):
-            hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-            hsv[..., 1] = _scale(hsv[..., 1], alpha=np.random.uniform(*ranges.saturation_range))
-            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
-        if np.random.randint(2):
-            hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-            shift = np.random.randint(-ranges.hue_delta, ranges.hue_delta)
-            hsv[..., 0] = (hsv[..., 0].astype(int) + shift) % 180
-            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
-        if not contrast_first and np.random.randint(2):
-            image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
-        results["img"] = image
-        return results
-
-
-class EagerBackground:
-    """Our own transform, since MMCV has none: both pipelines spend the same on it."""
-
-    def __init__(self, transform: RandomBackground) -> None:
-        self.transform = transform
-
-    def __call__(self, results: Results) -> Results:
-        """Changes img."""
-        rng = np.random.default_rng(np.random.randint(2**31))
-        sample = {"img": results["img"], "seg_map": results["gt_seg_map"], "rng": rng}
-        results["img"] = self.transform(sample)["img"]
-        return results
+    image = results["img"]
+    if np.random.randint(2):
+        image = _scale(image, beta=np.random.uniform(-1, 1) * ranges.brightness_delta)
+    contrast_first = np.random.randint(2)
+    if contrast_first and np.random.randint(2):
+        image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
+    if np.random.randint(2):
+        hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+        hsv[..., 1] = _scale(hsv[..., 1], alpha=np.random.uniform(*ranges.saturation_range))
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+    if np.random.randint(2):
+        hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+        shift = np.random.randint(-ranges.hue_delta, ranges.hue_delta)
+        hsv[..., 0] = (hsv[..., 0].astype(int) + shift) % 180
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+    if not contrast_first and np.random.randint(2):
+        image = _scale(image, alpha=np.random.uniform(*ranges.contrast_range))
+    return {**results, "img": image}
 
 
 def _scale(image: NDArray, alpha: float = 1, beta: float = 0) -> NDArray:
     return np.clip(image.astype(np.float32) * alpha + beta, 0, 255).astype(np.uint8)
 
 
-def _pack(results: Results) -> Results:
+def _change_background(transform: RandomBackground, results: Results) -> Results:
+    """Our own transform, since MMCV has none: both pipelines spend the same on it."""
+    rng = np.random.default_rng(np.random.randint(2**31))
+    sample = {"img": results["img"], "seg_map": results["gt_seg_map"], "rng": rng}
+    return {**results, "img": transform(sample)["img"]}
+
+
+def _pack(_: object, results: Results) -> Results:
     image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
     labels = results["gt_seg_map"][None].astype(np.int64)
     return {"inputs": torch.from_numpy(image), "gt_sem_seg": torch.from_numpy(labels)}
 
 
-def _wh(size_hw: tuple[int, int]) -> tuple[int, int]:
-    return size_hw[1], size_hw[0]
-
-
-COUNTERPARTS: dict[str, Callable[[Any, Any], list[Callable]]] = {
-    "LoadImage": lambda t, _: [stock.LoadImageFromFile()],
-    "LoadLabels": lambda t, _: [
-        stock.LoadAnnotations(
-            with_bbox=False, with_label=False, with_seg=True, imdecode_backend="pillow"
-        )
-    ],
-    "RandomBackground": lambda t, _: [EagerBackground(t)],
-    "RandomResize": lambda t, _: [
-        stock.RandomResize(_wh(t.size_hw), t.ratio_range, resize_type=stock.Resize, keep_ratio=True)
-    ],
-    "RandomCrop": lambda t, _: [EagerCrop(t)],
-    "Resize": lambda t, _: [stock.Resize(_wh(t.size_hw), keep_ratio=t.keep_ratio)],
-    "RandomRotate": lambda t, _: [EagerRotate(t)],
-    "RandomFlip": lambda t, pairs: [
-        stock.RandomFlip(float(t.prob), swap_seg_labels=t.swap_seg_labels or pairs)
-    ],
-    "Warp": lambda t, _: [],
-    "PhotoMetricDistortion": lambda t, _: [EagerPhotoMetric(t)],
-    "PackInputs": lambda t, _: [_pack],
+# MMCV's own, from a transform of ours and the pairs of labels that a mirror exchanges.
+STOCK: dict[str, Callable[[Any, Any], Callable]] = {
+    "LoadImage": lambda t, _: stock.LoadImageFromFile(),
+    "LoadLabels": lambda t, _: stock.LoadAnnotations(
+        with_bbox=False, with_label=False, with_seg=True, imdecode_backend="pillow"
+    ),
+    "RandomResize": lambda t, _: stock.RandomResize(
+        t.size_hw[::-1], t.ratio_range, resize_type=stock.Resize, keep_ratio=True
+    ),
+    "Resize": lambda t, _: stock.Resize(t.size_hw[::-1], keep_ratio=t.keep_ratio),
+    "RandomFlip": lambda t, pairs: stock.RandomFlip(
+        float(t.prob), swap_seg_labels=t.swap_seg_labels or pairs
+    ),
+}
+# Written above, with the parameters of a transform of ours.
+OWN: dict[str, Callable[[Any, Results], Results]] = {
+    "RandomBackground": _change_background,
+    "RandomCrop": _crop,
+    "RandomRotate": _rotate,
+    "PhotoMetricDistortion": _distort,
+    "PackInputs": _pack,
 }

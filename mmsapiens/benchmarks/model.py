@@ -7,7 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -78,15 +78,10 @@ class Timing:
 
 def run(args: argparse.Namespace) -> None:
     """Measures each variant in a process of its own, and prints the results."""
-    variant = Variant.from_args(args)
-    variants = [variant]
+    variants = [Variant.from_args(args)]
     if args.compare:
-        plain = replace(variant, dtype="float32", compile=False, plain=True)
-        variants = [
-            replace(plain, activation_checkpointing=False),
-            replace(variant, activation_checkpointing=False),
-            replace(variant, activation_checkpointing=True),
-        ]
+        kept, again = (replace(variants[0], activation_checkpointing=on) for on in (False, True))
+        variants = [replace(kept, dtype="float32", compile=False, plain=True), kept, again]
     timings = [measure_apart(v) for v in variants]
     console = Console()
     device = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
@@ -112,30 +107,26 @@ def measure(variant: Variant) -> Timing:
     size_hw = tuple(cfg.input_size_hw)
     torch.manual_seed(0)
     model: BaseModel = MODELS.build(cfg.model).to(variant.device)
-    _apply_switches(model, variant)
-    wrapper = build_optim_wrapper(model, {**cfg.optim_wrapper, "dtype": variant.dtype})
-    inputs = torch.randn(variant.batch_size, 3, *size_hw, device=variant.device)
-    targets = model.synthetic_targets(inputs)
-
-    best = _step(model, wrapper, inputs, targets, variant.cpu_time)
-    for step in range(variant.steps):
-        parts = _step(model, wrapper, inputs, targets, variant.cpu_time)
-        best = parts if step == 0 else min(best, parts, key=lambda x: sum(x.values()))
-    seconds = sum(best.values())
-    tflops = training_flops(cfg.model, size_hw) * variant.batch_size / seconds / 1e12
-    peak = device_peak_tflops(variant.device)
-    grown_bytes = host_peak_bytes() - imported_bytes
-    memory = torch.cuda.max_memory_allocated() if inputs.is_cuda else grown_bytes
-    return Timing(seconds, best, memory, tflops, tflops / peak if peak else None)
-
-
-def _apply_switches(model: nn.Module, variant: Variant) -> None:
     if variant.plain:
         for name, module in list(model.named_modules()):
             if isinstance(module, InstanceNormSiLU):
                 model.set_submodule(name, _PlainNormSiLU())
     if variant.compile:
         compile_blocks(model)
+    wrapper = build_optim_wrapper(model, {**cfg.optim_wrapper, "dtype": variant.dtype})
+    inputs = torch.randn(variant.batch_size, 3, *size_hw, device=variant.device)
+    targets = model.synthetic_targets(inputs)
+
+    steps = [
+        _step(model, wrapper, inputs, targets, variant.cpu_time) for _ in range(1 + variant.steps)
+    ]
+    best = min(steps[1:] or steps, key=lambda parts: sum(parts.values()))
+    seconds = sum(best.values())
+    tflops = training_flops(cfg.model, size_hw) * variant.batch_size / seconds / 1e12
+    peak = device_peak_tflops(variant.device)
+    grown_bytes = host_peak_bytes() - imported_bytes
+    memory = torch.cuda.max_memory_allocated() if inputs.is_cuda else grown_bytes
+    return Timing(seconds, best, memory, tflops, tflops / peak if peak else None)
 
 
 class _PlainNormSiLU(nn.Module):
@@ -181,17 +172,11 @@ def _timed_children(
     def after(name: str) -> Callable:
         return lambda *_: parts.update({name: parts.get(name, 0.0) + clock() - starts[name]})
 
-    handles = []
-    for name, child in model.named_children():
-        handles += [
-            child.register_forward_pre_hook(before(name)),
-            child.register_forward_hook(after(name)),
-        ]
-    try:
+    with ExitStack() as hooks:
+        for name, child in model.named_children():
+            hooks.enter_context(child.register_forward_pre_hook(before(name)))
+            hooks.enter_context(child.register_forward_hook(after(name)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _summary(variants: list[Variant], timings: list[Timing]) -> str:

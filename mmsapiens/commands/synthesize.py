@@ -68,14 +68,13 @@ def run(args: argparse.Namespace) -> None:
     from rich.progress import track
 
     from engine.errors import ConfigError, DataError
-    from mmsapiens.synthetic.layouts import LAYOUTS
+    from mmsapiens.synthetic.layouts import LAYOUTS, Split
     from mmsapiens.synthetic.write_dataset import prepare, write_split
-    from mmsapiens.synthetic.writing import Split
 
     if len(args.size) > 2:
         raise ConfigError(f"--size takes one or two numbers, found {len(args.size)}.")
-    layout = LAYOUTS[args.layout]()
-    if args.num_val and not layout.has_val:
+    layout = LAYOUTS[args.layout]
+    if args.num_val and "val" not in layout.splits:
         raise DataError(
             f"--num-val={args.num_val}: the layout {args.layout!r} has no validation split. Leave "
             'it out; the dataset holds some pictures out with split="train" and split="val".'

@@ -32,10 +32,11 @@ class Item(NamedTuple):
         return self.record.get("img_path", f"record {self.record.get('sample_idx')}")
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """One place where something was found.
 
-    Attributes:
+    Args:
         path: The file.
         detail: What is special about this one.
         image: The path that names its sample, if that is another one.

@@ -34,16 +34,26 @@ class ClassPlaces(NamedTuple):
     """Where the classes lie in each image.
 
     Attributes:
+        classes: Names of the C classes.
         items: The N images.
         area: Share of the image's pixels (N, C).
         x: Mean position (N, C) from the left (0) to the right edge (1); NaN where absent.
         y: From the top (0) to the bottom (1).
     """
 
+    classes: Sequence[str]
     items: list[Item]
     area: NDArray[np.float64]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+
+    def name_of(self, a: int, b: int) -> str:
+        """How a pair is called."""
+        return f"{self.classes[a]} / {self.classes[b]}"
+
+    def says_left(self, a: int) -> bool:
+        """Whether the class is named as one of the left side."""
+        return self.classes[a].lower().startswith("left")
 
 
 class PairStatistics(NamedTuple):
@@ -76,25 +86,22 @@ class PairStatistics(NamedTuple):
         )
 
 
-def audit_flip_pairs(
-    places: ClassPlaces, classes: Sequence[str], pairs: Sequence[tuple[int, int]]
-) -> Summary:
+def audit_flip_pairs(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> Summary:
     """Compares the declared flip pairs with where the classes lie.
 
     Args:
         places: Where they lie.
-        classes: Their names.
         pairs: The declared pairs of ids.
     """
-    pairs = [_left_first(pair, classes) for pair in pairs]
+    pairs = [(b, a) if places.says_left(b) else (a, b) for a, b in pairs]
     declared = {pair: pair_statistics(places, *pair) for pair in pairs}
     findings = [
         _swapped_images(places, pairs),
-        _reversed_pairs(declared, classes),
-        _forgotten_pairs(places, classes, pairs),
-        _wrong_partners(places, classes, declared),
+        _reversed_pairs(places, declared),
+        _forgotten_pairs(places, pairs),
+        _wrong_partners(places, declared),
     ]
-    rows = [(f"{classes[a]} / {classes[b]}", s) for (a, b), s in declared.items()]
+    rows = [(places.name_of(*pair), s) for pair, s in declared.items()]
     figures: dict[str, Any] = {name: s._asdict() for name, s in rows}
     header = ("first / second", "images", "area ratio", "x offset", "same order")
     cells = [
@@ -127,11 +134,6 @@ def _order(offset: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.abs(offset) > MIN_OFFSET, np.sign(offset), 0)
 
 
-def _left_first(pair: tuple[int, int], classes: Sequence[str]) -> tuple[int, int]:
-    a, b = pair
-    return (b, a) if classes[b].lower().startswith("left") else (a, b)
-
-
 def _swapped_images(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> Finding:
     """Images in which all pairs that can be judged lie the other way round than in most images.
 
@@ -147,12 +149,13 @@ def _swapped_images(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> Fi
         if enough.sum() >= MIN_IMAGES:
             swapped = np.flatnonzero(enough & ((votes * usual).max(axis=1) <= 0))
     share = len(swapped) / max(len(places.items), 1)
+    items = [places.items[i] for i in swapped]
     return Finding(
         "left-right-swapped",
         "fault",
         f"in {share:.1%} of the images, left and right lie the other way round than in the others: "
         "mirrored without exchanging the labels? People seen from behind look the same here",
-        tuple(_case(places.items[i]) for i in swapped),
+        tuple(Case(str(i.record.get("seg_map_path", i.path)), "", i.path) for i in items),
     )
 
 
@@ -170,20 +173,14 @@ def _common_order(signs: NDArray[np.float64]) -> NDArray[np.float64]:
     return common if common.sum() >= 0 else -common
 
 
-def _case(item: Item) -> Case:
-    return Case(str(item.record.get("seg_map_path", item.path)), "", item.path)
-
-
 def _reversed_pairs(
-    declared: dict[tuple[int, int], PairStatistics], classes: Sequence[str]
+    places: ClassPlaces, declared: dict[tuple[int, int], PairStatistics]
 ) -> Finding:
     """Named pairs whose left lies right of their right, where it is otherwise for most pairs."""
     sided = {
         pair: np.sign(s.offset)
         for pair, s in declared.items()
-        if classes[pair[0]].lower().startswith("left")
-        and s.images >= MIN_IMAGES
-        and s.agreement >= MIN_AGREEMENT
+        if places.says_left(pair[0]) and s.images >= MIN_IMAGES and s.agreement >= MIN_AGREEMENT
     }
     usual = 1 if sum(sided.values()) >= 0 else -1
     return Finding(
@@ -191,32 +188,25 @@ def _reversed_pairs(
         "fault",
         "pairs whose left and right lie the other way round than those of the other pairs; their "
         "ids are probably exchanged in the files",
-        tuple(
-            Case(f"{classes[a]} / {classes[b]}") for (a, b), sign in sided.items() if sign == -usual
-        ),
+        tuple(Case(places.name_of(*pair)) for pair, sign in sided.items() if sign == -usual),
     )
 
 
-def _forgotten_pairs(
-    places: ClassPlaces, classes: Sequence[str], pairs: Sequence[tuple[int, int]]
-) -> Finding:
-    unpaired = sorted(set(range(len(classes))) - {c for pair in pairs for c in pair})
-    found = [
-        (a, b) for a, b in combinations(unpaired, 2) if pair_statistics(places, a, b).looks_mirrored
-    ]
+def _forgotten_pairs(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> Finding:
+    unpaired = sorted(set(range(len(places.classes))) - {c for pair in pairs for c in pair})
+    candidates = combinations(unpaired, 2)
+    found = [pair for pair in candidates if pair_statistics(places, *pair).looks_mirrored]
     return Finding(
         "forgotten-pair",
         "fault",
         "classes in no flip pair that lie like the two sides of something; if they are, add them "
         "to flip_pairs",
-        tuple(Case(f"{classes[a]} / {classes[b]}") for a, b in found),
+        tuple(Case(places.name_of(*pair)) for pair in found),
     )
 
 
 def _wrong_partners(
-    places: ClassPlaces,
-    classes: Sequence[str],
-    declared: dict[tuple[int, int], PairStatistics],
+    places: ClassPlaces, declared: dict[tuple[int, int], PairStatistics]
 ) -> Finding:
     """Declared pairs of classes that are each clearly more symmetric with another paired class."""
     paired = sorted({c for pair in declared for c in pair})
@@ -228,13 +218,12 @@ def _wrong_partners(
         for side in (a, b):
             others = ((pair_statistics(places, side, c), c) for c in paired if c not in (a, b))
             better += [
-                f"{classes[side]} / {classes[c]}"
+                places.name_of(side, c)
                 for s, c in others
                 if s.looks_mirrored and s.asymmetry * CLEARLY_BETTER < statistics.asymmetry
             ]
         if better:
-            detail = f"more symmetric: {', '.join(better)}"
-            cases.append(Case(f"{classes[a]} / {classes[b]}", detail))
+            cases.append(Case(places.name_of(a, b), f"more symmetric: {', '.join(better)}"))
     return Finding(
         "wrong-partner",
         "fault",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
-from engine.data.decoding import decode_image, read_bytes
+from engine.data.decoding import decode_image, exif_orientation, read_bytes
 from engine.data.loading import LoadImage
 from engine.data.sample import Sample
 from mmsapiens.preflight.check import (
@@ -24,11 +24,11 @@ from mmsapiens.preflight.check import (
     extent_table,
 )
 from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates, fingerprint
-from mmsapiens.preflight.traits import file_traits
 
 BLANK_DEVIATION = 2.0
 """An image whose channels (0-255) deviate less than this shows nothing."""
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TRAITS = {
     "grey": "images without colour; they load as three equal channels",
     "alpha": "images with an alpha channel, which is dropped",
@@ -40,7 +40,7 @@ TRAITS = {
     ),
 }
 
-ASPECT_EDGES = (1 / 2, 2 / 3, 0.9, 1.1, 3 / 2, 2)
+ASPECT_EDGES = (0.0, 1 / 2, 2 / 3, 0.9, 1.1, 3 / 2, 2, float("inf"))
 
 
 class ImageFacts(NamedTuple):
@@ -72,7 +72,8 @@ class ImageCheck:
         image = sample["img"] = decode_image(data, path)
         LoadImage()(sample)
         traits = file_traits(data)
-        if _is_grey(image[::16, ::16]) and _is_grey(image):  # the first is faster
+        coarse = image[::16, ::16]  # most images with colour show it here already
+        if all((shown == shown[..., :1]).all() for shown in (coarse, image)):
             traits |= {"grey"}
         deviation = float(cv2.meanStdDev(image)[1].max())
         return ImageFacts(sample["ori_size_hw"], traits, deviation, fingerprint(image))
@@ -90,33 +91,53 @@ class ImageCheck:
             *(Finding(t, "note", TRAITS[t], _cases(items)) for t, items in traits.items()),
             *find_duplicates(prints),
         ]
-        figures = _size_figures(np.array([facts.size_hw for _, facts in images]))
-        figures["traits"] = {trait: len(items) for trait, items in traits.items()}
-        return Summary([f for f in findings if f.cases], figures, _size_tables(figures))
+        heights, widths = np.array([facts.size_hw for _, facts in images]).T
+        sizes = {"height": extent(heights), "width": extent(widths)}
+        counts = np.histogram(widths / heights, ASPECT_EDGES)[0].tolist()
+        names = [f"{low:.2f}-{high:.2f}" for low, high in pairwise(ASPECT_EDGES)]
+        aspects = dict(zip(names, counts, strict=True))
+        figures = {
+            **sizes,
+            "aspect_histogram": aspects,
+            "traits": {trait: len(items) for trait, items in traits.items()},
+        }
+        tables = [
+            extent_table("image size in pixels", sizes, "{:g}"),
+            TextTable("width / height", ("", "images"), [(n, str(c)) for n, c in aspects.items()]),
+        ]
+        return Summary([f for f in findings if f.cases], figures, tables)
 
 
 def _cases(items: Sequence[Item]) -> tuple[Case, ...]:
     return tuple(Case(item.path) for item in items)
 
 
-def _is_grey(image: NDArray) -> bool:
-    return bool((image == image[..., :1]).all())
+def file_traits(data: bytes) -> frozenset[str]:
+    """Returns which of "alpha", "palette", "16-bit", "exif-rotated" hold.
+
+    Each loads right (see :func:`engine.data.loading.read_image`), but whoever made the labels may
+    have read the file in another way.
+    """
+    with Image.open(BytesIO(data)) as image:
+        traits = {
+            "alpha": "A" in image.getbands() or "transparency" in image.info,
+            "palette": image.mode in ("P", "PA"),
+            "16-bit": _bits_per_sample(data, image) > 8,
+            "exif-rotated": _orientation(data, image) not in (0, 1),
+        }
+    return frozenset(name for name, holds in traits.items() if holds)
 
 
-def _size_figures(sizes_hw: NDArray) -> dict[str, Any]:
-    figures: dict[str, Any] = {"height": extent(sizes_hw[:, 0]), "width": extent(sizes_hw[:, 1])}
-    bins = Counter(np.digitize(sizes_hw[:, 1] / sizes_hw[:, 0], ASPECT_EDGES).tolist())
-    edges = [0.0, *ASPECT_EDGES, float("inf")]
-    figures["aspect_histogram"] = {
-        f"{low:.2f}-{high:.2f}": bins[i] for i, (low, high) in enumerate(pairwise(edges))
-    }
-    return figures
+def _orientation(data: bytes, image: Image.Image) -> int:
+    """Pillow decodes a whole PNG to look for EXIF data behind the pixels; most have none."""
+    if data.startswith(PNG_SIGNATURE) and b"eXIf" not in data:
+        return 1
+    return exif_orientation(image)
 
 
-def _size_tables(figures: dict[str, Any]) -> list[TextTable]:
-    sizes = {name: figures[name] for name in ("height", "width")}
-    aspects = [(name, str(num)) for name, num in figures["aspect_histogram"].items()]
-    return [
-        extent_table("image size in pixels", sizes, "{:g}"),
-        TextTable("width / height", ("", "images"), aspects),
-    ]
+def _bits_per_sample(data: bytes, image: Image.Image) -> int:
+    """Pillow opens 16-bit colour as 8-bit RGB, so the file is asked (PNG, section 11.2.2)."""
+    if data.startswith(PNG_SIGNATURE):
+        return data[24]
+    tags = getattr(image, "tag_v2", {})
+    return max(tags.get(ExifTags.Base.BitsPerSample, (8,)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mmsapiens.preflight.check import Check, Finding, Summary, TextTable
@@ -44,13 +44,8 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         """Writes all of it but the tables."""
-        content = {
-            "samples": self.samples,
-            "findings": [
-                asdict(f) | {"cases": [c._asdict() for c in f.cases]} for f in self.findings
-            ],
-            **self.figures,
-        }
+        findings = [asdict(finding) for finding in self.findings]
+        content = {"samples": self.samples, "findings": findings, **self.figures}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def render(self) -> RenderableType:
@@ -102,9 +97,7 @@ def make_report(
 
 def _render_table(table: TextTable) -> Table:
     first, *rest = table.header
-    rendered = Table(first, box=SIMPLE)
-    for name in rest:
-        rendered.add_column(name, justify="right")
+    rendered = Table(first, *(Column(name, justify="right") for name in rest), box=SIMPLE)
     for row in table.rows:
         rendered.add_row(*row)
     return rendered

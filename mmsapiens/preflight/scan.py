@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -34,7 +35,7 @@ def scan(
     metainfos: dict[str, dict],
     num_workers: int = 0,
 ) -> Iterator[Reading]:
-    """Reads all items in order, and yields after each.
+    """Reads all items; returns what they gave, in order, as it comes.
 
     Args:
         items: The samples.
@@ -42,11 +43,14 @@ def scan(
         metainfos: The dataset's metainfo by split.
         num_workers: Processes; 0 reads in this one.
     """
+    read = partial(_read, checks, metainfos)
     if num_workers == 0:
-        yield from (read_sample(item, checks, metainfos[item.split])[0] for item in items)
-        return
-    start = (checks, metainfos)
-    yield from map_in_processes(_read_in_worker, items, num_workers, CHUNK, _start_worker, start)
+        return map(read, items)
+    return map_in_processes(read, items, num_workers, CHUNK, cv2.setNumThreads, (0,))
+
+
+def _read(checks: Sequence[Check], metainfos: dict[str, dict], item: Item) -> Reading:
+    return read_sample(item, checks, metainfos[item.split])[0]
 
 
 def read_sample(item: Item, checks: Sequence[Check], metainfo: dict) -> tuple[Reading, Sample]:
@@ -66,17 +70,3 @@ def read_sample(item: Item, checks: Sequence[Check], metainfo: dict) -> tuple[Re
             path = str(item.record[check.key])
             unreadable.append(Case(path, str(error).removeprefix(path).strip(), item.path))
     return Reading(item, measured, unreadable), sample
-
-
-_worker: tuple[Sequence[Check], dict[str, dict]]
-
-
-def _start_worker(checks: Sequence[Check], metainfos: dict[str, dict]) -> None:
-    global _worker
-    _worker = checks, metainfos
-    cv2.setNumThreads(0)
-
-
-def _read_in_worker(item: Item) -> Reading:
-    checks, metainfos = _worker
-    return read_sample(item, checks, metainfos[item.split])[0]

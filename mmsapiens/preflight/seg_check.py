@@ -65,17 +65,18 @@ class SegMapCheck:
         classes = metainfo["classes"]
         findings = _misfits(measured, len(classes), ignore_index)
         facts = [facts for _, facts in measured]
-        pixels = _by_class([(f.labels, f.pixels) for f in facts], len(classes))
+        pixels, x, y = _by_class(facts, len(classes))
         total = sum(int(f.pixels.sum()) for f in facts)
         ignored = sum(int(f.pixels[f.labels == ignore_index].sum()) for f in facts)
         frequencies = {"ignored_share": ignored / total, **_frequencies(pixels, total)}
         places = ClassPlaces(
+            classes,
             [item for item, _ in measured],
             pixels / np.array([f.pixels.sum() for f in facts])[:, None],
-            _by_class([(f.labels, f.x) for f in facts], len(classes), np.nan),
-            _by_class([(f.labels, f.y) for f in facts], len(classes), np.nan),
+            x,
+            y,
         )
-        audit = audit_flip_pairs(places, classes, pairs_of(metainfo, "classes") or ())
+        audit = audit_flip_pairs(places, pairs_of(metainfo, "classes") or ())
         return Summary(
             [f for f in (*findings, *audit.findings) if f.cases],
             {**frequencies, **audit.figures},
@@ -92,14 +93,13 @@ def _histograms(labels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[n
     return columns.reshape(256, width), rows.reshape(256, height)
 
 
-def _by_class(
-    values: Sequence[tuple[NDArray, NDArray]], num_classes: int, absent: float = 0
-) -> NDArray[np.float64]:
-    """Lays (labels, values) of each image out as a table (N, C); other labels are dropped."""
-    table = np.full((len(values), 256), absent)
-    for row, (present, value) in zip(table, values, strict=True):
-        row[present] = value
-    return table[:, :num_classes]
+def _by_class(facts: Sequence[SegFacts], num_classes: int) -> NDArray[np.float64]:
+    """Lays pixels, x and y out as tables (3, N, C); x and y are NaN where a class is absent."""
+    tables = np.full((3, len(facts), 256), np.nan)
+    tables[0] = 0
+    for row, (_, _, present, *values) in enumerate(facts):
+        tables[:, row, present] = values
+    return tables[..., :num_classes]
 
 
 def _misfits(
@@ -163,17 +163,10 @@ def _frequencies(pixels: NDArray[np.float64], total: int) -> dict[str, Any]:
 
 
 def _class_table(classes: Sequence[str], frequencies: dict[str, Any]) -> TextTable:
+    columns = [frequencies[f"class_{what}"] for what in ("pixel_share", "images", "weight")]
     rows = [
         (str(i), name, f"{share:.3%}", str(images), f"{weight:.3f}" if images else "-")
-        for i, (name, share, images, weight) in enumerate(
-            zip(
-                classes,
-                frequencies["class_pixel_share"],
-                frequencies["class_images"],
-                frequencies["class_weight"],
-                strict=True,
-            )
-        )
+        for i, (name, share, images, weight) in enumerate(zip(classes, *columns, strict=True))
     ]
     ignored = ("", "ignored", f"{frequencies['ignored_share']:.3%}", "", "")
     title = f"classes; weights by {frequencies['class_weight_formula']}"

@@ -13,10 +13,9 @@ from .face import sample_identity
 from .figure import Figure, body
 from .head import DISTANCE, NECK, head_solids
 from .poses import sample_arm, sample_legs, spread
-from .scene import Camera, Scene
+from .scene import Scene, sample_background, sample_light
 from .skeleton import place_limbs, sample_build
 from .solids import Solid
-from .surroundings import sample_background, sample_light
 
 FRAMINGS = {"full": 0.3, "upper": 0.2, "legs": 0.2, "head": 0.3}
 ASPECT = 0.75  # width by height of the pictures that framing is meant for
@@ -121,6 +120,6 @@ def _scene(rng: np.random.Generator, solids: Sequence[Solid], view_height: float
     return Scene(
         solids=tuple(solids),
         light=sample_light(rng),
-        camera=Camera(view_height),
+        view_height=view_height,
         background=sample_background(rng, reach=0.7 * view_height),
     )

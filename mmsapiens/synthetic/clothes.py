@@ -10,9 +10,9 @@ import numpy as np
 from .build import ellipsoid, tube, vec
 from .face import BLACK, jittered
 from .figure import Figure, pelvis, trunk
-from .garments import neckline, opened, shoe, skirt, sleeve, sock, trouser_leg
+from .garments import cut_out, shoe, skirt, sleeve, sock, trouser_leg
 from .skeleton import DEPTH, SHOULDER_Y
-from .solids import Colour, Material, Solid
+from .solids import Colour, Ellipse, Material, Solid
 from .worn import CLOTH_COLOURS
 
 UPPER_SHARES = {
@@ -81,7 +81,8 @@ def _upper(rng: np.random.Generator, figure: Figure, kind: str, material: Materi
         return _coat(rng, figure, material)
     part = {"dress": "Dress", "jumpsuit": "Jumpsuit"}.get(kind, "Shirt")
     chest, belly, *shoulders = trunk(part, material, build, thicker=0.07)
-    solids = [neckline(chest, figure.who.skin, rng.uniform(0.35, 0.6), low), *shoulders]
+    neckline = Ellipse((0.0, -1.35), (rng.uniform(0.35, 0.6), low))
+    solids = [cut_out(chest, "Torso", figure.who.skin, neckline), *shoulders]
     if kind != "crop":
         solids.append(belly)
     if kind in ("crop", "tank") or (kind == "dress" and rng.random() < 0.5):
@@ -102,7 +103,8 @@ def _coat(rng: np.random.Generator, figure: Figure, material: Material) -> list[
     shirt, width, build = cloth(rng), rng.uniform(0.15, 0.4), figure.build
     chest, belly, *shoulders = trunk("Coat", material, build, thicker=0.16)
     hips = pelvis("Coat", material, build, thicker=0.16)
-    front = [opened(solid, "Shirt", shirt, width) for solid in (chest, belly)]
+    gap = Ellipse((0.0, 0.0), (width, 3.0))
+    front = [cut_out(solid, "Shirt", shirt, gap) for solid in (chest, belly)]
     reach, length = rng.uniform(1.75, 1.95), rng.uniform(0.5, 1.8)
     return [
         *front,

@@ -76,16 +76,9 @@ def skirt(
     return pleats
 
 
-def neckline(chest: Solid, skin: Material, width: float, depth: float) -> Solid:
-    """The garment's chest, cut out in front to show the skin."""
-    cut = Ellipse((0.0, -1.35), (width, depth))
-    return replace(chest, decals=(*chest.decals, Decal("Torso", skin, (cut,))))
-
-
-def opened(solid: Solid, part: str, cloth: Material, width: float) -> Solid:
-    """A coat's chest or belly that is open in front and shows what is worn below."""
-    gap = Ellipse((0.0, 0.0), (width, 3.0))
-    return replace(solid, decals=(*solid.decals, Decal(part, cloth, (gap,))))
+def cut_out(solid: Solid, part: str, below: Material, hole: Ellipse) -> Solid:
+    """A garment's chest or belly with a hole in front, which shows what is below: cloth or skin."""
+    return replace(solid, decals=(*solid.decals, Decal(part, below, (hole,))))
 
 
 def sock(cloth: Material, build: Build, limbs: Limbs, height: float) -> list[Solid]:

@@ -6,9 +6,8 @@ import numpy as np
 
 from .build import both_sides, capsule, ellipsoid, rotation, vec
 from .face import Identity, brows, ears, eyes, jittered, mouth, nose, sample_identity, skull
-from .scene import Camera, Scene
+from .scene import Scene, sample_background, sample_light
 from .solids import Material, Solid
-from .surroundings import sample_background, sample_light
 from .worn import CLOTH_COLOURS, beard, facewear, glasses, hair, headwear
 
 DISTANCE = 8.0  # from the plane of the camera to the head
@@ -30,7 +29,7 @@ def sample_head(rng: np.random.Generator) -> Scene:
     return Scene(
         solids=tuple(s.moved(np.eye(3), place) for s in [*head, *bust]),
         light=sample_light(rng),
-        camera=Camera(view_height=rng.uniform(2.8, 3.5)),
+        view_height=rng.uniform(2.8, 3.5),
         background=sample_background(rng),
     )
 

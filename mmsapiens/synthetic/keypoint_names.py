@@ -58,54 +58,54 @@ def _recounted(name: str) -> str:
     return name
 
 
-def _ibug_names() -> tuple[str, ...]:
-    """The scene's names of the 68 landmarks of iBUG (Sagonas et al., 2013), in their order."""
-    right_jaw = [f"Right_jaw_{k}" for k in range(8)]
-    right_brow = [
-        "end_of_eyebrow",
-        *(f"upper_{at}_of_eyebrow" for at in ("midpoint_3", "midpoint_1", "midpoint_2")),
-        "upper_startpoint_of_eyebrow",
+def _across(right: Sequence[str], *middle: str) -> list[str]:
+    """Points of the person's right, given without their side, of the middle, and of the left."""
+    return [
+        *(f"Right_{name}" for name in right),
+        *middle,
+        *(f"Left_{name}" for name in reversed(right)),
     ]
-    # From the outer corner over the upper lid to the inner one, and back.
-    over = ["outer_end_of_upper", "midpoint_2_of_upper", "midpoint_1_of_upper"]
-    under = ["inner_end_of_upper", "midpoint_1_of_lower", "midpoint_2_of_lower"]
-    right_eye = [f"Right_{at}_lash_line" for at in over + under]
-    left_eye = [right_eye[k].replace("Right", "Left") for k in (3, 2, 1, 0, 5, 4)]
-    nose = ["Center_of_nose_root", "Midpoint_2_of_nose_bridge", "Midpoint_3_of_nose_bridge", "Nose"]
-    base = ["outer_corner_of_nose", "inner_corner_of_nostril"]
-
-    def lip(row: str, contour: str, numbers: Sequence[int], middle: str) -> list[str]:
-        """From the right to the left; the numbers count from the corner as on the left."""
-        end = f"_of_{row}_{contour}_lip"
-        right = [f"Right_midpoint_{k}{end}" for k in numbers]
-        return [*right, middle, *(f"Left_midpoint_{k}{end}" for k in reversed(numbers))]
-
-    corners = ["Right_outer_corner_of_mouth", "Left_outer_corner_of_mouth"]
-    inner = ["Right_inner_corner_of_mouth", "Left_inner_corner_of_mouth"]
-    return (
-        *right_jaw,
-        "Chin",
-        *(name.replace("Right", "Left") for name in reversed(right_jaw)),
-        *(f"Right_{name}" for name in right_brow),
-        *(f"Left_{name}" for name in reversed(right_brow)),
-        *nose,
-        *(f"Right_{name}" for name in base),
-        "Bottom_center_of_nose",
-        *(f"Left_{name}" for name in reversed(base)),
-        *right_eye,
-        *left_eye,
-        corners[0],
-        *lip("upper", "outer", (6, 5), "Center_of_cupid_bow"),
-        corners[1],
-        *reversed(lip("lower", "outer", (6, 5), "Center_of_lower_outer_lip")),
-        inner[0],
-        *lip("upper", "inner", (2,), "Center_of_upper_inner_lip"),
-        inner[1],
-        *reversed(lip("lower", "inner", (2,), "Center_of_lower_inner_lip")),
-    )
 
 
-_IBUG = _ibug_names()
+_NEAR_CORNER = ("midpoint_6", "midpoint_5")
+# From the outer corner over the upper lid to the inner one, and back.
+_AROUND_EYE = (
+    "outer_end_of_upper",
+    "midpoint_2_of_upper",
+    "midpoint_1_of_upper",
+    "inner_end_of_upper",
+    "midpoint_1_of_lower",
+    "midpoint_2_of_lower",
+)
+# The scene's names of the 68 landmarks of iBUG (Sagonas et al., 2013), in their order.
+_IBUG = (
+    *_across([f"jaw_{k}" for k in range(8)], "Chin"),
+    *_across(
+        [
+            "end_of_eyebrow",
+            *(f"upper_midpoint_{k}_of_eyebrow" for k in (3, 1, 2)),
+            "upper_startpoint_of_eyebrow",
+        ]
+    ),
+    "Center_of_nose_root",
+    "Midpoint_2_of_nose_bridge",
+    "Midpoint_3_of_nose_bridge",
+    "Nose",
+    *_across(["outer_corner_of_nose", "inner_corner_of_nostril"], "Bottom_center_of_nose"),
+    *(f"Right_{at}_lash_line" for at in _AROUND_EYE),
+    *(f"Left_{_AROUND_EYE[k]}_lash_line" for k in (3, 2, 1, 0, 5, 4)),
+    *_across(
+        ["outer_corner_of_mouth", *(f"{at}_of_upper_outer_lip" for at in _NEAR_CORNER)],
+        "Center_of_cupid_bow",
+    ),
+    *reversed(
+        _across([f"{at}_of_lower_outer_lip" for at in _NEAR_CORNER], "Center_of_lower_outer_lip")
+    ),
+    *_across(
+        ["inner_corner_of_mouth", "midpoint_2_of_upper_inner_lip"], "Center_of_upper_inner_lip"
+    ),
+    *reversed(_across(["midpoint_2_of_lower_inner_lip"], "Center_of_lower_inner_lip")),
+)
 
 
 def keypoints_of(picture: Render, names: Sequence[str], person: int = 0) -> np.ndarray:

@@ -1,18 +1,36 @@
-"""The layouts of the real datasets that synthetic people are written in."""
+"""The layouts of the real datasets that synthetic people are written in.
+
+* ``face``: FaceSynthetics (Wood et al., 2021). The landmark files ``NNNNNN_ldmks.txt`` of the real
+  data hold 70 points in a definition of their own, and are left out.
+* ``goliath``, ``lip``, ``cihp``: body parts; label maps are 8-bit PNG, in which 255 is ignored.
+* ``depth``: (H, W) float32, in heights of a head / 2.3 from the camera's plane, larger is farther;
+  0 outside the mask, which is 255 on the person and 0 elsewhere.
+* ``normal``: (H, W, 3) float32, unit vectors X, Y, Z with x to the right, y down and z away from
+  the camera, so that surfaces that are seen have Z <= 0; 0 outside the mask.
+* ``coco``, ``coco_wholebody``, ``goliath_pose``: keypoints, see ``annotations.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+from operator import attrgetter
+from typing import Literal
 
-from mmsapiens.synthetic.write_face import FACE_PATTERNS, write_face
-from mmsapiens.synthetic.write_geometry import Geometry, geometry_patterns, write_geometry
-from mmsapiens.synthetic.write_parts import CIHP, GOLIATH, LIP, PartsLayout, write_parts
-from mmsapiens.synthetic.write_pose import PoseLayout, write_annotations, write_pose
-from mmsapiens.synthetic.writing import Split
+import numpy as np
+
+from pose.metainfo import COCO, COCO_WHOLEBODY, GOLIATH
+
+from .annotations import Annotations
+from .body import sample_group, sample_person
+from .head import sample_head
+from .labels import CIHP_LABELS, FACE_LABELS, GOLIATH_LABELS, LIP_LABELS
+from .render import Render
+from .scene import Scene
+
+Split = Literal["train", "val"]
+MOST_PEOPLE = 4
 
 
 @dataclass(frozen=True)
@@ -20,68 +38,116 @@ class Layout:
     """How a dataset is written.
 
     Args:
-        write: Writes picture ``index`` of ``split`` to ``out_dir``, in this order, and takes
-            ``seed``, ``size_hw`` and, but for faces, ``variety`` as keywords.
-        patterns: Match all files of the layout, below ``out_dir``.
-        has_val: Whether it has a validation split.
-        finish: Writes the files of a split from what ``write`` returned for its pictures.
+        draw: Draws the scene of a picture, from a generator and the variety.
+        files: What is written of each picture, by its path below the dataset's folder, in which
+            ``{split}`` and ``{name}`` stand for the split and the picture.
+        splits: What the paths call the splits that the dataset has.
+        annotations: What is written of a split besides.
     """
 
-    write: Callable[..., Any]
-    patterns: tuple[str, ...]
-    has_val: bool = False
-    finish: Callable[[Path, Split, list[Any]], None] | None = None
+    draw: Callable[[np.random.Generator, float], Scene]
+    files: Mapping[str, Callable[[Render], np.ndarray]]
+    splits: Mapping[Split, str] = field(default_factory=lambda: {"train": ""})
+    annotations: Annotations | None = None
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Match all files of the layout, below the dataset's folder."""
+        name = "[0-9]" * (12 if self.annotations else 6)
+        paths = (*self.files, *([self.annotations.path] if self.annotations else []))
+        return tuple(p.format(split=s, name=name) for p in paths for s in self.splits.values())
 
 
-def parts_layout(parts: PartsLayout) -> Layout:
-    """The layout of a dataset of body parts."""
-    return Layout(
-        partial(write_parts, layout=parts), parts.patterns, has_val="val" in parts.folders
-    )
+def _head(rng: np.random.Generator, variety: float) -> Scene:
+    """A head, which knows no variety."""
+    return sample_head(rng)
 
 
-def geometry_layout(what: Geometry) -> Layout:
-    """The layout of a dataset of depth or normals."""
-    return Layout(partial(write_geometry, what=what), geometry_patterns(what))
+def _group(rng: np.random.Generator, variety: float) -> Scene:
+    return sample_group(rng, int(rng.integers(1, MOST_PEOPLE + 1)), variety)
 
 
-def pose_layout(name: str) -> Layout:
-    """The layout of a keypoint dataset."""
-    # Imported late: the other layouts need neither PyTorch nor its seconds to start.
-    from pose.metainfo import COCO, COCO_WHOLEBODY, GOLIATH
+def _person_or_group(rng: np.random.Generator, variety: float) -> Scene:
+    """As a group, but a person alone may be seen from near."""
+    num = int(rng.integers(1, MOST_PEOPLE + 1))
+    return sample_person(rng, variety) if num == 1 else sample_group(rng, num, variety)
 
-    pose = {
-        "coco": PoseLayout(
-            "person_keypoints_{split}", COCO.keypoints, {"body": range(len(COCO.keypoints))}
+
+def _mask(picture: Render) -> np.ndarray:
+    return (picture.person > 0).astype(np.uint8) * 255
+
+
+def _depth(picture: Render) -> np.ndarray:
+    return np.where(picture.person > 0, picture.depth, np.float32(0))
+
+
+_image = attrgetter("image")
+_SPLITS: dict[Split, str] = {"train": "train", "val": "val"}
+_PEOPLE = "annotations/person_keypoints_{split}.json"
+
+LAYOUTS: dict[str, Layout] = {
+    "face": Layout(
+        _head,
+        {"{name}.png": _image, "{name}_seg.png": partial(Render.labels, table=FACE_LABELS)},
+    ),
+    "goliath": Layout(
+        sample_person,
+        {
+            "images/{name}.jpg": _image,
+            "segmentations/{name}.png": partial(Render.labels, table=GOLIATH_LABELS),
+        },
+    ),
+    "lip": Layout(
+        sample_person,
+        {
+            "images/{split}_images/{name}.jpg": _image,
+            "segmentations/{split}_segmentations/{name}.png": partial(
+                Render.labels, table=LIP_LABELS
+            ),
+        },
+        _SPLITS,
+    ),
+    "cihp": Layout(
+        _person_or_group,
+        {
+            "{split}/Images/{name}.jpg": _image,
+            "{split}/Category_ids/{name}.png": partial(Render.labels, table=CIHP_LABELS),
+        },
+        {"train": "Training", "val": "Validation"},
+    ),
+    "depth": Layout(
+        sample_person,
+        {"images/{name}.png": _image, "masks/{name}.png": _mask, "depths/{name}.npy": _depth},
+    ),
+    "normal": Layout(
+        sample_person,
+        {
+            "images/{name}.png": _image,
+            "masks/{name}.png": _mask,
+            "normals/{name}.npy": attrgetter("normal"),
+        },
+    ),
+    "coco": Layout(
+        _group,
+        {"images/{split}/{name}.jpg": _image},
+        _SPLITS,
+        Annotations(_PEOPLE, COCO.keypoints, {"body": range(len(COCO.keypoints))}),
+    ),
+    "coco_wholebody": Layout(
+        _group,
+        {"images/{split}/{name}.jpg": _image},
+        _SPLITS,
+        Annotations(
+            "annotations/coco_wholebody_{split}.json",
+            COCO_WHOLEBODY.keypoints,
+            COCO_WHOLEBODY.groups,
         ),
-        "coco_wholebody": PoseLayout(
-            "coco_wholebody_{split}", COCO_WHOLEBODY.keypoints, COCO_WHOLEBODY.groups
-        ),
-        "goliath_pose": PoseLayout(
-            "person_keypoints_{split}",
-            GOLIATH.keypoints,
-            GOLIATH.groups,
-            whole_field="goliath_wholebody_kpts",
-            most_people=1,
-        ),
-    }[name]
-    return Layout(
-        partial(write_pose, layout=pose),
-        pose.patterns,
-        has_val=True,
-        finish=partial(write_annotations, layout=pose),
-    )
-
-
-LAYOUTS: dict[str, Callable[[], Layout]] = {
-    "face": lambda: Layout(write_face, FACE_PATTERNS),
-    "goliath": lambda: parts_layout(GOLIATH),
-    "lip": lambda: parts_layout(LIP),
-    "cihp": lambda: parts_layout(CIHP),
-    "depth": lambda: geometry_layout("depths"),
-    "normal": lambda: geometry_layout("normals"),
-    "coco": lambda: pose_layout("coco"),
-    "coco_wholebody": lambda: pose_layout("coco_wholebody"),
-    "goliath_pose": lambda: pose_layout("goliath_pose"),
+    ),
+    "goliath_pose": Layout(
+        sample_person,
+        {"images/{split}/{name}.jpg": _image},
+        _SPLITS,
+        Annotations(_PEOPLE, GOLIATH.keypoints, GOLIATH.groups, "goliath_wholebody_kpts"),
+    ),
 }
-"""What makes each layout, by name."""
+"""All layouts, by name."""

@@ -52,10 +52,9 @@ POSTURES = {
 def sample_arm(rng: np.random.Generator, variety: float = 1.0) -> ArmAngles:
     """Draws the angles of an arm and its hand; ``variety`` is that of ``sample_person``."""
     pose = ARM_POSES[_pick(rng, ARM_SHARES, variety)]
-    abduct, flex, twist, elbow, roll, wrist = _angles(rng, pose, variety)
+    arm = _angles(rng, pose, variety)
     fingers = ((5, 55) if rng.random() < 0.6 else (2, 12), (2, 12))
-    curl, spread = _angles(rng, fingers, variety)
-    return ArmAngles(abduct, flex, twist, elbow, roll, wrist, curl, spread)
+    return ArmAngles(*arm, *_angles(rng, fingers, variety))
 
 
 def sample_legs(rng: np.random.Generator, variety: float = 1.0) -> tuple[LegAngles, LegAngles]:
@@ -72,9 +71,8 @@ def spread(rng: np.random.Generator, span: Span, variety: float) -> float:
 
 def _leg(rng: np.random.Generator, name: str, variety: float) -> LegAngles:
     abduct, flex, twist, knee = _angles(rng, LEG_POSES[name], variety)
-    point = None
-    if name in ("behind", "lift"):  # off the ground
-        point = float(np.deg2rad(rng.uniform(5, 35)))
+    off_ground = name in ("behind", "lift")
+    point = float(np.deg2rad(rng.uniform(5, 35))) if off_ground else None
     return LegAngles(abduct, flex, twist, knee, point)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from engine.errors import DataError
 
 from .keypoints import Keypoints, find_keypoints
-from .scene import Camera, Light, Scene
+from .scene import Light, Scene
 from .solids import Local, Material, Solid
 
 BACKGROUND = "Background"
@@ -66,10 +66,10 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
 
     Args:
         scene: What to draw.
-        size_hw: Height and width in pixels; the height shows ``scene.camera.view_height`` units.
+        size_hw: Height and width in pixels; the height shows ``scene.view_height`` units.
     """
-    x, y = scene.camera.axes(size_hw)
-    windows = [_window(solid, scene.camera, size_hw) for solid in scene.solids]
+    x, y = scene.axes(size_hw)
+    windows = [_window(solid, scene, size_hw) for solid in scene.solids]
     depth = np.full(size_hw, np.inf)
     seen = np.full(size_hw, -1, dtype=np.int16)
     for index, (solid, window) in enumerate(zip(scene.solids, windows, strict=True)):
@@ -112,9 +112,9 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
     )
 
 
-def _window(solid: Solid, camera: Camera, size_hw: tuple[int, int]) -> tuple[slice, slice]:
+def _window(solid: Solid, scene: Scene, size_hw: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns that can see the solid, with a pixel to spare for rounding."""
-    centre_xy, unit = camera.project(solid.centre, size_hw), camera.unit(size_hw)
+    centre_xy, unit = scene.project(solid.centre, size_hw), scene.unit(size_hw)
     spans = []
     for centre, reach, length in zip(centre_xy, solid.half_extent(), size_hw[::-1], strict=True):
         first = int(np.floor(centre - reach / unit)) - 1

@@ -1,4 +1,4 @@
-"""A scene: solids, a light, an orthographic camera and a background; all can be mirrored."""
+"""A scene: solids, a light, an orthographic view and a background, the latter drawn at random."""
 
 from __future__ import annotations
 
@@ -22,40 +22,6 @@ class Light:
     direction: tuple[float, float, float]
     colour: Colour
     ambient: Colour
-
-    def mirrored(self) -> Light:
-        """The light reflected at x = 0."""
-        x, y, z = self.direction
-        return replace(self, direction=(-x, y, z))
-
-
-@dataclass(frozen=True)
-class Camera:
-    """An orthographic camera: the world's origin is the image's centre, and depth is z.
-
-    Args:
-        view_height: World units from the top to the bottom of the image.
-    """
-
-    view_height: float
-
-    def unit(self, size_hw: tuple[int, int]) -> float:
-        """World units per pixel."""
-        return self.view_height / size_hw[0]
-
-    def axes(self, size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """World x (W,) of the columns' and y (H,) of the rows' centres, each symmetric about 0."""
-        height, width = size_hw
-        unit = self.unit(size_hw)
-        x = (np.arange(width) - (width - 1) / 2) * unit
-        y = (np.arange(height) - (height - 1) / 2) * unit
-        return x, y
-
-    def project(self, point: np.ndarray, size_hw: tuple[int, int]) -> tuple[float, float]:
-        """Pixel (x, y) of a world point (3,); pixel centres are integers."""
-        height, width = size_hw
-        unit = self.unit(size_hw)
-        return (width - 1) / 2 + point[0] / unit, (height - 1) / 2 + point[1] / unit
 
 
 @dataclass(frozen=True)
@@ -98,11 +64,6 @@ class Background:
             rgb[rows, cols] += (np.asarray(blob.colour) - rgb[rows, cols]) * opacity
         return rgb
 
-    def mirrored(self) -> Background:
-        """The background reflected at x = 0."""
-        blobs = (replace(b, centre=(-b.centre[0], b.centre[1])) for b in self.blobs)
-        return replace(self, slope=(-self.slope[0], self.slope[1]), blobs=tuple(blobs))
-
 
 def _between(axis: np.ndarray, centre: float, reach: float) -> slice:
     """The entries of a rising axis (N,) within ``reach`` of ``centre``."""
@@ -112,21 +73,77 @@ def _between(axis: np.ndarray, centre: float, reach: float) -> slice:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What :func:`render` draws. Of solids at equal depth the first one is seen."""
+    """What :func:`render` draws, as seen by an orthographic camera.
+
+    The world's origin is the image's centre, and depth is z. Of solids at equal depth the first one
+    is seen.
+
+    Args:
+        solids: What there is to see.
+        light: What lights them.
+        view_height: World units from the top to the bottom of the image.
+        background: What is behind them.
+    """
 
     solids: tuple[Solid, ...]
     light: Light
-    camera: Camera
+    view_height: float
     background: Background
+
+    def unit(self, size_hw: tuple[int, int]) -> float:
+        """World units per pixel."""
+        return self.view_height / size_hw[0]
+
+    def axes(self, size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """World x (W,) of the columns' and y (H,) of the rows' centres, each symmetric about 0."""
+        height, width = size_hw
+        unit = self.unit(size_hw)
+        x = (np.arange(width) - (width - 1) / 2) * unit
+        y = (np.arange(height) - (height - 1) / 2) * unit
+        return x, y
+
+    def project(self, point: np.ndarray, size_hw: tuple[int, int]) -> tuple[float, float]:
+        """Pixel (x, y) of a world point (3,); pixel centres are integers."""
+        height, width = size_hw
+        unit = self.unit(size_hw)
+        return (width - 1) / 2 + point[0] / unit, (height - 1) / 2 + point[1] / unit
 
     def mirrored(self) -> Scene:
         """The scene reflected at x = 0, with left and right swapped: an oracle for every flip.
 
         Rendering it gives exactly the horizontally flipped rendering of this one.
         """
+        (x, y, z), (slope_x, slope_y) = self.light.direction, self.background.slope
+        blobs = (replace(b, centre=(-b.centre[0], b.centre[1])) for b in self.background.blobs)
         return replace(
             self,
             solids=tuple(s.mirrored() for s in self.solids),
-            light=self.light.mirrored(),
-            background=self.background.mirrored(),
+            light=replace(self.light, direction=(-x, y, z)),
+            background=replace(self.background, slope=(-slope_x, slope_y), blobs=tuple(blobs)),
         )
+
+
+def sample_light(rng: np.random.Generator) -> Light:
+    """Draws a light from the front, mostly from above, of some warmth."""
+    direction = np.array([rng.uniform(-0.9, 0.9), rng.uniform(-0.9, 0.3), -1.0])
+    x, y, z = (direction / np.linalg.norm(direction)).tolist()
+    warmth = rng.uniform(-0.08, 0.08)
+    gain = rng.uniform(0.7, 0.95)
+    ambient = rng.uniform(0.1, 0.3)
+    return Light((x, y, z), (gain * (1 + warmth), gain, gain * (1 - warmth)), (ambient,) * 3)
+
+
+def sample_background(rng: np.random.Generator, reach: float = 2.2) -> Background:
+    """Draws a blend with up to eight spots in the square of half-width ``reach``."""
+
+    def colour() -> Colour:
+        red, green, blue = rng.uniform(0.05, 0.95, 3).tolist()
+        return red, green, blue
+
+    blobs = []
+    for _ in range(rng.integers(0, 9)):
+        x, y = rng.uniform(-reach, reach, 2)
+        a, b = reach * rng.uniform(0.07, 0.5, 2)
+        blobs.append(Blob((x, y), (a, b), colour(), soft=bool(rng.random() < 0.5)))
+    slope_x, slope_y = rng.uniform(-0.66, 0.66, 2) / reach
+    return Background((colour(), colour()), (slope_x, slope_y), tuple(blobs))

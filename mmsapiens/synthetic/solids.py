@@ -116,11 +116,11 @@ class Solid:
         """Half the width and height of the bounding box around the centre."""
         raise NotImplementedError
 
-    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
         """First t at which ``origin + t * direction`` (local) meets the surface; inf for a miss."""
         raise NotImplementedError
 
-    def local_normal(self, local: Local) -> Local:
+    def _local_normal(self, local: Local) -> Local:
         """Outward normal of a surface point, of any length, in local coordinates."""
         raise NotImplementedError
 
@@ -139,11 +139,11 @@ class Solid:
     def cast(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """World z at which rays along +z through (x, y) first meet the solid; inf for a miss."""
         plane = self.to_local(x, y, self.centre[2])
-        return self.centre[2] + self.near_root(plane, self.rotation[2])
+        return self.centre[2] + self._near_root(plane, self.rotation[2])
 
     def normal(self, local: Local) -> Local:
         """Unit outward normal, in world coordinates, of surface points given in local ones."""
-        u, v, w = self.local_normal(local)
+        u, v, w = self._local_normal(local)
         scale = 1.0 / np.sqrt(u * u + v * v + w * w)
         u, v, w = u * scale, v * scale, w * scale
         r = self.rotation
@@ -179,16 +179,14 @@ class Ellipsoid(Solid):
         reach = np.sqrt(np.sum((self.rotation * np.asarray(self.radii)) ** 2, axis=1))
         return float(reach[0]), float(reach[1])
 
-    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
-        """See base class."""
+    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
         u, v, w = (o / r for o, r in zip(origin, self.radii, strict=True))
         du, dv, dw = (float(d) / r for d, r in zip(direction, self.radii, strict=True))
         a = du * du + dv * dv + dw * dw
         b = u * du + v * dv + w * dw
         return _smaller_root(a, b, u * u + v * v + w * w - 1.0)
 
-    def local_normal(self, local: Local) -> Local:
-        """See base class."""
+    def _local_normal(self, local: Local) -> Local:
         u, v, w = (x / (r * r) for x, r in zip(local, self.radii, strict=True))
         return u, v, w
 
@@ -205,8 +203,8 @@ class Capsule(Solid):
         reach = np.abs(self.rotation[:, 1]) * self.half_length + self.radius
         return float(reach[0]), float(reach[1])
 
-    def near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
-        """See base class. The entry is the nearest of those into the two balls and the cylinder."""
+    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+        """The entry is the nearest of those into the two balls and the cylinder."""
         (u, v, w), (du, dv, dw) = origin, (float(d) for d in direction)
         across = u * du + w * dw
         square = u * u + w * w - self.radius * self.radius
@@ -222,8 +220,7 @@ class Capsule(Solid):
             nearest = np.where(on_side, np.minimum(nearest, t), nearest)
         return nearest
 
-    def local_normal(self, local: Local) -> Local:
-        """See base class."""
+    def _local_normal(self, local: Local) -> Local:
         u, v, w = local
         return u, v - np.clip(v, -self.half_length, self.half_length), w
 

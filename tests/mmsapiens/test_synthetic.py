@@ -10,7 +10,7 @@ from engine.errors import DataError
 from mmsapiens.synthetic import Scene, render, sample_head
 from mmsapiens.synthetic.build import capsule, rotation
 from mmsapiens.synthetic.labels import FACE_LABELS
-from mmsapiens.synthetic.scene import Background, Camera, Light
+from mmsapiens.synthetic.scene import Background, Light
 from mmsapiens.synthetic.solids import Ellipsoid, Material, Solid, swapped_name
 from seg.parts.datasets import FaceDataset
 from tests.conftest import ROOT
@@ -26,7 +26,7 @@ def head(seed: int) -> Scene:
 
 def scene_of(*solids: Solid) -> Scene:
     light = Light((0.0, 0.0, -1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    return Scene(solids, light, Camera(4.0), Background(((0.0,) * 3, (1.0,) * 3), (0.1, 0.2)))
+    return Scene(solids, light, 4.0, Background(((0.0,) * 3, (1.0,) * 3), (0.1, 0.2)))
 
 
 @pytest.mark.parametrize("size_hw", [(96, 96), (97, 64), (60, 95)])

@@ -1,5 +1,7 @@
 """Whole synthetic people: exact mirror images, all classes, groups, depth and normals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,7 +103,7 @@ def test_depth_and_normals_of_a_body_agree(seed: int) -> None:
     assert picture.depth[seen].min() > 0
 
     # Where the surface is smooth, its slope is what the normals say: dz/dx = -nx / nz.
-    unit = scene.camera.unit((192, 144))
+    unit = scene.unit((192, 144))
     flat = seen & (picture.normal[..., 2] < -0.8)
     inner = flat[:, 1:-1] & flat[:, :-2] & flat[:, 2:]
     bend = np.diff(np.where(seen, picture.depth, 0.0), 2, axis=1)
@@ -118,7 +120,7 @@ def test_people_of_a_group_hide_each_other_by_depth() -> None:
     alone = []
     for index in range(3):
         mine = tuple(solid for solid in scene.solids if solid.person == index)
-        one = render(Scene(mine, scene.light, scene.camera, scene.background), (96, 96))
+        one = render(replace(scene, solids=mine), (96, 96))
         alone.append(one.depth)
         shown = picture.person == index + 1
         np.testing.assert_array_equal(picture.depth[shown], one.depth[shown])

@@ -12,8 +12,8 @@ import pytest
 from mmengine.config import Config
 
 from engine.config import load_config
-from mmsapiens.synthetic.layouts import pose_layout
-from mmsapiens.synthetic.write_pose import write_annotations, write_pose
+from mmsapiens.synthetic.layouts import LAYOUTS as SYNTHETIC_LAYOUTS
+from mmsapiens.synthetic.write_dataset import write_split
 from tests.conftest import ROOT, TINIEST_ARCH
 
 LAYOUTS = {"coco": "coco", "coco_wholebody": "coco_wholebody", "goliath": "goliath_pose"}
@@ -25,15 +25,10 @@ def people_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Keypoint set -> folder with three pictures to train on and one to evaluate."""
     dirs = {}
     for name, layout_name in LAYOUTS.items():
-        out_dir = tmp_path_factory.mktemp(name)
-        layout = pose_layout(layout_name).finish.keywords["layout"]  # type: ignore[union-attr]
+        dirs[name] = tmp_path_factory.mktemp(name)
+        layout = SYNTHETIC_LAYOUTS[layout_name]
         for split, num in (("train", 3), ("val", 1)):
-            results = [
-                write_pose(out_dir, split, i, layout=layout, seed=0, size_hw=SIZE_HW)
-                for i in range(num)
-            ]
-            write_annotations(out_dir, split, results, layout)
-        dirs[name] = out_dir
+            list(write_split(layout, dirs[name], split, num, seed=0, size_hw=SIZE_HW))
     return dirs
 
 

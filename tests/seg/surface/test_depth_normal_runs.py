@@ -10,7 +10,8 @@ from engine.errors import ConfigError
 from engine.infer import build_writer
 from engine.runner import Runner
 from mmsapiens.commands.infer import check_masks
-from mmsapiens.synthetic.write_geometry import write_geometry
+from mmsapiens.synthetic.layouts import LAYOUTS
+from mmsapiens.synthetic.write_dataset import write_split
 from tests.conftest import ROOT, face_options
 from tests.mmsapiens.commands.conftest import run_verb
 
@@ -24,8 +25,7 @@ def config_path(task):
 @TASKS
 def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
     people = tmp_path / "people"
-    for index in range(12):
-        write_geometry(people, "train", index, what=f"{task}s", seed=0, size_hw=(64, 48))
+    list(write_split(LAYOUTS[task], people, "train", 12, seed=0, size_hw=(64, 48)))
     options = {"input_size_hw": (64, 48), **face_options(people)}
     cfg = load_config(config_path(task), options)
     cfg.merge_from_dict({"work_dir": str(tmp_path / "run"), "launcher": "none"})

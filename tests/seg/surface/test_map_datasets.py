@@ -7,7 +7,8 @@ import pytest
 from engine.data.files import leave_out_unpaired
 from engine.errors import ConfigError, DataError
 from mmsapiens.preflight import CHECKS, Item, scan
-from mmsapiens.synthetic.write_geometry import write_geometry
+from mmsapiens.synthetic.layouts import LAYOUTS
+from mmsapiens.synthetic.write_dataset import write_split
 from seg.surface.datasets import (
     DepthGeneralDataset,
     NormalGeneralDataset,
@@ -31,9 +32,8 @@ def pipeline(name):
 def rendered(tmp_path_factory):
     """8 rendered people with depths and normals."""
     root = tmp_path_factory.mktemp("people")
-    for index in range(8):
-        for what in ("depths", "normals"):
-            write_geometry(root, "train", index, what=what, seed=0, size_hw=(64, 48))
+    for layout in ("depth", "normal"):
+        list(write_split(LAYOUTS[layout], root, "train", 8, seed=0, size_hw=(64, 48)))
     return root
 
 
