@@ -12,12 +12,13 @@ from engine.errors import ConfigError
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": None}
 
 
-def autocast_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
+def autocast_dtype(name: str | torch.dtype | None, key_name: str = "dtype") -> torch.dtype | None:
     """Returns the type that matrix products are cast to, or None for plain float32.
 
     Args:
         name: ``"bfloat16"``, ``"float16"``, ``"float32"``, the torch.dtype itself, or None
             (float32).
+        key_name: What a config calls it, for the message.
 
     Raises:
         ConfigError: For anything else.
@@ -25,7 +26,7 @@ def autocast_dtype(name: str | torch.dtype | None) -> torch.dtype | None:
     key = "float32" if name is None else str(name).removeprefix("torch.")
     if key not in _DTYPES:
         raise ConfigError(
-            f'dtype: expected one of {", ".join(_DTYPES)}, found "{name}".'
+            f'{key_name}: expected one of {", ".join(_DTYPES)}, found "{name}".'
             f"{did_you_mean(key, _DTYPES)}"
         )
     return _DTYPES[key]

@@ -29,22 +29,22 @@ def save_nan_batch(
     work_dir: str | Path,
     model: BaseModel,
     data_batch: dict,
-    losses: dict[str, Tensor],
+    losses: dict[str, float],
     seed: int,
     iteration: int,
 ) -> str:
     """Saves all that is needed to repeat an iteration; returns the path of the file.
 
     The file is ``work_dir/nan_batch.pth``; ranks other than the first add their number. It holds
-    ``data_batch``, ``img_paths``, ``losses`` (name -> value), ``state_dict``, and ``seed``,
-    ``rank`` and ``iter``, from which the random state of the iteration follows.
+    ``data_batch``, ``img_paths``, ``losses`` (name -> value, computed again), ``state_dict``, and
+    ``seed``, ``rank`` and ``iter``, from which the random state of the iteration follows.
     """
     rank = get_rank()
     path = Path(work_dir, f"nan_batch{f'_rank{rank}' if rank else ''}.pth")
     content = {
         "data_batch": data_batch,
         "img_paths": [sample.get("img_path") for sample in data_batch["data_samples"]],
-        "losses": {name: float(value) for name, value in losses.items()},
+        "losses": losses,
         "state_dict": model.state_dict(),
         "seed": seed,
         "rank": rank,
@@ -56,12 +56,12 @@ def save_nan_batch(
 
 def losses_of(
     model: BaseModel, wrapper: OptimWrapper, data_batch: dict, seed: int, rank: int, iteration: int
-) -> dict[str, Tensor]:
-    """Computes the loss terms of an iteration again, on this rank alone, by name."""
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Computes the loss and its terms by name again, as in the iteration, on this rank alone."""
     seed_iteration(seed, rank, iteration)
     with wrapper.optim_context(model):
         data = model.data_preprocessor(data_batch, True)
-        return model(**data, mode="loss")
+        return model.sum_losses(model(**data, mode="loss"))
 
 
 def replay(model: BaseModel, wrapper: OptimWrapper, path: str) -> str:
@@ -79,14 +79,14 @@ def replay(model: BaseModel, wrapper: OptimWrapper, path: str) -> str:
     model.load_state_dict(saved["state_dict"])
     model.train()
     position = (saved["seed"], saved["rank"], saved["iter"])
-    total, terms = model.parse_losses(losses_of(model, wrapper, saved["data_batch"], *position))
+    total, terms = losses_of(model, wrapper, saved["data_batch"], *position)
     total.backward()
     return _report(saved, terms, model)
 
 
 def _report(saved: dict, terms: dict[str, Any], model: nn.Module) -> str:
-    rows = [[name, f"{saved['losses'].get(name, float('nan')):.6g}", f"{float(value):.6g}"]
-            for name, value in terms.items() if name in saved["losses"]]  # fmt: skip
+    rows = [[name, f"{saved['losses'].get(name, float('nan')):.6g}", f"{float(value.detach()):.6g}"]
+            for name, value in terms.items()]  # fmt: skip
     bad = [
         name
         for name, p in model.named_parameters()
@@ -96,5 +96,5 @@ def _report(saved: dict, terms: dict[str, Any], model: nn.Module) -> str:
     if bad:
         gradients += f", such as {', '.join(bad[:3])}"
     images = "\n".join(f"  {path}" for path in saved["img_paths"])
-    table = format_table(["value", "in the run", "replayed"], rows)
+    table = format_table(["value", "when saved", "replayed"], rows)
     return f"images of iteration {saved['iter'] + 1}:\n{images}\n{table}\n{gradients}"

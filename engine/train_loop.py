@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -103,16 +104,19 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def _with_evidence(self, error: NonFiniteError, data_batch: Any) -> NonFiniteError:
         """Saves the batch, and says where it is and which loss term, if one, is not finite."""
         runner, seed = self.runner, self.runner.seed
-        model = unwrap(runner.model)
-        with torch.no_grad():
-            losses = losses_of(
-                model, runner.optim_wrapper, data_batch, seed, get_rank(), self._iter
-            )
+        model, losses = unwrap(runner.model), {}
+        try:
+            with torch.no_grad():
+                terms = losses_of(
+                    model, runner.optim_wrapper, data_batch, seed, get_rank(), self._iter
+                )[1]
+            losses = {name: float(value) for name, value in terms.items()}
+            finding = _first_bad(losses)
+        except Exception as again:  # the batch is wanted all the more
+            finding = f"its loss could not be computed again ({again!r}); "
         path = save_nan_batch(runner.work_dir, model, data_batch, losses, seed, self._iter)
-        bad = [(name, float(x)) for name, x in losses.items() if not x.isfinite()]
-        term = "{} is {}; ".format(*bad[0]) if bad else ""
         return NonFiniteError(
-            f"Iteration {self._iter + 1}: {term}{error} The batch is saved: run it again with "
+            f"Iteration {self._iter + 1}: {finding}{error} The batch is saved: run it again with "
             f"--replay {path}."
         )
 
@@ -124,3 +128,12 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         barrier()  # no rank may leave, and end the job, before the file is written
         self.runner.call_hook("after_train")
         sys.exit(STOPPED_EXIT_CODE)
+
+
+def _first_bad(losses: dict[str, float]) -> str:
+    """Names the first term that is not finite; the sum of all, "loss", only if no term of it is."""
+    bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
+    if bad:
+        name = next((name for name in bad if name != "loss"), "loss")
+        return f"{name} is {bad[name]}; "
+    return f"this batch's loss is finite on rank {get_rank()}; "

@@ -4,18 +4,14 @@ import engine.checkpoint  # registers what init_cfg=dict(type="Pretrained") mean
 import engine.data
 import engine.hooks
 import engine.optim  # noqa: F401
-from engine.checkpoint.diagnose import ARCH_NAMES
 from pretrain import datasets, pictures  # noqa: F401
 from pretrain.features import FeatureExtractor
 from pretrain.mae import MAE, MAEPretrainDecoder, MAEPretrainHead, PixelReconstructionLoss
 from pretrain.mae_vit import MAEViT
 from pretrain.registry import MODELS
-from pretrain.vision_transformer import ARCHS, VisionTransformer
+from pretrain.vision_transformer import VisionTransformer
 
 MODELS.register_module(module=VisionTransformer)
-ARCH_NAMES.update(
-    {(arch["embed_dims"], arch["num_layers"]): f"sapiens_{name}" for name, arch in ARCHS.items()}
-)
 
 __all__ = [
     "MAE",

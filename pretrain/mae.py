@@ -74,7 +74,7 @@ class MAE(BaseModel):
         pred, mask = self.forward_tensor(inputs, noise)
         return self.head.loss(pred, inputs, mask)
 
-    def synthetic_targets(self, inputs: Tensor) -> Targets:
+    def synthetic_targets(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns none: the images are the targets."""
         return {}
 

@@ -70,6 +70,8 @@ class VisionTransformer(nn.Module):
         ValueError: Unknown arch, out_type, patch_cfg, pos_embed_init or out_indices.
     """
 
+    ARCHS = ARCHS
+
     def __init__(
         self,
         arch: str | dict[str, int],

@@ -166,3 +166,10 @@ def test_the_place_of_the_data_is_one_variable(path):
     for evaluator in ("val_evaluator", "test_evaluator"):
         ann_file = cfg.get(evaluator, {}).get("ann_file", "elsewhere")
         assert ann_file.startswith("elsewhere")
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if "tiny" in p.stem], ids=lambda p: p.stem)
+def test_a_dumped_config_loads_equal(path, tmp_path):
+    cfg = load_config(ROOT / path)
+    cfg.dump(tmp_path / "dumped.py")
+    assert load_config(tmp_path / "dumped.py").to_dict() == cfg.to_dict()

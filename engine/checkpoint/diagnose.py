@@ -11,8 +11,6 @@ from engine.checkpoint.match import BACKBONE, PATCHES, LoadReport, beginnings, l
 from engine.checkpoint.meta import find_backbone
 from engine.errors import WeightsError
 
-ARCH_NAMES: dict[tuple[int, int], str] = {}
-"""Of (embed_dims, num_layers); who defines an architecture enters its name."""
 _MIN_MATCH = 0.9  # least share of the backbone's tensors
 
 
@@ -53,13 +51,13 @@ def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) 
     layer = re.compile(re.escape(prefix) + r"layers\.(\d+)\.")
     layers = {match[1] for key in tensors if (match := layer.match(key))}
     theirs = (tensors[patches[0]].shape[0], len(layers))
-    looks_like = f"this looks like {_kind(tensors)} with {_describe(theirs)}"
     backbone = find_backbone(model)
+    looks_like = f"this looks like {_kind(tensors)} with {_describe(theirs, backbone)}"
     ours = (backbone.embed_dims, backbone.num_layers) if backbone is not None else None
     if ours not in (None, theirs):
         return (
-            f"{looks_like}, but the model has {_describe(ours)}: set the backbone's arch to the "
-            "file's, or give weights of the model's."
+            f"{looks_like}, but the model has {_describe(ours, backbone)}: set the backbone's arch "
+            "to the file's, or give weights of the model's."
         )
     if prefix not in ("", BACKBONE):
         return f"{looks_like} below another name: pass prefix={prefix!r}."
@@ -74,6 +72,8 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
     return "a finetuned model" if tops & {"decode_head", "head"} else "a backbone"
 
 
-def _describe(arch: tuple[int, int]) -> str:
-    name = f" ({ARCH_NAMES[arch]})" if arch in ARCH_NAMES else ""
+def _describe(arch: tuple[int, int], backbone: nn.Module | None) -> str:
+    known = getattr(backbone, "ARCHS", {})
+    names = [n for n, a in known.items() if (a["embed_dims"], a["num_layers"]) == arch]
+    name = f" (sapiens_{names[0]})" if names else ""
     return f"embed_dims {arch[0]} and {arch[1]} layers{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -124,10 +124,11 @@ def describe(dataset: Node) -> dict[str, Any] | None:
     """
     if dataset.registry is not DATASETS:
         return None
-    own = getattr(dataset.target, "METAINFO", {})
-    places = (dataset.cfg, dataset.cfg.get("metainfo") or {}, own)
+    # A dataset's metainfo may also be the name of a keypoint set.
+    places = (dataset.cfg, dataset.cfg.get("metainfo"), getattr(dataset.target, "METAINFO", None))
+    tables = [place for place in places if isinstance(place, Mapping)]
     found = {
-        key: next((p[key] for p in places if isinstance(p.get(key), list | tuple)), None)
+        key: next((t[key] for t in tables if isinstance(t.get(key), list | tuple)), None)
         for key in ("classes", "flip_pairs")
     }
     if found["classes"] is None:

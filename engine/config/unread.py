@@ -62,20 +62,25 @@ def check_names(layers: Sequence[Layer], options: Iterable[str]) -> None:
         names = _unread_names(layer, layers[index + 1 :], read)
         with layer.naming():
             if names and not _is_dump(layers, variables):
-                raise unread(names[0], variables - {names[0]})
+                raise unread(
+                    names[0], variables - {names[0]}, of_bases=names[0] in layer.from_bases & read
+                )
             check_top_level_keys(layer.values)
         if names:
             message = f"{layer.path}: nothing reads {', '.join(names)}."
             print_log(message, "current", logging.WARNING)
 
 
-def unread(name: str, variables: Iterable[str] = (), is_option: bool = False) -> ConfigError:
+def unread(
+    name: str, variables: Iterable[str] = (), is_option: bool = False, of_bases: bool = False
+) -> ConfigError:
     """Makes the error about a name that nothing reads.
 
     Args:
         name: The name; of an option, its dotted key.
         variables: Names of the config's variables that may have been meant.
         is_option: Whether it stands on the command line.
+        of_bases: Whether it is made of ``{{_base_.name}}``, and only the layers below read it.
     """
     first = name.split(".")[0]
     advice = "" if first in VARIABLES else did_you_mean(first, {*KNOWN_KEYS, *variables})
@@ -83,6 +88,11 @@ def unread(name: str, variables: Iterable[str] = (), is_option: bool = False) ->
         example = f"{PLACES[first]}=..." if is_option else _as_python(PLACES[first])
         advice += f" Set {example} instead."
     advice = advice or " Use it in a section, such as model or train_dataloader, or take it out."
+    if of_bases:
+        return ConfigError(
+            f'"{first}" follows from {{{{_base_...}}}}: the files below, which read it, never see '
+            f"it.{advice}"
+        )
     subject = f'option "{name}": ' if is_option else ""
     return ConfigError(f'{subject}nothing reads the key "{first}".{advice}')
 

@@ -81,7 +81,8 @@ def set_packed(sample: DataSample, name: str, value: torch.Tensor) -> None:
     if not member:
         sample.set_field(PixelData(data=value), group)
         return
-    people = sample.get(group) or InstanceData()
+    people = sample.get(group)
+    people = InstanceData() if people is None else people
     people.set_field(value, member)
     sample.set_field(people, group)
 

@@ -14,6 +14,7 @@ from mmengine.registry import HOOKS
 
 from engine.data import geometry
 from engine.data.loading import read_image
+from engine.data.packing import give_targets
 from engine.hooks.predictions import OutputNames
 from engine.image_files import image_rgb, write_rgb
 from engine.model.wrappers import unwrap
@@ -53,17 +54,15 @@ class PicturesHook(Hook):
             return
         model = unwrap(runner.model)
         images = data_batch["inputs"][: self.num_samples]
-        samples = data_batch["data_samples"][: self.num_samples]
-        targets = {key: x[: len(samples)] for key, x in data_batch["targets"].items()}
-        as_seen = [sample.clone() for sample in samples]
+        as_seen = [sample.clone() for sample in data_batch["data_samples"]]
+        give_targets(as_seen, data_batch["targets"])
+        as_seen = as_seen[: self.num_samples]
         for sample in as_seen:  # predict in pixels of the network's input, where the labels are
             size_hw = tuple(images.shape[-2:])
             sample.set_metainfo({"ori_size_hw": size_hw, "warp_matrix": geometry.identity()})
         model.eval()
         with torch.no_grad():
-            predicted = model.val_step(
-                {"inputs": images, "targets": targets, "data_samples": as_seen}
-            )
+            predicted = model.val_step({"inputs": images, "data_samples": as_seen})
         model.train()
         for i, (image, sample) in enumerate(zip(images, predicted, strict=True)):
             picture = image_rgb({"inputs": image})

@@ -3,4 +3,4 @@
 
 from engine.infer.images import InputImage, check_results, find_images
 from engine.infer.predict import Failure, ImageFiles, init_model, predict_images
-from engine.infer.writer import Results, Writer, build_writer
+from engine.infer.writer import Results, Writer, build_writer, find_writer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +59,25 @@ class Writer(Protocol):
         """Writes what is of all images, once the last of them is written."""
 
 
+def find_writer(cfg: Config, options: Iterable[str] = ()) -> type[Writer]:
+    """Returns the class of the config's writer.
+
+    Args:
+        cfg: A config with a ``writer``.
+        options: Arguments that a command line gives.
+
+    Raises:
+        ConfigError: If the writer does not know one of the options.
+    """
+    writer = WRITERS.get(cfg.writer.type)
+    for option in options:
+        if option not in parameters(writer).names:
+            raise ConfigError(
+                f"--{option.replace('_', '-')}: {cfg.writer.type} has no such option."
+            )
+    return writer
+
+
 def build_writer(cfg: Config, dataset_meta: dict, options: dict[str, Any] | None = None) -> Writer:
     """Builds the config's writer.
 
@@ -70,12 +89,8 @@ def build_writer(cfg: Config, dataset_meta: dict, options: dict[str, Any] | None
     Raises:
         ConfigError: If the writer does not know one of the options.
     """
-    name = cfg.writer.type
-    known = parameters(WRITERS.get(name)).names
-    for option in options or {}:
-        if option not in known:
-            raise ConfigError(f"--{option.replace('_', '-')}: {name} has no such option.")
-    meta = {"dataset_meta": dataset_meta} if "dataset_meta" in known else {}
+    writer = find_writer(cfg, options or ())
+    meta = {"dataset_meta": dataset_meta} if "dataset_meta" in parameters(writer).names else {}
     return WRITERS.build({**cfg.writer, **meta, **(options or {})})
 
 

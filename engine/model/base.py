@@ -13,11 +13,23 @@ from torch import Tensor, nn
 
 from engine.data.packing import give_targets, stack_targets
 from engine.data.sample import DataSample
-from engine.errors import ConfigError, MMSapiensError
-from engine.precision import autocast_context
+from engine.errors import ConfigError, DataError, MMSapiensError
+from engine.precision import autocast_context, autocast_dtype
 
-Targets = dict[str, Tensor]
-"""What a batch is to learn, by the names of the field table: ``seg_map`` (B, 1, H, W), ..."""
+
+class Targets(dict[str, Tensor]):
+    """What a batch is to learn, by the names of the field table: ``seg_map`` (B, 1, H, W), ..."""
+
+    def __missing__(self, name: str) -> Tensor:
+        """Says what to do about a target that is not there.
+
+        Raises:
+            DataError: Always.
+        """
+        raise DataError(
+            f'the loss needs the target "{name}", and the batch has {", ".join(self) or "none"}. '
+            "Let the pipeline load it before PackInputs, for every sample and in one size."
+        )
 
 
 class BaseModel(MMEngineBaseModel):
@@ -27,10 +39,14 @@ class BaseModel(MMEngineBaseModel):
         data_preprocessor: Config of the preprocessor; a ``DataPreprocessor`` by default.
         eval_dtype: Precision of ``val_step`` and ``test_step``: "bfloat16", "float16" or
             "float32". ``load_config`` fills in that of the training.
+
+    Raises:
+        ConfigError: If ``eval_dtype`` is none of them.
     """
 
     def __init__(self, data_preprocessor: dict | None = None, eval_dtype: str = "float32") -> None:
         super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
+        autocast_dtype(eval_dtype, "model.eval_dtype")
         self.eval_dtype = eval_dtype
 
     @property
@@ -54,13 +70,17 @@ class BaseModel(MMEngineBaseModel):
                 initialize(child, init_cfg)
         self._is_init = True
 
+    def sum_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Does :meth:`parse_losses` on this rank alone."""
+        return super().parse_losses(losses)
+
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the terms whose names contain "loss".
 
         Returns:
             The sum, to be differentiated, and all terms for the log, averaged over the ranks.
         """
-        total, log_vars = super().parse_losses(losses)
+        total, log_vars = self.sum_losses(losses)
         values = torch.stack([value.detach().float() for value in log_vars.values()])
         all_reduce(values, "mean")
         return total, dict(zip(log_vars, values, strict=True))
@@ -79,7 +99,7 @@ class BaseModel(MMEngineBaseModel):
         inputs: Tensor,
         data_samples: list[DataSample] | None = None,
         mode: str = "tensor",
-        targets: Targets | None = None,
+        targets: dict[str, Tensor] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Runs one of the three modes of MMEngine.
@@ -97,7 +117,7 @@ class BaseModel(MMEngineBaseModel):
             return self.forward_tensor(inputs, **kwargs)
         if mode == "loss":
             targets = stack_targets(data_samples or []) if targets is None else targets
-            return self.loss(inputs, targets, data_samples, **kwargs)
+            return self.loss(inputs, Targets(targets), data_samples, **kwargs)
         if mode == "predict":
             if data_samples is not None and targets:
                 give_targets(data_samples, targets)  # metrics look for the truth there
@@ -114,7 +134,7 @@ class BaseModel(MMEngineBaseModel):
         """Returns the named losses, and other scalars to log."""
         raise NotImplementedError
 
-    def synthetic_targets(self, inputs: Tensor) -> Targets:
+    def synthetic_targets(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns random targets for :meth:`loss`, to measure its speed.
 
         Raises:

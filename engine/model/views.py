@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.config.keys import reject_unknown
 from engine.errors import ConfigError
 
 
@@ -22,16 +24,36 @@ class TestViews:
         scales: Factors of the input's height and width; sizes are rounded to whole patches.
 
     Raises:
-        ConfigError: If there is no scale, or one is not positive.
+        ConfigError: If ``flip`` is no bool, or ``scales`` are no numbers > 0.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
     def __init__(self, flip: bool = False, scales: Sequence[float] = (1.0,)) -> None:
-        if not scales or min(scales) <= 0:
-            raise ConfigError(f"model.test_views: scales are factors > 0, found {scales!r}.")
+        if not isinstance(flip, bool):
+            raise ConfigError(f"model.test_views.flip: expected True or False, found {flip!r}.")
+        numbers = isinstance(scales, list | tuple) and all(_is_factor(scale) for scale in scales)
+        if not scales or not numbers:
+            raise ConfigError(
+                "model.test_views.scales: expected factors > 0 as in (0.75, 1.0, 1.25), found "
+                f"{scales!r}."
+            )
         self.flip = flip
         self.scales = tuple(scales)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any] | None) -> TestViews:
+        """Makes the views that a model's ``test_views`` asks for; None is the image alone.
+
+        Raises:
+            ConfigError: If it is no mapping, has an unknown key, or a value that cannot be.
+        """
+        if not isinstance(options, Mapping | None):
+            raise ConfigError(
+                f"model.test_views: expected dict(flip=True, scales=(1.0,)), found {options!r}."
+            )
+        reject_unknown("model.test_views", options or {}, ("flip", "scales"))
+        return cls(**(options or {}))
 
     def predict(
         self,
@@ -62,6 +84,10 @@ class TestViews:
             if self.flip:
                 outputs.append(unflip(forward(view.flip(-1)).float()))
         return outputs
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def mean_of_views(views: Sequence[Tensor], size_hw: tuple[int, int] | None = None) -> Tensor:

@@ -158,7 +158,7 @@ class AutocastOptimWrapper(OptimWrapper):
             if math.isfinite(loss):
                 what = f"the gradients are not finite (norm {norm}), {self._describe_nonfinite()}"
             else:
-                what = f"the loss is {loss}"
+                what = f"the loss, of all ranks and accumulated batches, is {loss}"
             row = f" This was step {self._skipped_in_a_row} in a row." if too_many else ""
             raise NonFiniteError(
                 f"{what}; the step was not taken.{row} Look at the batch, lower the learning rate, "

@@ -22,7 +22,7 @@ from engine.compile import compile_blocks
 from engine.config import load_config
 from engine.flops import device_peak_tflops, training_flops
 from engine.hooks.throughput import host_peak_bytes
-from engine.model.base import BaseModel, Targets
+from engine.model.base import BaseModel
 from engine.model.layers import InstanceNormSiLU
 from engine.tables import format_table
 
@@ -135,7 +135,11 @@ class _PlainNormSiLU(nn.Module):
 
 
 def _step(
-    model: BaseModel, wrapper: Any, inputs: torch.Tensor, targets: Targets, cpu_time: bool
+    model: BaseModel,
+    wrapper: Any,
+    inputs: torch.Tensor,
+    targets: dict[str, torch.Tensor],
+    cpu_time: bool,
 ) -> dict[str, float]:
     """Takes one step; returns the seconds of its parts, which add up to those of the step."""
 

@@ -102,6 +102,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def natural_int(text: str) -> int:
+    """Reads an integer of at least 0; for argparse's ``type``."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
 def share(text: str) -> float:
     """Reads a number in [0, 1]; for argparse's ``type``."""
     value = float(text)

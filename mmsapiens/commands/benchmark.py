@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from mmsapiens.commands.arguments import add_config, add_device, find_device
+from mmsapiens.commands.arguments import add_config, add_device, find_device, positive_int
 from mmsapiens.commands.configs import find_config
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _of_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--num", type=int, default=64, help="images a round (default 64)")
+    parser.add_argument("--num", type=positive_int, default=64, help="images a round (default 64)")
     _add_rounds(parser)
 
 

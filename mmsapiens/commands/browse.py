@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import SPLITS, add_config
+from mmsapiens.commands.arguments import SPLITS, add_config, positive_int
 from mmsapiens.commands.configs import default_dir, load
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
     add_config(parser)
     parser.add_argument("--split", choices=SPLITS, default="train")
-    parser.add_argument("--num", type=int, default=16, help="number of samples")
+    parser.add_argument("--num", type=positive_int, default=16, help="number of samples")
     parser.add_argument("--out", type=Path, help="default work_dirs/browse/<the config's path>")
     parser.add_argument("--epoch", type=int, default=0, help="counted from 0")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run")

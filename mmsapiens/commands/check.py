@@ -14,7 +14,7 @@ import argparse
 import os
 from pathlib import Path
 
-from mmsapiens.commands.arguments import SPLITS, add_config
+from mmsapiens.commands.arguments import SPLITS, add_config, natural_int, positive_int
 from mmsapiens.commands.configs import default_dir, load
 
 
@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="default work_dirs/check/<the config's path>")
     parser.add_argument(
         "--num-workers",
-        type=int,
+        type=natural_int,
         default=min(os.cpu_count() or 1, 16),
         help="processes; 0 reads in this one; default: one a core, at most 16",
     )
-    parser.add_argument("--max-samples", type=int, help="read so many a split, evenly spread")
-    parser.add_argument("--num-pictures", type=int, default=24, help="on the contact sheet")
+    parser.add_argument("--max-samples", type=positive_int, help="a split, evenly spread")
+    parser.add_argument("--num-pictures", type=natural_int, default=24, help="on the contact sheet")
     parser.add_argument(
         "--allow", nargs="+", default=[], metavar="KIND", help="kinds of faults to report as notes"
     )

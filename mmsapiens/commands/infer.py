@@ -38,6 +38,7 @@ from mmsapiens.commands.arguments import (
     add_device,
     add_flip,
     find_device,
+    natural_int,
     positive_int,
     share,
     view_options,
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=positive_int, help="a forward pass: images (1) or people (8)"
     )
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that read images")
+    parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
     add_flip(parser)
     dense = parser.add_argument_group("segmentation, depth, normals, features")
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         build_writer,
         check_results,
         find_images,
+        find_writer,
         init_model,
         predict_images,
     )
@@ -102,14 +104,15 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console(stderr=True)
     cfg = load(args, view_options(args))
+    options = given(args, OF_WRITERS)
+    writer_class = find_writer(cfg, options)
+    if args.seg_dir is not None:
+        check_masks(args.seg_dir, args.output, writer_class)
     find_boxes = box_source(args, cfg.default_scope == "pose", console)
     images = find_images(args.input, args.output)
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
-    writer: Any = build_writer(cfg, meta, given(args, OF_WRITERS))
-    mask_of = None
-    if args.seg_dir is not None:
-        check_masks(args.seg_dir, args.output, writer)
-        mask_of = partial(load_mask, args.seg_dir)
+    writer: Any = build_writer(cfg, meta, options)
+    mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
     predictions: Iterable[tuple | Failure]
     if find_boxes is None:
         predictions = predict_images(model, cfg, images, args.batch_size or 1, args.num_workers)
@@ -169,7 +172,7 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def check_masks(seg_dir: Path, out_dir: Path, writer: Writer) -> None:
+def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:
     """Checks the folder of masks.
 
     Raises:
@@ -178,8 +181,7 @@ def check_masks(seg_dir: Path, out_dir: Path, writer: Writer) -> None:
     from engine.errors import ConfigError
 
     if not writer.takes_masks:
-        name = type(writer).__name__
-        raise ConfigError(f"--seg-dir: {name} takes no masks; depth and normals do.")
+        raise ConfigError(f"--seg-dir: {writer.__name__} takes no masks; depth and normals do.")
     if not seg_dir.is_dir() or seg_dir.resolve() == out_dir.resolve():
         raise ConfigError(
             f"--seg-dir {str(seg_dir)!r}: expected a folder of masks, and not that of --output, "

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import positive_int, share
+from mmsapiens.commands.arguments import natural_int, positive_int, share
 
 SIZES_HW = {
     "face": (512, 512),
@@ -36,9 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, size_hw in SIZES_HW.items():
         layout = layouts.add_parser(name, help=f"write the {name} layout")
         layout.add_argument("out_dir", type=Path)
-        layout.add_argument("--num", type=int, default=200, help="number of pictures")
+        layout.add_argument("--num", type=positive_int, default=200, help="number of pictures")
         layout.add_argument(
-            "--num-val", type=int, default=0, help="number of pictures of the validation split"
+            "--num-val",
+            type=natural_int,
+            default=0,
+            help="pictures of the validation split",
         )
         layout.add_argument(
             "--size",

@@ -34,13 +34,14 @@ class TopdownPoseEstimator(BaseModel):
             :func:`pose.metainfo.parse_metainfo`.
         test_views: ``dict(flip=True, scales=(1.0,))``: heatmaps are the mean over mirrored and
             resized views; see :class:`engine.model.views.TestViews`.
-        test_cfg: The release's way to say so: ``dict(flip_test=True)``.
+        test_cfg: The release's way to say whether to mirror: its ``dict(flip_test=True)`` goes
+            before ``test_views["flip"]``.
         data_preprocessor: Config of the preprocessor.
         eval_dtype: See :class:`engine.model.base.BaseModel`.
 
     Raises:
-        ConfigError: If the head's number of keypoints is not the metainfo's, or ``test_cfg`` asks
-            for what there is not, or contradicts ``test_views``.
+        ConfigError: If the head's number of keypoints is not the metainfo's, or ``test_cfg`` or
+            ``test_views`` ask for what there is not.
     """
 
     swap_indices: Tensor
@@ -57,7 +58,7 @@ class TopdownPoseEstimator(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor, eval_dtype)
         self.metainfo = parse_metainfo(metainfo)
-        self.test_views = TestViews(**_views(test_views, test_cfg))
+        self.test_views = TestViews.of(_views(test_views, test_cfg))
         num_keypoints = self.metainfo.num_keypoints
         if head.get("out_channels", num_keypoints) != num_keypoints:
             raise ConfigError(
@@ -87,7 +88,7 @@ class TopdownPoseEstimator(BaseModel):
             self.forward_tensor(inputs), targets["keypoints"], targets["keypoints_visible"]
         )
 
-    def synthetic_targets(self, inputs: Tensor) -> Targets:
+    def synthetic_targets(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns random keypoints, all visible."""
         shape = (len(inputs), self.metainfo.num_keypoints)
         size_wh = inputs.new_tensor(inputs.shape[:-3:-1])
@@ -127,10 +128,10 @@ class TopdownPoseEstimator(BaseModel):
         return mean_of_views(views, (height, width))
 
 
-def _views(test_views: dict | None, test_cfg: dict | None) -> dict:
+def _views(test_views: dict | None, test_cfg: dict | None) -> dict | None:
     """The views that a config asks for, in our words or in the release's."""
     if test_cfg is None:
-        return test_views or {}
+        return test_views
     options = {"flip_test": True, **test_cfg}
     flip = options.pop("flip_test")
     for key, value in options.items():
@@ -139,9 +140,4 @@ def _views(test_views: dict | None, test_cfg: dict | None) -> dict:
             raise ConfigError(f"model.test_cfg has the unknown key {key!r}; known: {known}.")
         if value != _TEST_CFG[key]:
             raise ConfigError(f"model.test_cfg.{key}={value!r}: only {_TEST_CFG[key]!r} is there.")
-    if test_views and test_views.get("flip", flip) != flip:
-        raise ConfigError(
-            f"model.test_cfg.flip_test={flip} contradicts model.test_views.flip="
-            f"{test_views['flip']}. Remove test_cfg, the release's name of it."
-        )
     return {**(test_views or {}), "flip": flip}

@@ -53,7 +53,7 @@ class EncoderDecoder(DenseModel):
         """Labels (B, H, W) uint8."""
         return targets["seg_map"].squeeze(1)
 
-    def synthetic_targets(self, inputs: Tensor) -> Targets:
+    def synthetic_targets(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns random labels."""
         shape = (len(inputs), 1, *inputs.shape[-2:])
         labels = torch.randint(self.decode_head.num_classes, shape, device=inputs.device)

@@ -38,7 +38,7 @@ class DepthEstimator(DenseModel):
         """The map (B, C, H, W)."""
         return targets[self.decode_head.field]
 
-    def synthetic_targets(self, inputs: Tensor) -> Targets:
+    def synthetic_targets(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns random maps."""
         shape = (len(inputs), self.decode_head.num_classes, *inputs.shape[-2:])
         maps = self.decode_head.finish(torch.rand(shape, device=inputs.device))

@@ -125,6 +125,8 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(words, folder, tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Shells let what they start in the background ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / folder).glob("*/*")) and time.monotonic() < deadline:

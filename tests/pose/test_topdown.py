@@ -177,6 +177,9 @@ def test_the_releases_name_of_the_flip_still_loads(recorded):
     del cfg["test_views"]
     for test_cfg, flips in ((None, False), (dict(flip_test=True), True), (dict(), True)):
         assert MODELS.build({**cfg, "test_cfg": test_cfg}).test_views.flip == flips
+    views = {"test_views": dict(flip=True, scales=(1.0, 2.0)), "test_cfg": dict(flip_test=False)}
+    built = MODELS.build({**cfg, **views}).test_views
+    assert (built.flip, built.scales) == (False, (1.0, 2.0)), "the release's word is the later one"
 
 
 def test_resized_views_are_averaged_at_the_size_of_the_heatmaps(recorded):
@@ -216,11 +219,12 @@ def test_a_dataset_with_other_keypoints_is_an_error(model):
         ({}, dict(test_views=dict(scales=())), "factors > 0"),
         ({}, dict(test_cfg=dict(flip_tset=True)), "unknown key 'flip_tset'"),
         ({}, dict(test_cfg=dict(shift_heatmap=True)), "shift_heatmap=True"),
-        (
-            {},
-            dict(test_cfg=dict(flip_test=False), test_views=dict(flip=True)),
-            "flip_test=False contradicts",
-        ),
+        ({}, dict(test_views=True), r"test_views: expected dict\(flip=True"),
+        ({}, dict(test_views=dict(flipp=True)), 'test_views: .*"flipp".*Did you mean "flip"'),
+        ({}, dict(test_views=dict(flip="yes")), "test_views.flip: expected True or False"),
+        ({}, dict(test_views=dict(scales=("1.0",))), "test_views.scales: expected factors"),
+        ({}, dict(test_views=dict(scales=1.0)), "test_views.scales: expected factors"),
+        ({}, dict(eval_dtype="bf16"), 'model.eval_dtype: expected one of .* found "bf16"'),
     ],
 )
 def test_contradictions_are_errors(recorded, head, change, message):

@@ -1,4 +1,4 @@
-# A trial on rendered faces (make_synthetic_data.py face).
+# A trial on rendered faces (mmsapiens synthesize face).
 _base_ = [
     "../../_base_/runtime.py",
     "../../_base_/models/parts.py",

@@ -76,7 +76,7 @@ def test_a_value_that_follows_from_the_base_must_be_used_above_it(load):
     leaf = "train_pipeline = [*{{_base_.train_pipeline}}, dict(type='Warp')]\n"
     with pytest.raises(ConfigError) as error:
         load(leaf)
-    assert 'leaf.py: nothing reads the key "train_pipeline"' in str(error.value)
+    assert 'leaf.py: "train_pipeline" follows from {{_base_...}}' in str(error.value)
     assert "train_dataloader=dict(dataset=dict(pipeline=...))" in str(error.value)
     cfg = load(leaf + "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))")
     assert len(cfg.train_dataloader.dataset.pipeline) == 2

@@ -6,11 +6,12 @@ import pytest
 import torch
 from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from torch.utils.data import DataLoader
 
 from engine.data import FIELDS, Field, PackInputs, RandomFlip, Warp, collate_samples
 from engine.data.packing import give_targets, stack_targets
+from engine.data.sample import DataSample, set_packed
 from engine.errors import DataError
 from engine.model.base import BaseModel
 
@@ -101,3 +102,20 @@ def test_a_new_field_is_one_row(make_sample, monkeypatch):
         model(**model.data_preprocessor(batch, True), mode="loss")["loss"].backward()
         step()
     assert model.opacity.item() == pytest.approx(0.2, abs=1e-3)
+
+
+def test_a_target_that_the_batch_lacks_is_named():
+    class Model(BaseModel):
+        def loss(self, inputs, targets, data_samples=None):
+            return {"loss": targets["depth"].sum()}
+
+    with pytest.raises(DataError, match=r'the target "depth", and the batch has seg_map'):
+        targets = {"seg_map": torch.zeros(1, 1, 4, 4)}
+        Model()(torch.zeros(1, 3, 4, 4), mode="loss", targets=targets)
+
+
+def test_people_of_no_members_are_completed_and_not_replaced():
+    sample = DataSample(gt_instances=InstanceData())
+    people = sample.gt_instances
+    set_packed(sample, "gt_instances.keypoints", torch.zeros(1, 4, 2))
+    assert sample.gt_instances is people

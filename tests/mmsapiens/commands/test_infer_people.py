@@ -78,11 +78,13 @@ def test_the_whole_image_is_said_once(run, given, tmp_path):
         (["--seg-dir", "."], "PoseWriter takes no masks"),
     ],
 )
-def test_options_that_do_not_fit(given, tmp_path, options, message):
+def test_options_that_do_not_fit_are_found_before_weights_are_read(
+    given, tmp_path, options, message
+):
     cv2.imwrite(str(tmp_path / "a.jpg"), np.full((60, 80, 3), 90, np.uint8))
     paths = ["--input", str(tmp_path / "a.jpg"), "--output", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match=message):
-        dispatch(["infer", *map(str, given), *paths, *options])
+        dispatch(["infer", str(given[0]), "nowhere.pth", *paths, *options])
 
 
 def test_boxes_are_of_people(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from engine.config import load_config
 from engine.errors import ConfigError
-from engine.infer import build_writer
+from engine.infer import build_writer, find_writer
 from engine.runner import Runner
 from mmsapiens.commands.infer import check_masks
 from mmsapiens.synthetic.layouts import LAYOUTS
@@ -69,6 +69,5 @@ def test_an_opacity_that_nothing_has():
 def test_masks_that_do_not_fit_the_task(task, seg_dir, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = load_config(FACE if task == "face" else config_path(task))
-    writer = build_writer(cfg, {"classes": (), "palette": ()})
     with pytest.raises(ConfigError, match=message):
-        check_masks(Path(seg_dir), Path("."), writer)
+        check_masks(Path(seg_dir), Path("."), find_writer(cfg))
