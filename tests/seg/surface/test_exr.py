@@ -116,3 +116,19 @@ def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ConfigError, match=r"mmsapiens\[exr\]"):
         read_exr_depth(tmp_path / "a.exr")
+
+
+def test_files_of_several_parts_and_deep_ones_are_named(tmp_path):
+    depth = np.ones((4, 5), np.float32)
+    header = {"type": OpenEXR.scanlineimage}
+    parts = [OpenEXR.Part(header, {"Z": depth}, name) for name in "ab"]
+    OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
+    with pytest.raises(DataError, match=r"parts\.exr has 2 parts"):
+        read_exr_depth(tmp_path / "parts.exr")
+    deep = np.empty((4, 5), object)
+    for place in np.ndindex(deep.shape):
+        deep[place] = np.ones(2, np.float32)
+    header = {"type": OpenEXR.deepscanline, "compression": OpenEXR.ZIPS_COMPRESSION}
+    OpenEXR.File(header, {"Z": deep}).write(str(tmp_path / "deep.exr"))
+    with pytest.raises(DataError, match=r"deep\.exr is deep or subsampled"):
+        read_exr_depth(tmp_path / "deep.exr")
