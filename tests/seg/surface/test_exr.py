@@ -121,7 +121,7 @@ def test_without_the_library(tmp_path, monkeypatch):
 def test_files_of_several_parts_and_deep_ones_are_named(tmp_path):
     depth = np.ones((4, 5), np.float32)
     header = {"type": OpenEXR.scanlineimage}
-    parts = [OpenEXR.Part(header, {"Z": depth}, name) for name in "ab"]
+    parts = [OpenEXR.Part(dict(header), {"Z": depth}, name) for name in "ab"]
     OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
     with pytest.raises(DataError, match=r"parts\.exr has 2 parts"):
         read_exr_depth(tmp_path / "parts.exr")
