@@ -136,7 +136,7 @@ def test_a_nonfinite_loss_is_no_step_even_if_its_gradients_are_finite():
     wrapper = wrap(model)
     with wrapper.optim_context(model):
         loss = (model(x) - y).square().mean() + torch.tensor(float("inf"))
-    with pytest.raises(NonFiniteError, match="the loss, of all .* is inf"):
+    with pytest.raises(NonFiniteError, match=r"the loss, of all .* is inf"):
         wrapper.update_params(loss)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
