@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,3 +140,19 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(words, folder, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == INTERRUPTED_EXIT_CODE, output
     assert "Traceback" not in output and "KeyboardInterrupt" not in output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("infer", "c", "w", "--input", "a", "--output", "b", "--num-workers", "-1"),
+        ("browse", "c", "--num", "0"),
+        ("check", "c", "--num-workers", "-1"),
+        ("synthesize", "face", "out", "--num", "0"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        dispatch(list(words))
+    assert stop.value.code == 2
+    assert re.search(r"is (negative|not positive)", capsys.readouterr().err)

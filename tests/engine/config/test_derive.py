@@ -1,6 +1,11 @@
 """What a config says once is filled in elsewhere."""
 
+import pytest
+from mmengine.config import Config
+
 from engine.config import load_config
+from engine.config.derive import fill_checkpointing
+from engine.errors import ConfigError
 
 
 def test_the_model_evaluates_in_the_precision_of_its_training(face_config):
@@ -25,3 +30,9 @@ def test_the_keypoint_set_is_said_once(root):
     name = "configs/pose/synthetic/sapiens_tiny_synthetic_goliath-192x144.py"
     cfg = load_config(root / name)
     assert cfg.train_dataloader.dataset.metainfo == "goliath" == cfg.val_evaluator.metainfo
+
+
+def test_activation_checkpointing_without_a_part_that_has_it_is_an_error():
+    cfg = Config({"model": {"type": "Linear"}, "activation_checkpointing": True})
+    with pytest.raises(ConfigError, match=r"no part of Linear has this switch\. Remove the key"):
+        fill_checkpointing(cfg, [])
