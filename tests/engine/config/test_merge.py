@@ -8,6 +8,7 @@ CASES = {
     "nested": (dict(a=dict(b=1)), dict(a=dict(b=2, c=3)), dict(a=dict(b=1, c=3))),
     "delete": (dict(a=dict(_delete_=True, b=1)), dict(a=dict(c=3)), dict(a=dict(b=1))),
     "a name is replaced": (dict(a=dict(b=1)), dict(a="coco"), dict(a=dict(b=1))),
+    "nothing is replaced": (dict(a=dict(b=1)), dict(a=None), dict(a=dict(b=1))),
     "lists are replaced": (dict(a=[1]), dict(a=[2, 3]), dict(a=[1])),
     "none": (dict(a=None), dict(a=dict(b=1)), dict(a=None)),
     "an item": (dict(a={"1": dict(b=1)}), dict(a=[0, dict(c=2)]), dict(a=[0, dict(b=1, c=2)])),
@@ -36,7 +37,7 @@ def test_nothing_is_shared():
 LAYERS = [
     dict(a=dict(x=1), b="coco", c=dict(x=1), d=dict(x=dict(y=1))),
     dict(a=dict(_delete_=True, y=2), b="goliath", c=None, d=dict(x=dict(z=2))),
-    dict(a=dict(z=3), b=dict(name="own"), d=dict(_delete_=True, w=3)),
+    dict(a=dict(z=3), b=dict(name="own"), c=dict(z=4), d=dict(_delete_=True, w=3)),
 ]
 
 
@@ -44,7 +45,7 @@ def test_a_composition_does_what_its_parts_do():
     lowest, middle, top = LAYERS
     expected = merge(top, merge(middle, lowest))
     assert merge(merge(top, middle, keep_delete=True), lowest) == expected
-    assert expected == dict(a=dict(y=2, z=3), b=dict(name="own"), c=None, d=dict(w=3))
+    assert expected == dict(a=dict(y=2, z=3), b=dict(name="own"), c=dict(z=4), d=dict(w=3))
 
 
 @pytest.mark.parametrize(
