@@ -13,9 +13,10 @@ DELETE = "_delete_"
 def merge(upper: Any, lower: Any, where: str = "", keep_delete: bool = False) -> Any:
     """Returns what ``upper`` makes of ``lower``; neither is changed, nothing is shared with them.
 
-    Dicts are merged key by key, unless the upper one says ``_delete_=True`` or the lower is None, or
-    a string, the name of what the upper spells out. A dict whose keys are indices changes these
-    items of a list. Anything else replaces what is below. Merging the same twice is merging it once.
+    Dicts are merged key by key, unless the upper one says ``_delete_=True`` or the lower is None
+    or a string, the name of what the upper spells out. A dict whose keys are indices changes these
+    items of a list. Anything else replaces what is below. Merging the same twice is merging it
+    once.
 
     Args:
         upper: What the upper layer says.
