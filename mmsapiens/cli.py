@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ VERBS = (
 )
 INTERRUPTED_EXIT_CODE = 130
 """What shells give a process that Ctrl-C ended."""
+STDOUT = 1
+READER_LEFT_EXIT_CODE = 141
+"""What shells give a process that wrote into a closed pipe."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -92,6 +96,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """
     try:
         code = main() or 0
+        sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED_EXIT_CODE
     except Exception as error:
@@ -102,6 +107,8 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
 
 
 def _report(error: Exception) -> int:
+    if isinstance(error, BrokenPipeError) and _reader_left():
+        return READER_LEFT_EXIT_CODE
     if isinstance(error, ImportError):
         traceback.print_exception(error)
         sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
@@ -116,6 +123,16 @@ def _report(error: Exception) -> int:
     text = f"{type(error).__name__}: {error}"
     Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False)
     return 2
+
+
+def _reader_left() -> bool:
+    """Whether standard output is closed, as in ``mmsapiens doctor | head``; it is silenced then."""
+    poll = select.poll()
+    poll.register(STDOUT, select.POLLOUT)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # what is still buffered goes there
+    return True
 
 
 def _leave_group(code: int) -> None:

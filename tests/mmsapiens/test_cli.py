@@ -13,6 +13,7 @@ import pytest
 from engine.errors import DataError
 from mmsapiens.cli import (
     INTERRUPTED_EXIT_CODE,
+    READER_LEFT_EXIT_CODE,
     VERBS,
     build_parser,
     command_of,
@@ -104,6 +105,22 @@ def test_endings(function, code, printed, traceback, capsys):
     err = capsys.readouterr().err
     assert end.value.code == code
     assert printed in err and ("Traceback" in err) == traceback
+
+
+@pytest.mark.parametrize("word", ["doctor", "--help"])
+def test_a_reader_that_leaves_is_no_error(word):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "mmsapiens", word]
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (READER_LEFT_EXIT_CODE, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_an_error(capsys):
+    with pytest.raises(SystemExit) as end:
+        run_main(raises(BrokenPipeError()))
+    assert end.value.code == 1 and "Traceback" in capsys.readouterr().err
 
 
 SYNTHESIZE = ("synthesize", "goliath", "out", "--num", "100000", "--workers")
