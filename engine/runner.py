@@ -15,6 +15,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from engine.allocator import keep_freed_memory
 from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
 from engine.compile import compile_blocks
 from engine.launch import init_cpu_group
@@ -38,6 +39,7 @@ class Runner(MMEngineRunner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
+        keep_freed_memory()
         if self.distributed and not torch.cuda.is_available():
             init_cpu_group(self._launcher)
         super().setup_env(env_cfg)

@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
+from engine.allocator import keep_freed_memory
 from engine.checkpoint import apply_weights, read_checkpoint
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
@@ -34,6 +35,7 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     Raises:
         WeightsError: If the file does not fit.
     """
+    keep_freed_memory()
     init_default_scope(cfg.default_scope)
     model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)

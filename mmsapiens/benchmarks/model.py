@@ -18,6 +18,7 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from torch import nn
 
+from engine.allocator import keep_freed_memory
 from engine.compile import compile_blocks
 from engine.config import load_config
 from engine.flops import device_peak_tflops, training_flops
@@ -104,6 +105,7 @@ def measure(variant: Variant) -> Timing:
     init_default_scope(cfg.get("default_scope", "mmengine"))
     MMLogger.get_current_instance().setLevel("WARNING")
     imported_bytes = host_peak_bytes()
+    keep_freed_memory()
     size_hw = tuple(cfg.input_size_hw)
     torch.manual_seed(0)
     model: BaseModel = MODELS.build(cfg.model).to(variant.device)
