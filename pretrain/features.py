@@ -58,7 +58,7 @@ class FeatureExtractor(BaseModel):
         eval_dtype: str = "float32",
     ) -> None:
         super().__init__(data_preprocessor, eval_dtype)
-        self.test_views = TestViews.of(test_views)
+        self.test_views = TestViews(test_views)
         self.backbone = MODELS.build(backbone)
         self.attention_query = attention_query
         self.attention_layer = attention_layer

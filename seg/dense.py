@@ -39,7 +39,7 @@ class DenseModel(BaseModel):
         super().__init__(data_preprocessor, eval_dtype)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build({"in_channels": self.backbone.embed_dims, **decode_head})
-        self.test_views = TestViews.of(test_views)
+        self.test_views = TestViews(test_views)
 
     @property
     @abstractmethod

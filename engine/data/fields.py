@@ -89,20 +89,20 @@ def turn_normals(normal: NDArray, matrix: geometry.Matrix, sample: Sample) -> ND
     return turned / np.maximum(length, np.finfo(normal.dtype).tiny)
 
 
-def swap_keypoints(axis: int) -> Adjust:
-    """Makes the row action that exchanges left and right keypoints along ``axis`` in a mirror."""
+def swap_keypoints(values: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
+    """Exchanges left and right keypoints of mirrored values (N, K) or (N, K, 2).
 
-    def adjust(values: NDArray, matrix: geometry.Matrix, sample: Sample) -> NDArray:
-        if not geometry.is_mirror(matrix):
-            return values
-        pairs = pairs_of(sample.get("metainfo", {}), "keypoints")
-        if pairs is None:
-            raise ConfigError(
-                "keypoints were mirrored, but the dataset's metainfo lacks keypoints or flip_pairs."
-            )
-        return np.take(values, mirror_order(values.shape[axis], pairs), axis=axis)
-
-    return adjust
+    Raises:
+        ConfigError: If the metainfo does not say which.
+    """
+    if not geometry.is_mirror(matrix):
+        return values
+    pairs = pairs_of(sample.get("metainfo", {}), "keypoints")
+    if pairs is None:
+        raise ConfigError(
+            "keypoints were mirrored, but the dataset's metainfo lacks keypoints or flip_pairs."
+        )
+    return values[:, mirror_order(values.shape[1], pairs)]
 
 
 FIELDS: dict[str, Field] = {
@@ -111,9 +111,9 @@ FIELDS: dict[str, Field] = {
     "mask": Field("nearest", packed="gt_mask"),
     "depth": Field("nearest", border=np.nan, packed="gt_depth_map"),
     "normal": Field("nearest", border=np.nan, adjust=turn_normals, packed="gt_normal_map"),
-    "keypoints": Field("points", adjust=swap_keypoints(axis=-2), packed="gt_instances.keypoints"),
+    "keypoints": Field("points", adjust=swap_keypoints, packed="gt_instances.keypoints"),
     "keypoints_visible": Field(
-        None, adjust=swap_keypoints(axis=-1), packed="gt_instances.keypoints_visible"
+        None, adjust=swap_keypoints, packed="gt_instances.keypoints_visible"
     ),
     "bbox": Field("boxes", packed="gt_instances.bboxes"),
 }

@@ -81,12 +81,6 @@ def transform_points(points: NDArray, matrix: Matrix) -> NDArray:
     return mapped.astype(points.dtype, copy=False)
 
 
-def corners(size_hw: SizeHW) -> NDArray[np.float64]:
-    """The centres (4, 2) of a canvas' corner pixels, clockwise from the top left."""
-    right, bottom = size_hw[1] - 1, size_hw[0] - 1
-    return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], dtype=np.float64)
-
-
 def fit_size_hw(size_hw: SizeHW, into_hw: SizeHW) -> SizeHW:
     """The size, aspect kept, whose long edge fits the long and whose short edge the short one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,10 +41,8 @@ def read_labels(path: str | Path) -> NDArray:
         DataError: If the file is missing, unreadable, in colour, or holds values above 255.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_bytes(path))) as image:
             labels, mode = np.array(image), image.mode
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
     except (OSError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a label map: {error}") from error
     if labels.ndim != 2:

@@ -16,6 +16,9 @@ HUES = 180
 """OpenCV's 8-bit hue counts in steps of two degrees."""
 
 Table = NDArray[np.uint8]
+"""The new value of each of 256."""
+
+IDENTITY: Table = np.arange(256, dtype=np.uint8)
 
 
 @register_transform
@@ -46,30 +49,29 @@ class PhotoMetricDistortion(BaseTransform):
     def transform(self, sample: Sample) -> Sample:
         """Draws the steps and applies them."""
         rng = sample["rng"]
-        values = np.arange(256, dtype=np.uint8)
-        before = values
+        before = after = saturation = hue = IDENTITY
         if rng.random() < 0.5:
             delta = rng.uniform(-self.brightness_delta, self.brightness_delta)
-            before = _to_uint8(before + delta)
+            before = _to_uint8(IDENTITY + delta)
         contrast_first = rng.random() < 0.5
-        after = values
         if rng.random() < 0.5:
             factor = rng.uniform(*self.contrast_range)
             if contrast_first:
                 before = _to_uint8(before * factor)
             else:
-                after = _to_uint8(after * factor)
-        saturation = hue = None
+                after = _to_uint8(IDENTITY * factor)
         if rng.random() < 0.5:
-            saturation = _to_uint8(values * rng.uniform(*self.saturation_range))
+            saturation = _to_uint8(IDENTITY * rng.uniform(*self.saturation_range))
         if rng.random() < 0.5:
             shift = int(rng.integers(-self.hue_delta, max(self.hue_delta, 1)))
-            hue = ((values.astype(int) + shift) % HUES).astype(np.uint8)
-        if saturation is None and hue is None:
-            before, after = after[before], values
-        image = _look_up(sample["img"], before)
-        image = _recolour(image, hue, saturation)
-        image = _look_up(image, after)
+            hue = ((IDENTITY.astype(int) + shift) % HUES).astype(np.uint8)
+        recolours = hue is not IDENTITY or saturation is not IDENTITY
+        image = _look_up(sample["img"], before if recolours else after[before])
+        if recolours:
+            hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+            for channel, table in enumerate((hue, saturation)):
+                cv2.insertChannel(_look_up(cv2.extractChannel(hsv, channel), table), hsv, channel)
+            image = _look_up(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), after)
         if self.channel_shuffle_prob and rng.random() < self.channel_shuffle_prob:
             image = np.ascontiguousarray(image[..., rng.permutation(3)])
         sample["img"] = image
@@ -81,16 +83,5 @@ def _to_uint8(values: NDArray) -> Table:
 
 
 def _look_up(image: NDArray, table: Table) -> NDArray:
-    is_identity = np.array_equal(table, np.arange(256))
+    is_identity = np.array_equal(table, IDENTITY)
     return image if is_identity else cv2.LUT(image, table)
-
-
-def _recolour(image: NDArray, hue: Table | None, saturation: Table | None) -> NDArray:
-    """Applies a table to the hue and one to the saturation of a BGR image."""
-    if hue is None and saturation is None:
-        return image
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
-    for channel, table in enumerate((hue, saturation)):
-        if table is not None:
-            cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, channel), table), hsv, channel)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)

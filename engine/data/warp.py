@@ -27,6 +27,9 @@ from engine.errors import ConfigError, DataError
 # Intermediate results of so many rows stay in the processor's cache.
 _BLOCK_ROWS = 64
 
+# Deviation of a source position, in pixels, that only rounding explains.
+_SLACK = 1e-6
+
 
 @register_transform
 class Warp(BaseTransform):
@@ -116,17 +119,13 @@ def sample_linear(
         upright = geometry.compose(matrix, geometry.flip(size_hw))
         return cv2.flip(sample_linear(image, upright, size_hw, border), 1)
     height, width = size_hw
-    if _equal(matrix, geometry.resize(image.shape[:2], size_hw)):
-        same = image.shape[:2] == tuple(size_hw)
-        return image if same else cv2.resize(image, (width, height))
-    left, top = -np.rint(matrix[:, 2]).astype(int)
-    if (
-        _equal(matrix, geometry.crop(left, top))
-        and min(left, top) >= 0
-        and left + width <= image.shape[1]
-        and top + height <= image.shape[0]
-    ):
-        return np.ascontiguousarray(image[top : top + height, left : left + width])
+    part = _whole_part(matrix, size_hw, image.shape[:2])
+    if part is not None:
+        shown = image[part]
+        if shown.shape[:2] == tuple(size_hw):
+            return np.ascontiguousarray(shown)
+        if shown.shape == image.shape:
+            return cv2.resize(image, (width, height))
     image, matrix = _shrink(image, matrix)
     inside = _is_inside(matrix, size_hw, image.shape[:2])
     warped = cv2.warpAffine(
@@ -275,12 +274,11 @@ def _whole_part(
     """Rows and columns of the image that the canvas shows; None unless they are whole and in it."""
     if not geometry.is_axis_aligned(matrix) or matrix[1, 1] < 0:
         return None
-    edges = np.array([[-0.5, -0.5], [size_hw[1] - 0.5, size_hw[0] - 0.5]])
-    origins = geometry.transform_points(edges, geometry.invert(matrix)) + 0.5
-    whole = np.rint(origins).astype(int)
-    if not np.allclose(origins, whole, rtol=0, atol=1e-6):
+    edges = np.array([0, 0, size_hw[1], size_hw[0]]) - 0.5
+    origins = transform_boxes(edges, geometry.invert(matrix)) + 0.5
+    left, top, right, bottom = whole = np.rint(origins).astype(int)
+    if not np.allclose(origins, whole, rtol=0, atol=_SLACK):
         return None
-    (left, right), (top, bottom) = sorted(whole[:, 0]), whole[:, 1]
     if min(left, top) < 0 or right > image_hw[1] or bottom > image_hw[0]:
         return None
     return slice(top, bottom), slice(left, right)
@@ -290,15 +288,13 @@ def _is_inside(
     matrix: geometry.Matrix, size_hw: geometry.SizeHW, image_hw: geometry.SizeHW
 ) -> bool:
     """Whether every pixel centre of the canvas comes from within the image area."""
-    origins = geometry.transform_points(geometry.corners(size_hw), geometry.invert(matrix))
-    limit = np.array([image_hw[1], image_hw[0]]) - 0.5
-    slack = 1e-6
-    return bool((origins >= -0.5 - slack).all() and (origins <= limit + slack).all())
+    centres = np.array([0, 0, size_hw[1] - 1.0, size_hw[0] - 1.0])
+    left, top, right, bottom = transform_boxes(centres, geometry.invert(matrix))
+    low, high = -0.5 - _SLACK, -0.5 + _SLACK
+    return bool(
+        min(left, top) >= low and right <= image_hw[1] + high and bottom <= image_hw[0] + high
+    )
 
 
 def _is_mirrored_along_axes(matrix: geometry.Matrix) -> bool:
     return matrix[0, 0] < 0 and geometry.is_axis_aligned(matrix)
-
-
-def _equal(matrix: geometry.Matrix, other: geometry.Matrix) -> bool:
-    return bool(np.allclose(matrix, other, rtol=0, atol=geometry.TOLERANCE))

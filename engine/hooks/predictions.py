@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,15 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from engine.errors import ConfigError
+from engine.infer.images import check_results, name_results
 from engine.infer.writer import build_writer
 
 
-class OutputNames:
-    """Maps a dataset's images to files below an output folder.
+def name_outputs(dataset: Any, out_dir: Path, suffix: str = ".png") -> dict[Path, Path]:
+    """Maps the images of a dataset to files below an output folder.
 
-    Files are named after the images and keep the folders below the one that all images share.
+    Files are named after the images and keep the folders below the one that all images share; those
+    folders may not exist yet.
 
     Args:
         dataset: The dataset; its records give ``img_path`` and perhaps other paths.
@@ -27,31 +28,11 @@ class OutputNames:
     Raises:
         ConfigError: If a result would overwrite a file of the dataset.
     """
-
-    def __init__(self, dataset: Any, out_dir: str | Path, suffix: str = ".png") -> None:
-        self.out_dir = Path(out_dir)
-        self.suffix = suffix
-        records = [dataset.get_data_info(i) for i in range(len(dataset))]
-        images = [Path(record["img_path"]).absolute() for record in records]
-        self.root = os.path.commonpath([path.parent for path in images])
-        sources = {
-            os.path.abspath(value)
-            for record in records
-            for key, value in record.items()
-            if key.endswith("_path") and isinstance(value, str)
-        }
-        for image in images:
-            target = self[image]
-            if os.path.abspath(target) in sources:
-                raise ConfigError(
-                    f"{target} is a file of the dataset and would be overwritten; write the "
-                    "results to another folder."
-                )
-
-    def __getitem__(self, img_path: str | Path) -> Path:
-        """Returns the path of an image's result, whose folder may not exist yet."""
-        relative = Path(img_path).absolute().relative_to(self.root)
-        return (self.out_dir / relative).with_suffix(self.suffix)
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    images = name_results(Path(record["img_path"]) for record in records)
+    files = [v for r in records for k, v in r.items() if k.endswith("_path") and isinstance(v, str)]
+    check_results(images, out_dir, [suffix], files)
+    return {image.path: out_dir / f"{image.out_stem}{suffix}" for image in images}
 
 
 @HOOKS.register_module()
@@ -76,13 +57,13 @@ class PredictionsHook(Hook):
                 f"{runner.cfg.writer.type} writes no file for a sample. Of keypoints the metric "
                 "writes all results: test_evaluator.outfile_prefix=PATH."
             )
-        self.names = OutputNames(dataset, self.out_dir, self.writer.label_suffix)
+        self.names = name_outputs(dataset, self.out_dir, self.writer.label_suffix)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
     ) -> None:
         """Writes the labels of a batch."""
         for sample in outputs or ():
-            path = self.names[sample.img_path]
+            path = self.names[Path(sample.img_path)]
             path.parent.mkdir(parents=True, exist_ok=True)
             self.writer.write_labels(sample, path.with_suffix(""))

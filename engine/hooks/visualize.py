@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS
 from engine.data import geometry
 from engine.data.loading import read_image
 from engine.data.packing import give_targets
-from engine.hooks.predictions import OutputNames
+from engine.hooks.predictions import name_outputs
 from engine.image_files import image_rgb, write_rgb
 from engine.model.wrappers import unwrap
 
@@ -86,7 +86,7 @@ class PicturesHook(Hook):
     def before_test(self, runner: Any) -> None:
         """Names the pictures of the samples."""
         if self.show_dir is not None:
-            self.names = OutputNames(runner.test_dataloader.dataset, self.show_dir)
+            self.names = name_outputs(runner.test_dataloader.dataset, self.show_dir)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
@@ -95,7 +95,7 @@ class PicturesHook(Hook):
         if self.show_dir is None:
             return
         for sample in outputs or ():
-            path = self.names[sample.img_path]
+            path = self.names[Path(sample.img_path)]
             if "id" in sample:  # one of several people in the image
                 path = path.with_name(f"{path.stem}_{sample.id}{path.suffix}")
             path.parent.mkdir(parents=True, exist_ok=True)

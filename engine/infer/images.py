@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,24 +36,21 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
         out_dir: Folder of the results; what it holds from an earlier run is no input.
 
     Returns:
-        The images. Results keep the folder structure below the folder, or below the common folder
-        of a pattern or list. Two images that differ only in their suffix keep it in their results'
-        name.
+        The images, named by :func:`name_results`. Results keep the folder structure below the
+        folder, or below the common folder of a pattern or list.
 
     Raises:
         DataError: If nothing is there.
     """
     path = Path(source)
     if path.is_dir():
-        paths, root = [p for p in path.rglob("*") if _is_image(p)], path
+        paths = [p for p in path.rglob("*") if _is_image(p)]
     elif path.suffix.lower() == ".txt":
         paths = [path.parent / line for line in read_list(path)]
-        root = _common_folder(paths)
     elif path.is_file():
-        paths, root = [path], path.parent
+        paths = [path]
     else:
         paths = [p for p in map(Path, glob.glob(source, recursive=True)) if _is_image(p)]
-        root = _common_folder(paths)
     if not paths:
         raise DataError(
             f"--input {source!r}: no images found. Expected an image, a folder or pattern with "
@@ -63,35 +60,49 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
         results = Path(out_dir).resolve()
         inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
         paths = inputs or paths  # all of them: the output folder is the input folder
+    return name_results(paths, path if path.is_dir() else None)
+
+
+def name_results(paths: Iterable[Path], root: Path | None = None) -> list[InputImage]:
+    """Names the results of images after them, with the folders below ``root``; sorted by path.
+
+    Without ``root`` it is the folder that all images share. Two images that differ only in their
+    suffix keep it in their results' name.
+    """
     paths = sorted(set(paths))
-    stems = [_relative(p.with_suffix(""), root) for p in paths]
-    counts = Counter(stems)
-    return [
-        InputImage(p, stem if counts[stem] == 1 else _relative(p, root))
-        for p, stem in zip(paths, stems, strict=True)
-    ]
+    root = root or Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    names = [Path(os.path.relpath(path, root)) for path in paths]
+    counts = Counter(name.with_suffix("") for name in names)
+    stems = [n.with_suffix("") if counts[n.with_suffix("")] == 1 else n for n in names]
+    return [InputImage(path, s.as_posix()) for path, s in zip(paths, stems, strict=True)]
 
 
-def check_results(images: Sequence[InputImage], out_dir: Path, suffixes: Sequence[str]) -> None:
-    """Checks that no result would replace an image or another result.
+def check_results(
+    images: Sequence[InputImage],
+    out_dir: Path,
+    suffixes: Sequence[str],
+    others: Iterable[str] = (),
+) -> None:
+    """Checks that no result would replace an image, another result or another file.
 
     Args:
         images: The inputs.
         out_dir: Folder of the results.
         suffixes: What is written for an image, such as ``("_seg.npy", ".npy", ".png")``.
+        others: Files besides the images that must stay.
 
     Raises:
         ConfigError: If one would.
     """
-    sources = {image.path.resolve() for image in images}
+    sources = {path.resolve() for path in (*map(Path, others), *(i.path for i in images))}
     writers: dict[str, InputImage] = {}
     for image in images:
         for suffix in suffixes:
             target = f"{image.out_stem}{suffix}"
             if (out_dir / target).resolve() in sources:
                 raise ConfigError(
-                    f"--output {str(out_dir)!r}: {out_dir / target} is an input image and would be "
-                    "overwritten; choose another folder."
+                    f"{out_dir / target} is a file of the input and would be overwritten; write "
+                    "the results to another folder."
                 )
             if target in writers:
                 raise ConfigError(
@@ -104,11 +115,3 @@ def check_results(images: Sequence[InputImage], out_dir: Path, suffixes: Sequenc
 def _is_image(path: Path) -> bool:
     hidden = path.name.startswith(".")  # such as the ._a.jpg that macOS leaves
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not hidden
-
-
-def _common_folder(paths: list[Path]) -> Path:
-    return Path(os.path.commonpath([p.absolute().parent for p in paths])) if paths else Path()
-
-
-def _relative(path: Path, root: Path) -> str:
-    return Path(os.path.relpath(path, root)).as_posix()

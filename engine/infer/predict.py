@@ -40,20 +40,12 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)
     apply_weights(model, loaded, source=checkpoint)
-    saved, of_config = loaded.get("meta", {}).get("dataset_meta") or {}, dataset_meta_of(cfg)
+    saved, of_config = loaded.get("meta", {}).get("dataset_meta") or {}, {}
+    if cfg.get("test_dataloader") is not None:  # lazily: the dataset's files need not be there
+        of_config = DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo
     same = tuple(saved.get("classes", ())) in ((), tuple(of_config.get("classes", ())))
     meta = {**of_config, **saved} if same else saved  # released ones say little
     return model.to(device).eval(), meta
-
-
-def dataset_meta_of(cfg: Config) -> dict:
-    """Returns the metainfo of the config's test dataset without touching its files.
-
-    Empty for a config without one.
-    """
-    if cfg.get("test_dataloader") is None:
-        return {}
-    return DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo
 
 
 class Failure(NamedTuple):

@@ -20,16 +20,24 @@ class TestViews:
     shows the network people of another size.
 
     Args:
-        flip: Also mirror each view.
-        scales: Factors of the input's height and width; sizes are rounded to whole patches.
+        options: A model's ``test_views``; None is the image alone. ``flip``: also mirror each view.
+            ``scales``: factors of the input's height and width; sizes are rounded to whole patches.
 
     Raises:
-        ConfigError: If ``flip`` is no bool, or ``scales`` are no numbers > 0.
+        ConfigError: If it is no mapping, has an unknown key, ``flip`` is no bool, or ``scales`` are
+            no numbers > 0.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, flip: bool = False, scales: Sequence[float] = (1.0,)) -> None:
+    def __init__(self, options: Mapping[str, Any] | None) -> None:
+        if not isinstance(options, Mapping | None):
+            raise ConfigError(
+                f"model.test_views: expected dict(flip=True, scales=(1.0,)), found {options!r}."
+            )
+        known = {"flip": False, "scales": (1.0,)}
+        reject_unknown("model.test_views", options or {}, known)
+        flip, scales = {**known, **(options or {})}.values()
         if not isinstance(flip, bool):
             raise ConfigError(f"model.test_views.flip: expected True or False, found {flip!r}.")
         numbers = isinstance(scales, list | tuple) and all(_is_factor(scale) for scale in scales)
@@ -40,20 +48,6 @@ class TestViews:
             )
         self.flip = flip
         self.scales = tuple(scales)
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any] | None) -> TestViews:
-        """Makes the views that a model's ``test_views`` asks for; None is the image alone.
-
-        Raises:
-            ConfigError: If it is no mapping, has an unknown key, or a value that cannot be.
-        """
-        if not isinstance(options, Mapping | None):
-            raise ConfigError(
-                f"model.test_views: expected dict(flip=True, scales=(1.0,)), found {options!r}."
-            )
-        reject_unknown("model.test_views", options or {}, ("flip", "scales"))
-        return cls(**(options or {}))
 
     def predict(
         self,

@@ -78,12 +78,11 @@ class AutocastOptimWrapper(OptimWrapper):
         # A number stays what it is; GradScaler would let it grow.
         self._constant_scale = None if isinstance(loss_scale, (str, dict)) else loss_scale
         autocast_context(self.device_type, self.dtype)  # float16 on a CPU fails here, not later
-        if self.dtype is torch.float16:
-            self.scaler: torch.amp.GradScaler | None = _scaler(self.device_type, loss_scale)
-        else:
-            if loss_scale is not None:
-                raise ConfigError("optim_wrapper.loss_scale: only float16 has one. Remove the key.")
-            self.scaler = None
+        is_float16 = self.dtype is torch.float16
+        if loss_scale is not None and not is_float16:
+            raise ConfigError("optim_wrapper.loss_scale: only float16 has one. Remove the key.")
+        options = {"enabled": is_float16, **_scaler_options(loss_scale)}
+        self.scaler = torch.amp.GradScaler(self.device_type, **options)
 
     @property
     def device_type(self) -> str:
@@ -97,10 +96,10 @@ class AutocastOptimWrapper(OptimWrapper):
             yield
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of a loss, scaled if there is a scaler."""
+        """Adds the gradients of a loss, scaled if they are float16."""
         detached = loss.detach().clone()
         self._loss = detached if self._loss is None else self._loss + detached
-        super().backward(loss if self.scaler is None else self.scaler.scale(loss), **kwargs)
+        super().backward(self.scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
         """Clips the gradients and updates the parameters, if loss and gradients are finite.
@@ -109,14 +108,13 @@ class AutocastOptimWrapper(OptimWrapper):
             NonFiniteError: If they are not, and such steps are not to be skipped or too many were;
                 or if float16 gradients overflow at every loss scale. Nothing has been updated then.
         """
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)
         if self._clip_grad():
             self.optimizer.step(**kwargs)
             self._skipped_in_a_row = 0
         self._loss = None
-        if self.scaler is not None:
-            self.scaler.update(self._constant_scale)
+        self.scaler.update(self._constant_scale)
+        if self.scaler.is_enabled():
             self._check_loss_scale(self.scaler.get_scale())
 
     def _clip_grad(self) -> bool:
@@ -150,7 +148,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def _on_nonfinite(self, norm: float) -> None:
         loss = 0.0 if self._loss is None else float(self._loss)
         self._loss = None
-        overflow = self.scaler is not None and math.isfinite(loss)
+        overflow = self.scaler.is_enabled() and math.isfinite(loss)
         self.skipped_steps += 1
         self._skipped_in_a_row += 1
         too_many = not overflow and self._skipped_in_a_row > self.max_skipped
@@ -188,7 +186,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def state_dict(self) -> dict:
         """Returns the optimizer's state, with the scaler's under ``loss_scaler``."""
         state = super().state_dict()
-        if self.scaler is not None:
+        if self.scaler.is_enabled():
             state["loss_scaler"] = self.scaler.state_dict()
         return state
 
@@ -196,18 +194,18 @@ class AutocastOptimWrapper(OptimWrapper):
         """Restores the optimizer and the scaler; either run may be without a scaler."""
         state_dict = dict(state_dict)
         scaler_state = state_dict.pop("loss_scaler", None)
-        if self.scaler is not None and scaler_state is not None:
+        if scaler_state is not None:  # which a scaler that is off leaves alone
             self.scaler.load_state_dict(scaler_state)
         super().load_state_dict(state_dict)
 
 
-def _scaler(device_type: str, loss_scale: str | float | dict | None) -> torch.amp.GradScaler:
+def _scaler_options(loss_scale: str | float | dict | None) -> dict[str, Any]:
     if loss_scale in (None, "dynamic"):
-        return torch.amp.GradScaler(device_type)
+        return {}
     if isinstance(loss_scale, dict):
-        return torch.amp.GradScaler(device_type, **loss_scale)
+        return loss_scale
     if isinstance(loss_scale, (int, float)):
-        return torch.amp.GradScaler(device_type, init_scale=float(loss_scale))
+        return {"init_scale": float(loss_scale)}
     raise ConfigError(
         f'optim_wrapper.loss_scale: expected "dynamic", a number or a dict, found {loss_scale!r}.'
     )

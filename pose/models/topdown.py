@@ -58,7 +58,7 @@ class TopdownPoseEstimator(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor, eval_dtype)
         self.metainfo = parse_metainfo(metainfo)
-        self.test_views = TestViews.of(_views(test_views, test_cfg))
+        self.test_views = TestViews(_views(test_views, test_cfg))
         num_keypoints = self.metainfo.num_keypoints
         if head.get("out_channels", num_keypoints) != num_keypoints:
             raise ConfigError(

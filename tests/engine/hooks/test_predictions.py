@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from engine.errors import ConfigError
-from engine.hooks.predictions import OutputNames
+from engine.hooks.predictions import name_outputs
 
 
 class Records(list):
@@ -10,7 +12,7 @@ class Records(list):
 
 def test_results_keep_folders_and_stay_in_theirs(tmp_path):
     records = Records({"img_path": str(tmp_path / name)} for name in ("a/1.jpg", "b/c/2.png"))
-    names = OutputNames(records, "out")
+    names = name_outputs(records, Path("out"))
     assert names[tmp_path / "a/1.jpg"].as_posix() == "out/a/1.png"
     assert names[tmp_path / "b/c/2.png"].as_posix() == "out/b/c/2.png"
 
@@ -24,5 +26,5 @@ def test_a_file_of_the_dataset_is_never_overwritten(tmp_path):
             }
         ]
     )
-    with pytest.raises(ConfigError, match=r"labels/1\.png is a file of the dataset"):
-        OutputNames(records, tmp_path / "labels")
+    with pytest.raises(ConfigError, match=r"labels/1\.png is a file of the input"):
+        name_outputs(records, tmp_path / "labels")
