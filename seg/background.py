@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from engine.data.arguments import require_probability
 from engine.data.decoding import EncodedJpeg
 from engine.data.files import IMAGE_SUFFIXES
 from engine.data.loading import IGNORE_INDEX, read_image
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 
@@ -21,7 +21,7 @@ CONTRAST_RANGE = (0.5, 2.0)
 """How much colour matching may change a deviation: before a plain wall it must not fade people."""
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class RandomBackground(BaseTransform):
     """Replaces what ``img`` shows behind people, and matches their colours to it.
 

@@ -1,5 +1,9 @@
 """Geometric transforms. They are lazy: each composes ``matrix`` and ``size_hw``, moving no pixel.
 
+MMCV's ``Resize``, ``RandomResize`` and ``RandomFlip`` in the same registry move pixels at once and
+know nothing of ``matrix``. Ours replace them there: a config's ``RandomResize`` is the lazy one in
+every scope.
+
 ``size_hw`` arguments may be left out of a config: ``load_config`` fills them in from its
 ``input_size_hw``.
 """
@@ -10,11 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from engine.data import geometry
 from engine.data.arguments import require_probability, require_range, require_size
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.data.warp import sample_nearest
 from engine.errors import ConfigError, DataError
@@ -34,7 +38,7 @@ def _append_resize(sample: Sample, size_hw: geometry.SizeHW) -> Sample:
     return _append(sample, geometry.resize(sample["size_hw"], size_hw), size_hw)
 
 
-@register_transform
+@TRANSFORMS.register_module(force=True)
 class Resize(BaseTransform):
     """Stretches the canvas to ``size_hw``.
 
@@ -54,7 +58,7 @@ class Resize(BaseTransform):
         return _append_resize(sample, fitted_hw if self.keep_ratio else self.size_hw)
 
 
-@register_transform
+@TRANSFORMS.register_module(force=True)
 class RandomResize(BaseTransform):
     """Fits the canvas, aspect kept, into ``size_hw`` times a factor drawn from ``ratio_range``.
 
@@ -76,7 +80,7 @@ class RandomResize(BaseTransform):
         return _append_resize(sample, geometry.fit_size_hw(sample["size_hw"], into_hw))
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class RandomCrop(BaseTransform):
     """Cuts ``size_hw`` out of the canvas at a random place; a smaller canvas stays as it is.
 
@@ -144,7 +148,7 @@ class RandomCrop(BaseTransform):
         return bool(counts.max() < self.cat_max_ratio * counts.sum())
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
     """Stretches a random part of the canvas to ``size_hw`` (Szegedy et al., 2015).
 
@@ -207,7 +211,7 @@ class RandomResizedCrop(BaseTransform):
         return (height - crop_h) // 2, (width - crop_w) // 2, crop_h, crop_w
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class RandomRotate(BaseTransform):
     """Turns the canvas about its centre, at unchanged size.
 
@@ -232,7 +236,7 @@ class RandomRotate(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module(force=True)
 class RandomFlip(BaseTransform):
     """Mirrors left and right. ``Warp`` then also swaps what has a left and a right name.
 

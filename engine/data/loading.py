@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 from PIL import Image
 
 from engine.data import geometry
 from engine.data.decoding import EncodedJpeg, decode_image, is_jpeg, read_bytes
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 
@@ -58,7 +58,7 @@ def read_labels(path: str | Path) -> NDArray:
     return labels.astype(np.uint8, copy=False)
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
     """Reads ``img_path`` into ``img`` (H, W, 3) uint8 BGR, and starts the geometry.
 
@@ -103,7 +103,7 @@ class LoadImage(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
     """Reads ``seg_map_path`` into ``seg_map`` (H, W) uint8, at the size of the image file.
 
@@ -130,9 +130,18 @@ class LoadLabels(BaseTransform):
                 f"{_by(sample['ori_size_hw'])} (height x width, after EXIF rotation). "
                 "Make them the same size."
             )
-        metainfo = sample["metainfo"]
         labels = map_labels(raw, sample.get("label_map"))
-        _check_labels(raw, labels, path, len(metainfo["classes"]), metainfo.get("ignore_index"))
+        num_classes = len(sample["metainfo"]["classes"])
+        ignore_index = sample["metainfo"].get("ignore_index", IGNORE_INDEX)
+        strange = (labels >= num_classes) & (labels != ignore_index)
+        if strange.any():
+            label = int(raw[strange].min())
+            raise DataError(
+                f"label {label} in {path}, but the dataset has {num_classes} classes "
+                f"(0..{num_classes - 1}, {ignore_index} = ignored). Mend the file, list the "
+                "missing class in the dataset's classes, or map it: "
+                f"label_map={{{label}: {ignore_index}}}."
+            )
         sample["seg_map"] = labels
         return sample
 
@@ -151,20 +160,6 @@ def map_labels(labels: NDArray, mapping: Mapping[int, int] | None) -> NDArray:
             raise ConfigError(f"label_map maps {old} to {new}; both must be in 0..255.")
         table[old] = new
     return cv2.LUT(labels, table)
-
-
-def _check_labels(
-    raw: NDArray, labels: NDArray, path: str | Path, num_classes: int, ignore_index: int | None
-) -> None:
-    ignore_index = IGNORE_INDEX if ignore_index is None else ignore_index
-    strange = (labels >= num_classes) & (labels != ignore_index)
-    if strange.any():
-        label = int(raw[strange].min())
-        raise DataError(
-            f"label {label} in {path}, but the dataset has {num_classes} classes "
-            f"(0..{num_classes - 1}, {ignore_index} = ignored). Mend the file, list the missing "
-            f"class in the dataset's classes, or map it: label_map={{{label}: {ignore_index}}}."
-        )
 
 
 def _by(size_hw: tuple[int, ...]) -> str:

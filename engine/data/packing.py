@@ -9,13 +9,11 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmengine.registry import FUNCTIONS
-from numpy.typing import NDArray
+from mmengine.registry import FUNCTIONS, TRANSFORMS
 from torch.utils.data import default_collate
 
 from engine.data import geometry
 from engine.data.fields import FIELDS
-from engine.data.registry import register_transform
 from engine.data.sample import DataSample, Sample, get_packed, pop_packed, set_packed
 from engine.errors import ConfigError, DataError
 
@@ -35,7 +33,7 @@ META_KEYS = (
 )
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class PackInputs(BaseTransform):
     """Packs a sample as ``{"inputs": (3, H, W) uint8 BGR tensor, "data_samples": DataSample}``.
 
@@ -63,15 +61,11 @@ class PackInputs(BaseTransform):
         data_sample = DataSample(metainfo=metainfo)
         for key, field in FIELDS.items():
             if field.packed and key in sample:
-                value = sample[key] if field.is_of_people else _planes(sample[key])
+                value = sample[key]
+                if not field.is_of_people:
+                    value = np.ascontiguousarray(np.atleast_3d(value).transpose(2, 0, 1))
                 set_packed(data_sample, field.packed, torch.from_numpy(value))
         return {"inputs": torch.from_numpy(planes), "data_samples": data_sample}
-
-
-def _planes(values: NDArray) -> NDArray:
-    """(H, W) or (H, W, C) -> (C, H, W)."""
-    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values)
 
 
 @FUNCTIONS.register_module()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 
 HUES = 180
@@ -21,7 +21,7 @@ Table = NDArray[np.uint8]
 IDENTITY: Table = np.arange(256, dtype=np.uint8)
 
 
-@register_transform
+@TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class PhotoMetricDistortion(BaseTransform):
     """Distorts ``img`` (H, W, 3) uint8 BGR in up to four steps, each with probability 1/2.

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sized
 from typing import NamedTuple
 
 import numpy as np
-from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS
-from torch.utils.data import Sampler
 
 # The last number of a seed sets the generators of a run apart; those of the samples have none.
 SHUFFLE_STREAM = 1  # the order of an epoch
@@ -26,7 +25,7 @@ class SampleKey(NamedTuple):
 
 
 @DATA_SAMPLERS.register_module()
-class SeededSampler(Sampler[SampleKey]):
+class SeededSampler(DefaultSampler):
     """Deals the samples of a dataset out to the ranks, as keys that also fix their randomness.
 
     The order is one permutation for all ranks, drawn from (seed, epoch); rank r of n takes every
@@ -51,39 +50,20 @@ class SeededSampler(Sampler[SampleKey]):
         seed: int | None = None,
         round_up: bool | None = None,
     ) -> None:
-        self.dataset = dataset
-        self.shuffle = shuffle
-        self.seed = sync_random_seed() if seed is None else seed
-        self.round_up = shuffle if round_up is None else round_up
-        self.epoch = 0
+        super().__init__(dataset, shuffle, seed, shuffle if round_up is None else round_up)
         self._skipped = 0
-        self.rank, self.world_size = get_dist_info()
 
     def __iter__(self) -> Iterator[SampleKey]:
+        size = len(self.dataset)
         start, self._skipped = self._skipped, 0
-        for index in self._order()[self.rank :: self.world_size][start:]:
+        order = np.arange(size)
+        if self.shuffle:
+            seed = [self.seed, self.epoch, 0, SHUFFLE_STREAM]
+            order = np.random.default_rng(seed).permutation(size)
+        order = np.resize(order, self.total_size)  # repeats from the start
+        for index in order[self.rank :: self.world_size][start:]:
             yield SampleKey(self.seed, self.epoch, int(index))
-
-    def __len__(self) -> int:
-        return len(range(self.rank, self._total(), self.world_size))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch that the next iteration draws the order and the keys from."""
-        self.epoch = epoch
 
     def skip(self, num: int) -> None:
         """Leaves out the first ``num`` keys of this rank in the next iteration only."""
         self._skipped = num
-
-    def _total(self) -> int:
-        size = len(self.dataset)
-        return -(-size // self.world_size) * self.world_size if self.round_up else size
-
-    def _order(self) -> np.ndarray:
-        size = len(self.dataset)
-        if self.shuffle:
-            generator = np.random.default_rng([self.seed, self.epoch, 0, SHUFFLE_STREAM])
-            order = generator.permutation(size)
-        else:
-            order = np.arange(size)
-        return np.resize(order, self._total())  # repeats from the start

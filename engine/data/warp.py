@@ -15,12 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from engine.data import geometry
 from engine.data.decoding import EncodedJpeg
 from engine.data.fields import FIELDS, Field
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 
@@ -31,7 +31,7 @@ _BLOCK_ROWS = 64
 _SLACK = 1e-6
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class Warp(BaseTransform):
     """Resamples every field of the sample once, by its row of the field table.
 
@@ -289,11 +289,9 @@ def _is_inside(
 ) -> bool:
     """Whether every pixel centre of the canvas comes from within the image area."""
     centres = np.array([0, 0, size_hw[1] - 1.0, size_hw[0] - 1.0])
-    left, top, right, bottom = transform_boxes(centres, geometry.invert(matrix))
-    low, high = -0.5 - _SLACK, -0.5 + _SLACK
-    return bool(
-        min(left, top) >= low and right <= image_hw[1] + high and bottom <= image_hw[0] + high
-    )
+    origins = transform_boxes(centres, geometry.invert(matrix))
+    beyond = max(*-origins[:2], *origins[2:] - [image_hw[1] - 1, image_hw[0] - 1])
+    return bool(beyond <= 0.5 + _SLACK)
 
 
 def _is_mirrored_along_axes(matrix: geometry.Matrix) -> bool:

@@ -30,7 +30,12 @@ def name_outputs(dataset: Any, out_dir: Path, suffix: str = ".png") -> dict[Path
     """
     records = [dataset.get_data_info(i) for i in range(len(dataset))]
     images = name_results(Path(record["img_path"]) for record in records)
-    files = [v for r in records for k, v in r.items() if k.endswith("_path") and isinstance(v, str)]
+    files = {
+        value
+        for record in records
+        for key, value in record.items()
+        if key.endswith("_path") and isinstance(value, str)
+    }
     check_results(images, out_dir, [suffix], files)
     return {image.path: out_dir / f"{image.out_stem}{suffix}" for image in images}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -16,7 +17,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -34,47 +34,38 @@ class ProgressHook(Hook):
     def __init__(self) -> None:
         self.progress: Progress | None = None
         self.tasks: dict[str, TaskID] = {}
-        self.streams: list[tuple[logging.StreamHandler, Any]] = []
+        self._running = ExitStack()
 
     def _start(self, runner: Any, stage: str, total: int, completed: int = 0) -> None:
         if not (is_main_process() and sys.stderr.isatty()):
             return
         if self.progress is None:
             self.progress = Progress(
-                TextColumn("{task.description}"),
+                "{task.description}",
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[info]}"),
+                "{task.fields[info]}",
                 console=Console(stderr=True),
             )
-            self.progress.start()
-            atexit.register(self._stop)  # an exception or a signal must not leave a hidden cursor
-            self._redirect_logging(runner.logger)
+            self._running.enter_context(self.progress)
+            # An exception or a signal must not leave a hidden cursor.
+            atexit.register(self._running.close)
+            # Log lines scroll above the bar: rich wraps sys.stdout, handlers hold the old one.
+            for handler in runner.logger.handlers:
+                if type(handler) is logging.StreamHandler:
+                    self._running.callback(handler.setStream, handler.stream)
+                    handler.setStream(sys.stdout)
         self.tasks[stage] = self.progress.add_task(stage, total=total, completed=completed, info="")
-
-    def _redirect_logging(self, logger: logging.Logger) -> None:
-        """Lets log lines scroll above the bar: rich wraps sys.stdout, handlers hold the old one."""
-        for handler in logger.handlers:
-            if type(handler) is logging.StreamHandler:
-                self.streams.append((handler, handler.stream))
-                handler.setStream(sys.stdout)
 
     def _finish(self, stage: str) -> None:
         if self.progress is None:
             return
         self.progress.remove_task(self.tasks.pop(stage))
         if not self.tasks:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self.progress is not None:
-            self.progress.stop()
-        self.progress = None
-        for handler, stream in self.streams:
-            handler.setStream(stream)
-        self.streams.clear()
+            self._running.close()
+            self.progress = None
 
     def before_train(self, runner: Any) -> None:
         """Starts the bar of the whole training."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections import deque
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -38,12 +39,12 @@ class ThroughputHook(Hook):
 
     def __init__(self, window: int = 10) -> None:
         self.batch_sizes: deque[int] = deque(maxlen=window)
-        self.flops: dict[tuple[int, int], int] = {}
         self.peak_tflops: float | None = None
 
     def before_train(self, runner: Any) -> None:
         """Looks the GPU up."""
         self.batch_sizes.clear()
+        self.flops = cache(partial(training_flops, runner.cfg.model))
         self.peak_tflops = device_peak_tflops()
 
     def after_train_iter(
@@ -56,7 +57,7 @@ class ThroughputHook(Hook):
         hub = runner.message_hub
         seconds = hub.get_scalar("train/time").mean(steps)
         images_per_s = sum(self.batch_sizes) / steps / seconds
-        tflops = images_per_s * self._flops(runner, tuple(inputs[0].shape[-2:])) / 1e12
+        tflops = images_per_s * self.flops(tuple(inputs.shape[-2:])) / 1e12
         figures = {
             "images_per_s": images_per_s * get_world_size(),
             "data_share": hub.get_scalar("train/data_time").mean(steps) / seconds,
@@ -69,11 +70,6 @@ class ThroughputHook(Hook):
             figures["device_gib"] = torch.cuda.max_memory_allocated() / 2**30
         for name, value in figures.items():
             hub.update_scalar(f"train/{name}", value)
-
-    def _flops(self, runner: Any, size_hw: tuple[int, int]) -> int:
-        if size_hw not in self.flops:
-            self.flops[size_hw] = training_flops(runner.cfg.model, size_hw)
-        return self.flops[size_hw]
 
 
 def host_peak_bytes() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from engine.model.wrappers import unwrap
 
 
 @HOOKS.register_module()
+@dataclass(eq=False)
 class PicturesHook(Hook):
     """Sends a few samples a validation, and now and then augmented training samples, to the
     visualizer.
@@ -36,14 +38,11 @@ class PicturesHook(Hook):
             ``id`` of its person if it has one; None for none.
     """
 
-    priority = "BELOW_NORMAL"
+    num_samples: int = 4
+    train_interval: int = 0
+    show_dir: str | None = None
 
-    def __init__(
-        self, num_samples: int = 4, train_interval: int = 0, show_dir: str | None = None
-    ) -> None:
-        self.num_samples = num_samples
-        self.train_interval = train_interval
-        self.show_dir = None if show_dir is None else Path(show_dir)
+    priority = "BELOW_NORMAL"
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -86,7 +85,7 @@ class PicturesHook(Hook):
     def before_test(self, runner: Any) -> None:
         """Names the pictures of the samples."""
         if self.show_dir is not None:
-            self.names = name_outputs(runner.test_dataloader.dataset, self.show_dir)
+            self.names = name_outputs(runner.test_dataloader.dataset, Path(self.show_dir))
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None

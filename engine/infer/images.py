@@ -43,23 +43,23 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
         DataError: If nothing is there.
     """
     path = Path(source)
-    if path.is_dir():
-        paths = [p for p in path.rglob("*") if _is_image(p)]
-    elif path.suffix.lower() == ".txt":
+    if path.suffix.lower() == ".txt" and not path.is_dir():
         paths = [path.parent / line for line in read_list(path)]
     elif path.is_file():
         paths = [path]
     else:
-        paths = [p for p in map(Path, glob.glob(source, recursive=True)) if _is_image(p)]
+        found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(source, recursive=True))
+        paths = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+        paths = [p for p in paths if not p.name.startswith(".")]  # as the ._a.jpg of macOS
+        if out_dir is not None:
+            results = Path(out_dir).resolve()
+            inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
+            paths = inputs or paths  # all of them: the output folder is the input folder
     if not paths:
         raise DataError(
             f"--input {source!r}: no images found. Expected an image, a folder or pattern with "
             f"{', '.join(IMAGE_SUFFIXES)}, or a .txt file with one path a line."
         )
-    if out_dir is not None and path.suffix.lower() != ".txt" and not path.is_file():
-        results = Path(out_dir).resolve()
-        inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
-        paths = inputs or paths  # all of them: the output folder is the input folder
     return name_results(paths, path if path.is_dir() else None)
 
 
@@ -110,8 +110,3 @@ def check_results(
                     "them to separate runs, or rename one."
                 )
             writers[target] = image
-
-
-def _is_image(path: Path) -> bool:
-    hidden = path.name.startswith(".")  # such as the ._a.jpg that macOS leaves
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not hidden

@@ -40,8 +40,10 @@ class TestViews:
         flip, scales = {**known, **(options or {})}.values()
         if not isinstance(flip, bool):
             raise ConfigError(f"model.test_views.flip: expected True or False, found {flip!r}.")
-        numbers = isinstance(scales, list | tuple) and all(_is_factor(scale) for scale in scales)
-        if not scales or not numbers:
+        is_list = isinstance(scales, list | tuple) and len(scales) > 0
+        if not is_list or not all(
+            isinstance(s, int | float) and not isinstance(s, bool) and s > 0 for s in scales
+        ):
             raise ConfigError(
                 "model.test_views.scales: expected factors > 0 as in (0.75, 1.0, 1.25), found "
                 f"{scales!r}."
@@ -78,10 +80,6 @@ class TestViews:
             if self.flip:
                 outputs.append(unflip(forward(view.flip(-1)).float()))
         return outputs
-
-
-def _is_factor(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def mean_of_views(views: Sequence[Tensor], size_hw: tuple[int, int] | None = None) -> Tensor:

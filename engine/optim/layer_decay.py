@@ -114,9 +114,8 @@ class LayerDecayOptimWrapperConstructor:
 
     def _backbone(self, model: nn.Module) -> tuple[Any, str]:
         """Returns the module that knows the layers, and the prefix of its parameters' names."""
-        backbone, prefix = getattr(model, "backbone", model), "backbone."
-        if backbone is model:
-            prefix = ""
+        backbone = getattr(model, "backbone", model)
+        prefix = "" if backbone is model else "backbone."
         if not hasattr(backbone, "layer_id") or not hasattr(backbone, "num_layers"):
             raise ConfigError(
                 "optim_wrapper.constructor: layer decay needs a backbone with `layer_id(name)` and "

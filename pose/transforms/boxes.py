@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from engine.data import geometry
 from engine.data.arguments import require_range, require_size
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 from pose.geometry import BOX_PADDING, box_to_center_scale, fix_aspect, udp_matrix
 
 
-@register_transform
+@TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class GetBBoxCenterScale(BaseTransform):
     """Takes center and scale from ``bbox`` (1, 4), and keeps the box as ``bbox_xyxy`` (4,).
@@ -48,7 +48,7 @@ class GetBBoxCenterScale(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class RandomHalfBody(BaseTransform):
     """Shows only the upper or the lower body, which the metainfo names, if enough of it is visible.
@@ -104,7 +104,7 @@ def _half(metainfo: dict, key: str, visible: NDArray) -> list[int]:
     return [i for i, name in enumerate(metainfo["keypoints"]) if name in names and visible[i]]
 
 
-@register_transform
+@TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class RandomBBoxTransform(BaseTransform):
     """Shifts, scales and turns what the crop shows.
@@ -153,7 +153,7 @@ def _cut_normal(rng: np.random.Generator) -> float:
             return float(t)
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class TopdownAffine(BaseTransform):
     """Cuts out the crop: ``bbox_scale`` is enlarged to the aspect ratio of ``size_hw``.
 
@@ -176,7 +176,7 @@ class TopdownAffine(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 @dataclass(kw_only=True, eq=False)
 class RequireKeypoints(BaseTransform):
     """Rejects a sample of which the crop shows too few keypoints; the dataset draws another.

@@ -7,10 +7,10 @@ from typing import Literal
 
 import cv2
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from engine.data.arguments import require_range
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError
 
@@ -21,7 +21,7 @@ _BLURS: dict[str, Callable[[NDArray, int], NDArray]] = {
 }
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class RandomBlur(BaseTransform):
     """Blurs ``img`` with a kernel of random size.
 
@@ -54,7 +54,7 @@ class RandomBlur(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class CoarseDropout(BaseTransform):
     """Blackens one rectangle of ``img`` (DeVries and Taylor, Cutout, 2017).
 

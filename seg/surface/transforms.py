@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from engine.data.registry import register_transform
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 from seg.surface.reading import OUR_AXES, axis_signs, read_depth, read_mask, read_normal
@@ -46,7 +46,7 @@ def _read(
     return path, values
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class LoadMask(BaseTransform):
     """Reads ``mask_path`` into ``mask`` (H, W) uint8, 1 on the person and 0 elsewhere.
 
@@ -64,7 +64,7 @@ class LoadMask(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class LoadDepth(BaseTransform):
     """Reads ``depth_path`` into ``depth`` (H, W) float32, larger is farther.
 
@@ -96,7 +96,7 @@ class LoadDepth(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class LoadNormal(BaseTransform):
     """Reads ``normal_path`` into ``normal`` (H, W, 3) float32: x right, y up, z towards the camera.
 
@@ -137,7 +137,7 @@ def _first(bad: NDArray[np.bool_]) -> str:
     return f"x={x}, y={y}"
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class GenerateDepthTarget(BaseTransform):
     """Turns ``depth`` into relative depth: 0 at the nearest pixel of the mask, 1 at the farthest.
 
@@ -160,7 +160,7 @@ class GenerateDepthTarget(BaseTransform):
         return sample
 
 
-@register_transform
+@TRANSFORMS.register_module()
 class GenerateNormalTarget(BaseTransform):
     """Sets ``normal`` to -1000 in all three channels outside the mask; losses ignore it."""
 

@@ -3,6 +3,7 @@
 import tarfile
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -104,8 +105,8 @@ def test_two_ranks_share_an_epoch_without_overlap(make, num_workers, request):
     seen: Counter = Counter()
     for rank in range(2):
         dataset = of_folder(root) if make == "folder" else TarImageDataset(root, pipeline=PIPELINE)
-        sampler = SeededSampler(dataset, seed=1)
-        sampler.rank, sampler.world_size = rank, 2
+        with patch("mmengine.dataset.sampler.get_dist_info", return_value=(rank, 2)):
+            sampler = SeededSampler(dataset, seed=1)
         sampler.set_epoch(3)
         loader = DataLoader(
             dataset, 1, sampler=sampler, collate_fn=collate_samples, num_workers=num_workers

@@ -5,7 +5,6 @@ import pytest
 from mmengine.registry import TRANSFORMS
 
 import engine.data
-from engine.data.registry import register_transform
 
 
 @pytest.mark.parametrize("name", ["Resize", "RandomResize", "RandomFlip"])
@@ -20,4 +19,4 @@ def test_other_names_cannot_be_taken_twice():
         pass
 
     with pytest.raises(KeyError, match="Warp"):
-        register_transform(Warp)
+        TRANSFORMS.register_module(module=Warp)
