@@ -68,7 +68,7 @@ def surface_point(solids: Sequence[Solid], x: float, y: float, lift: float = 0.0
     Raises:
         ValueError: No solid lies at (x, y).
     """
-    z = min(float(s.cast(np.asarray(x), np.asarray(y))) for s in solids)
+    z = min(float(s.cast(x, y)) for s in solids)
     if not np.isfinite(z):
         raise ValueError(f"No solid at x={x}, y={y}: place the feature inside the outline.")
     return np.array([x, y, z - lift])
@@ -85,11 +85,7 @@ def jointed(solid: P, points: Mapping[str, np.ndarray], cover: float) -> P:
 
 
 def _to_local(solid: Solid, points: Mapping[str, np.ndarray]) -> dict[str, Point]:
-    local = {}
-    for name, point in points.items():
-        u, v, w = (float(c) for c in solid.to_local(point[0], point[1], point[2]))
-        local[name] = (u, v, w)
-    return local
+    return {name: tuple(solid.to_local(*point).tolist()) for name, point in points.items()}
 
 
 def both_sides(solids: Sequence[Solid]) -> list[Solid]:

@@ -11,7 +11,7 @@ from engine.errors import DataError
 
 from .keypoints import Keypoints, find_keypoints
 from .scene import Light, Scene
-from .solids import Local, Material, Solid
+from .solids import Material, Solid
 
 BACKGROUND = "Background"
 
@@ -91,7 +91,7 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
         rows, cols = rows + window[0].start, cols + window[1].start
         local = solid.to_local(x[cols], y[rows], depth[rows, cols])
         unit = solid.normal(local)
-        normal[rows, cols] = np.stack(unit, axis=-1)
+        normal[rows, cols] = unit.T
         part[rows, cols] = names.index(solid.part)
         person[rows, cols] = solid.person + 1
         rgb[rows, cols] = _shade(solid.material, local, unit, scene.light)
@@ -99,7 +99,7 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
             inside = np.logical_and.reduce([region.contains(local) for region in decal.regions])
             at = rows[inside], cols[inside]
             part[at] = names.index(decal.part)
-            rgb[at] = _shade(decal.material, _pick(local, inside), _pick(unit, inside), scene.light)
+            rgb[at] = _shade(decal.material, local[:, inside], unit[:, inside], scene.light)
 
     return Render(
         image=(np.clip(rgb[..., ::-1], 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8),
@@ -114,13 +114,11 @@ def render(scene: Scene, size_hw: tuple[int, int] = (512, 512)) -> Render:
 
 def _window(solid: Solid, scene: Scene, size_hw: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns that can see the solid, with a pixel to spare for rounding."""
-    centre_xy, unit = scene.project(solid.centre, size_hw), scene.unit(size_hw)
-    spans = []
-    for centre, reach, length in zip(centre_xy, solid.half_extent(), size_hw[::-1], strict=True):
-        first = int(np.floor(centre - reach / unit)) - 1
-        last = int(np.ceil(centre + reach / unit)) + 1
-        spans.append(slice(min(max(first, 0), length), min(max(last + 1, 0), length)))
-    return spans[1], spans[0]
+    centre = scene.project(solid.centre, size_hw)
+    reach = solid.half_extent() / scene.unit(size_hw)
+    ends = np.floor(centre - reach) - 1, np.ceil(centre + reach) + 2
+    (left, top), (right, bottom) = np.clip(ends, 0, size_hw[::-1]).astype(int)
+    return slice(top, bottom), slice(left, right)
 
 
 def _part_names(scene: Scene) -> tuple[str, ...]:
@@ -131,11 +129,7 @@ def _part_names(scene: Scene) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _pick(values: Local, mask: np.ndarray) -> Local:
-    return values[0][mask], values[1][mask], values[2][mask]
-
-
-def _shade(material: Material, local: Local, normal: Local, light: Light) -> np.ndarray:
+def _shade(material: Material, local: np.ndarray, normal: np.ndarray, light: Light) -> np.ndarray:
     """RGB (N, 3) of surface points: half-Lambert diffuse light, Blinn highlight and texture."""
     lx, ly, lz = light.direction
     nx, ny, nz = normal

@@ -96,17 +96,13 @@ class Scene:
 
     def axes(self, size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """World x (W,) of the columns' and y (H,) of the rows' centres, each symmetric about 0."""
-        height, width = size_hw
         unit = self.unit(size_hw)
-        x = (np.arange(width) - (width - 1) / 2) * unit
-        y = (np.arange(height) - (height - 1) / 2) * unit
+        y, x = ((np.arange(length) - (length - 1) / 2) * unit for length in size_hw)
         return x, y
 
-    def project(self, point: np.ndarray, size_hw: tuple[int, int]) -> tuple[float, float]:
+    def project(self, point: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
         """Pixel (x, y) of a world point (3,); pixel centres are integers."""
-        height, width = size_hw
-        unit = self.unit(size_hw)
-        return (width - 1) / 2 + point[0] / unit, (height - 1) / 2 + point[1] / unit
+        return (np.array(size_hw[::-1]) - 1) / 2 + point[:2] / self.unit(size_hw)
 
     def mirrored(self) -> Scene:
         """The scene reflected at x = 0, with left and right swapped: an oracle for every flip.

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-Local = tuple[np.ndarray, np.ndarray, np.ndarray]
 Point = tuple[float, float, float]
 Colour = tuple[float, float, float]
 P = TypeVar("P", bound="Solid")
@@ -70,8 +70,8 @@ class Ellipse:
     radii: tuple[float, float]
     pointed: bool = False  # an almond: |v| in place of v^2 gives two corners
 
-    def contains(self, local: Local) -> np.ndarray:
-        """Says of each point, given by local coordinates, whether it lies inside."""
+    def contains(self, local: np.ndarray) -> np.ndarray:
+        """Says of each point, given by local coordinates (3, N), whether it lies inside."""
         u = (local[0] - self.centre[0]) / self.radii[0]
         v = (local[1] - self.centre[1]) / self.radii[1]
         return (u * u + (np.abs(v) if self.pointed else v * v) <= 1.0) & (local[2] < 0.0)
@@ -112,43 +112,39 @@ class Solid:
     cover: float = 0.0
     person: int = 0
 
-    def half_extent(self) -> tuple[float, float]:
-        """Half the width and height of the bounding box around the centre."""
+    def half_extent(self) -> np.ndarray:
+        """Half the width and height (2,) of the bounding box around the centre."""
         raise NotImplementedError
 
-    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+    def _near_root(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """First t at which ``origin + t * direction`` (local) meets the surface; inf for a miss."""
         raise NotImplementedError
 
-    def _local_normal(self, local: Local) -> Local:
-        """Outward normal of a surface point, of any length, in local coordinates."""
+    def _local_normal(self, local: np.ndarray) -> np.ndarray:
+        """Outward normals (3, N) of surface points, of any length, in local coordinates."""
         raise NotImplementedError
 
-    def to_local(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Local:
-        """Local coordinates of world points."""
+    def to_local(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> np.ndarray:
+        """Local coordinates (3, ...) of world points, whose own are broadcast together."""
         dx, dy, dz = x - self.centre[0], y - self.centre[1], z - self.centre[2]
-        r = self.rotation
-        u, v, w = (r[0, i] * dx + r[1, i] * dy + r[2, i] * dz for i in range(3))
-        return u, v, w
+        return np.stack([r[0] * dx + r[1] * dy + r[2] * dz for r in self.rotation.T])
 
     def to_world(self, local: Point) -> np.ndarray:
         """World position (3,) of one local point."""
-        r = self.rotation
-        return self.centre + (r[:, 0] * local[0] + r[:, 1] * local[1] + r[:, 2] * local[2])
+        along = self.rotation * local
+        return self.centre + (along[:, 0] + along[:, 1] + along[:, 2])
 
-    def cast(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def cast(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """World z at which rays along +z through (x, y) first meet the solid; inf for a miss."""
         plane = self.to_local(x, y, self.centre[2])
         return self.centre[2] + self._near_root(plane, self.rotation[2])
 
-    def normal(self, local: Local) -> Local:
-        """Unit outward normal, in world coordinates, of surface points given in local ones."""
+    def normal(self, local: np.ndarray) -> np.ndarray:
+        """Unit outward normals (3, N), in world coordinates, of surface points in local ones."""
         u, v, w = self._local_normal(local)
         scale = 1.0 / np.sqrt(u * u + v * v + w * w)
         u, v, w = u * scale, v * scale, w * scale
-        r = self.rotation
-        nx, ny, nz = (r[i, 0] * u + r[i, 1] * v + r[i, 2] * w for i in range(3))
-        return nx, ny, nz
+        return np.stack([r[0] * u + r[1] * v + r[2] * w for r in self.rotation])
 
     def moved(self: P, rotation: np.ndarray, translation: np.ndarray) -> P:
         """The solid after ``world -> rotation @ world + translation``."""
@@ -174,21 +170,19 @@ class Ellipsoid(Solid):
 
     radii: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def half_extent(self) -> tuple[float, float]:
+    def half_extent(self) -> np.ndarray:
         """See base class."""
-        reach = np.sqrt(np.sum((self.rotation * np.asarray(self.radii)) ** 2, axis=1))
-        return float(reach[0]), float(reach[1])
+        return np.sqrt(np.sum((self.rotation[:2] * self.radii) ** 2, axis=1))
 
-    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+    def _near_root(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
         u, v, w = (o / r for o, r in zip(origin, self.radii, strict=True))
-        du, dv, dw = (float(d) / r for d, r in zip(direction, self.radii, strict=True))
+        du, dv, dw = direction / self.radii
         a = du * du + dv * dv + dw * dw
         b = u * du + v * dv + w * dw
         return _smaller_root(a, b, u * u + v * v + w * w - 1.0)
 
-    def _local_normal(self, local: Local) -> Local:
-        u, v, w = (x / (r * r) for x, r in zip(local, self.radii, strict=True))
-        return u, v, w
+    def _local_normal(self, local: np.ndarray) -> np.ndarray:
+        return local / np.square(self.radii)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,17 +192,16 @@ class Capsule(Solid):
     half_length: float = 1.0
     radius: float = 1.0
 
-    def half_extent(self) -> tuple[float, float]:
+    def half_extent(self) -> np.ndarray:
         """See base class."""
-        reach = np.abs(self.rotation[:, 1]) * self.half_length + self.radius
-        return float(reach[0]), float(reach[1])
+        return np.abs(self.rotation[:2, 1]) * self.half_length + self.radius
 
-    def _near_root(self, origin: Local, direction: np.ndarray) -> np.ndarray:
+    def _near_root(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """The entry is the nearest of those into the two balls and the cylinder."""
-        (u, v, w), (du, dv, dw) = origin, (float(d) for d in direction)
+        (u, v, w), (du, dv, dw) = origin, direction
         across = u * du + w * dw
         square = u * u + w * w - self.radius * self.radius
-        nearest = np.full(np.shape(square), np.inf)
+        nearest = np.full_like(square, np.inf)
         for end in (-self.half_length, self.half_length):
             from_end = v - end
             ball = _smaller_root(1.0, across + from_end * dv, square + from_end * from_end)
@@ -220,9 +213,9 @@ class Capsule(Solid):
             nearest = np.where(on_side, np.minimum(nearest, t), nearest)
         return nearest
 
-    def _local_normal(self, local: Local) -> Local:
+    def _local_normal(self, local: np.ndarray) -> np.ndarray:
         u, v, w = local
-        return u, v - np.clip(v, -self.half_length, self.half_length), w
+        return np.stack([u, v - np.clip(v, -self.half_length, self.half_length), w])
 
 
 def _smaller_root(a: float, b: np.ndarray, c: np.ndarray) -> np.ndarray:
