@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pose.metainfo import PoseMetainfo
+
 from .keypoint_names import keypoints_of
 from .render import Render
 
@@ -25,17 +27,25 @@ class Annotations:
     """The annotations of a keypoint dataset.
 
     Args:
-        path: Of the file of a split, with ``{split}``.
-        keypoints: Names of all K keypoints.
-        groups: Ids of those of "body", and of "foot", "face", "left_hand" and "right_hand" if the
-            dataset has these; other groups are not used.
+        name: Of the files, without the split.
+        metainfo: The keypoints. Of its groups, "body" (else all of them), "foot", "face",
+            "left_hand" and "right_hand" have fields of their own.
         whole_field: Field of all keypoints in one list, if there is one.
     """
 
-    path: str
-    keypoints: tuple[str, ...]
-    groups: Mapping[str, Sequence[int]]
+    name: str
+    metainfo: PoseMetainfo
     whole_field: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Of the file of a split, with ``{split}``."""
+        return f"annotations/{self.name}_{{split}}.json"
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[int]]:
+        """Ids of the keypoints of each group."""
+        return self.metainfo.groups or {"body": range(self.metainfo.num_keypoints)}
 
     def of_picture(self, picture: Render, image_id: int, file_name: str) -> dict[str, Any]:
         """Returns the "image" and "annotations" of a picture; the latter lack their ids."""
@@ -55,7 +65,7 @@ class Annotations:
         if self.whole_field:  # which of them the groups are, as Goliath says it
             groups = {f"{name}_keypoint_ids": list(ids) for name, ids in self.groups.items()}
             info["goliath_info"] = groups
-        body = [self.keypoints[i] for i in self.groups["body"]]
+        body = [self.metainfo.keypoints[i] for i in self.groups["body"]]
         return {
             "info": info,
             "images": [picture["image"] for picture in pictures],
@@ -68,7 +78,7 @@ class Annotations:
         box = picture.box_of(person)
         assert box is not None
         x1, y1, x2, y2 = box.tolist()
-        points = keypoints_of(picture, self.keypoints, person)
+        points = keypoints_of(picture, self.metainfo.keypoints, person)
         points[points[:, 2] == 0] = 0.0
         body = points[list(self.groups["body"])]
         annotation: dict[str, Any] = {

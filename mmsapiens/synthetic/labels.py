@@ -17,12 +17,21 @@ _LIPS = ("Top_lip", "Bottom_lip")
 _GARMENTS = ("Shirt", "Coat", "Dress", "Jumpsuit", "Pants", "Skirt", "Scarf")
 _ON_LIMBS = tuple(f"{s}_{what}" for s in ("Left", "Right") for what in ("glove", "sock", "shoe"))
 _LIMBS = ("hand", "lower_arm", "upper_arm", "foot", "lower_leg", "upper_leg")
+# Parts that are classes wherever a dataset has a class of their name.
+_ALIKE = {*FaceDataset.METAINFO["classes"], *_GARMENTS, "Torso", "Tongue"}
 
 
 def _table(dataset: type[SegDataset], parts: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """From the classes of a dataset to the parts of each; those of class ``""`` are ignored."""
-    ids = {"": IGNORE_INDEX, **{name: i for i, name in enumerate(dataset.METAINFO["classes"])}}
-    return {part: ids[name] for name, group in parts.items() for part in group}
+    """From the parts to the classes of a dataset, of which ``""`` is ignored.
+
+    Args:
+        dataset: Whose classes.
+        parts: Of each class, besides the one of its own name.
+    """
+    ids = {name: i for i, name in enumerate(dataset.METAINFO["classes"])}
+    alike = {name: i for name, i in ids.items() if name in _ALIKE}
+    ids[""] = IGNORE_INDEX
+    return alike | {part: ids[name] for name, group in parts.items() for part in group}
 
 
 def _sided(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
@@ -37,7 +46,6 @@ def _sided(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 FACE_LABELS = _table(
     FaceDataset,
     {
-        **{name: [name] for name in FaceDataset.METAINFO["classes"]},
         "Mouth_interior": _MOUTH,
         "Clothing": ("Clothing", *_GARMENTS, "Bag", *_ON_LIMBS),
         "": ("Torso", *(f"{side}_{limb}" for side in ("Left", "Right") for limb in _LIMBS)),
@@ -46,18 +54,14 @@ FACE_LABELS = _table(
 GOLIATH_LABELS = _table(
     GoliathDataset,
     {
-        "Background": ["Background"],
         "Apparel": ("Headwear", "Facewear", "Scarf", "Bag", "Left_glove", "Right_glove"),
         "Face_Neck": (*_FEATURES, *_EARS, "Mouth_interior", "Neck"),
-        "Hair": ["Hair"],
-        "Torso": ["Torso"],
         "Upper_Clothing": ("Clothing", "Shirt", "Coat", "Dress", "Jumpsuit"),
         "Lower_Clothing": ("Pants", "Skirt"),
         "Lower_Lip": ["Bottom_lip"],
         "Upper_Lip": ["Top_lip"],
         "Lower_Teeth": ["Lower_teeth"],
         "Upper_Teeth": ["Upper_teeth"],
-        "Tongue": ["Tongue"],
         **_sided({f"*_{what.title()}": [what] for what in (*_LIMBS, "shoe", "sock")}),
         "": ["Glasses"],  # frames and lenses are classes that the 28 leave out
     },
@@ -67,17 +71,11 @@ LIP_LABELS = _table(
     {
         "Background": ("Background", "Bag"),
         "Hat": ["Headwear"],
-        "Hair": ["Hair"],
         "Glove": ("Left_glove", "Right_glove"),
         "Sunglasses": ["Glasses"],
         "UpperClothes": ("Clothing", "Shirt"),
-        "Dress": ["Dress"],
-        "Coat": ["Coat"],
         "Socks": ("Left_sock", "Right_sock"),
-        "Pants": ["Pants"],
         "Jumpsuits": ["Jumpsuit"],
-        "Scarf": ["Scarf"],
-        "Skirt": ["Skirt"],
         "Face": (*_FEATURES, *_EARS, *_LIPS, *_MOUTH, "Neck", "Facewear"),
         **_sided({"*-arm": _LIMBS[:3], "*-leg": _LIMBS[3:], "*-shoe": ["shoe"]}),
         "": ["Torso"],  # bare skin of the trunk has no class

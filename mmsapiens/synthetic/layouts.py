@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Literal
@@ -30,7 +30,12 @@ from .render import Render
 from .scene import Scene
 
 Split = Literal["train", "val"]
+Splits = Mapping[Split, str]
+Draw = Callable[[np.random.Generator, float], Scene]
 MOST_PEOPLE = 4
+_ONE_SPLIT: Splits = {"train": ""}
+_TRAIN_AND_VAL: Splits = {"train": "train", "val": "val"}
+_image = attrgetter("image")
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,9 @@ class Layout:
         annotations: What is written of a split besides.
     """
 
-    draw: Callable[[np.random.Generator, float], Scene]
+    draw: Draw
     files: Mapping[str, Callable[[Render], np.ndarray]]
-    splits: Mapping[Split, str] = field(default_factory=lambda: {"train": ""})
+    splits: Splits
     annotations: Annotations | None = None
 
     @property
@@ -73,6 +78,17 @@ def _person_or_group(rng: np.random.Generator, variety: float) -> Scene:
     return sample_person(rng, variety) if num == 1 else sample_group(rng, num, variety)
 
 
+def _parts(
+    draw: Draw, table: Mapping[str, int], image: str, labels: str, splits: Splits = _ONE_SPLIT
+) -> Layout:
+    return Layout(draw, {image: _image, labels: partial(Render.labels, table=table)}, splits)
+
+
+def _surface(path: str, values_of: Callable[[Render], np.ndarray]) -> Layout:
+    files = {"images/{name}.png": _image, "masks/{name}.png": _mask, path: values_of}
+    return Layout(sample_person, files, _ONE_SPLIT)
+
+
 def _mask(picture: Render) -> np.ndarray:
     return (picture.person > 0).astype(np.uint8) * 255
 
@@ -81,73 +97,35 @@ def _depth(picture: Render) -> np.ndarray:
     return np.where(picture.person > 0, picture.depth, np.float32(0))
 
 
-_image = attrgetter("image")
-_SPLITS: dict[Split, str] = {"train": "train", "val": "val"}
-_PEOPLE = "annotations/person_keypoints_{split}.json"
+def _pose(draw: Draw, annotations: Annotations) -> Layout:
+    return Layout(draw, {"images/{split}/{name}.jpg": _image}, _TRAIN_AND_VAL, annotations)
+
 
 LAYOUTS: dict[str, Layout] = {
-    "face": Layout(
-        _head,
-        {"{name}.png": _image, "{name}_seg.png": partial(Render.labels, table=FACE_LABELS)},
+    "face": _parts(_head, FACE_LABELS, "{name}.png", "{name}_seg.png"),
+    "goliath": _parts(
+        sample_person, GOLIATH_LABELS, "images/{name}.jpg", "segmentations/{name}.png"
     ),
-    "goliath": Layout(
+    "lip": _parts(
         sample_person,
-        {
-            "images/{name}.jpg": _image,
-            "segmentations/{name}.png": partial(Render.labels, table=GOLIATH_LABELS),
-        },
+        LIP_LABELS,
+        "images/{split}_images/{name}.jpg",
+        "segmentations/{split}_segmentations/{name}.png",
+        _TRAIN_AND_VAL,
     ),
-    "lip": Layout(
-        sample_person,
-        {
-            "images/{split}_images/{name}.jpg": _image,
-            "segmentations/{split}_segmentations/{name}.png": partial(
-                Render.labels, table=LIP_LABELS
-            ),
-        },
-        _SPLITS,
-    ),
-    "cihp": Layout(
+    "cihp": _parts(
         _person_or_group,
-        {
-            "{split}/Images/{name}.jpg": _image,
-            "{split}/Category_ids/{name}.png": partial(Render.labels, table=CIHP_LABELS),
-        },
+        CIHP_LABELS,
+        "{split}/Images/{name}.jpg",
+        "{split}/Category_ids/{name}.png",
         {"train": "Training", "val": "Validation"},
     ),
-    "depth": Layout(
-        sample_person,
-        {"images/{name}.png": _image, "masks/{name}.png": _mask, "depths/{name}.npy": _depth},
-    ),
-    "normal": Layout(
-        sample_person,
-        {
-            "images/{name}.png": _image,
-            "masks/{name}.png": _mask,
-            "normals/{name}.npy": attrgetter("normal"),
-        },
-    ),
-    "coco": Layout(
-        _group,
-        {"images/{split}/{name}.jpg": _image},
-        _SPLITS,
-        Annotations(_PEOPLE, COCO.keypoints, {"body": range(len(COCO.keypoints))}),
-    ),
-    "coco_wholebody": Layout(
-        _group,
-        {"images/{split}/{name}.jpg": _image},
-        _SPLITS,
-        Annotations(
-            "annotations/coco_wholebody_{split}.json",
-            COCO_WHOLEBODY.keypoints,
-            COCO_WHOLEBODY.groups,
-        ),
-    ),
-    "goliath_pose": Layout(
-        sample_person,
-        {"images/{split}/{name}.jpg": _image},
-        _SPLITS,
-        Annotations(_PEOPLE, GOLIATH.keypoints, GOLIATH.groups, "goliath_wholebody_kpts"),
+    "depth": _surface("depths/{name}.npy", _depth),
+    "normal": _surface("normals/{name}.npy", attrgetter("normal")),
+    "coco": _pose(_group, Annotations("person_keypoints", COCO)),
+    "coco_wholebody": _pose(_group, Annotations("coco_wholebody", COCO_WHOLEBODY)),
+    "goliath_pose": _pose(
+        sample_person, Annotations("person_keypoints", GOLIATH, "goliath_wholebody_kpts")
     ),
 }
 """All layouts, by name."""
