@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from .clothes import dress_figure, sample_outfit
 from .face import sample_identity
 from .figure import Figure, body
 from .head import DISTANCE, NECK, head_solids
-from .poses import sample_arm, sample_legs, spread
+from .poses import pick, sample_arm, sample_legs, spread
 from .scene import Scene, sample_background, sample_light
 from .skeleton import place_limbs, sample_build
 from .solids import Solid
@@ -53,7 +52,7 @@ def sample_person(rng: np.random.Generator, variety: float = 1.0) -> Scene:
             the same part of the picture. Framings, builds, faces, clothes, light and background
             always vary.
     """
-    framing = str(rng.choice(list(FRAMINGS), p=list(FRAMINGS.values())))
+    framing = pick(rng, FRAMINGS)
     person = _draw(rng, framing == "head", variety)
     low, high = person.extent()
     if framing == "full":
@@ -71,7 +70,8 @@ def sample_person(rng: np.random.Generator, variety: float = 1.0) -> Scene:
         target = person.head[:2] + np.array([0.0, 0.1 * height])
     target = target + variety * rng.uniform(-0.04, 0.04, 2) * height
     place = vec(-target[0], -target[1], DISTANCE)
-    return _scene(rng, person.placed(place), height)
+    light = sample_light(rng)
+    return Scene(person.placed(place), light, height, sample_background(rng, 0.7 * height))
 
 
 def sample_group(rng: np.random.Generator, num: int, variety: float = 1.0) -> Scene:
@@ -89,7 +89,8 @@ def sample_group(rng: np.random.Generator, num: int, variety: float = 1.0) -> Sc
     for index, (person, (low, high), x) in enumerate(zip(people, extents, columns, strict=True)):
         y = -0.5 * (low[1] + high[1]) + rng.uniform(-0.06, 0.06) * height
         solids += person.placed(vec(float(x), float(y), DISTANCE + GAP * index), index)
-    return _scene(rng, solids, height)
+    light = sample_light(rng)
+    return Scene(tuple(solids), light, height, sample_background(rng, 0.7 * height))
 
 
 def _draw(rng: np.random.Generator, close: bool, variety: float) -> Person:
@@ -114,12 +115,3 @@ def _draw(rng: np.random.Generator, close: bool, variety: float) -> Person:
     at = turn @ (NECK - nod @ NECK)
     solids = [s.moved(turn @ nod, at) for s in head] + [s.moved(turn, np.zeros(3)) for s in below]
     return Person(tuple(solids), at)
-
-
-def _scene(rng: np.random.Generator, solids: Sequence[Solid], view_height: float) -> Scene:
-    return Scene(
-        solids=tuple(solids),
-        light=sample_light(rng),
-        view_height=view_height,
-        background=sample_background(rng, reach=0.7 * view_height),
-    )

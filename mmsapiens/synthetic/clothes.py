@@ -11,6 +11,7 @@ from .build import ellipsoid, tube, vec
 from .face import BLACK, jittered
 from .figure import Figure, pelvis, trunk
 from .garments import cut_out, shoe, skirt, sleeve, sock, trouser_leg
+from .poses import pick
 from .skeleton import DEPTH, SHOULDER_Y
 from .solids import Colour, Ellipse, Material, Solid
 from .worn import CLOTH_COLOURS
@@ -38,12 +39,8 @@ class Outfit:
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
     """Draws the kinds of garments."""
-    upper, lower, feet = (
-        str(rng.choice(list(shares), p=list(shares.values())))
-        for shares in (UPPER_SHARES, LOWER_SHARES, FEET_SHARES)
-    )
-    glove = cloth(rng) if rng.random() < 0.2 else None
-    return Outfit(upper, lower, feet, glove)
+    upper, lower, feet = (pick(rng, s) for s in (UPPER_SHARES, LOWER_SHARES, FEET_SHARES))
+    return Outfit(upper, lower, feet, glove=cloth(rng) if rng.random() < 0.2 else None)
 
 
 def cloth(rng: np.random.Generator, colours: Sequence[Colour] = CLOTH_COLOURS) -> Material:

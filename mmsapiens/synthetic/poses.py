@@ -51,7 +51,7 @@ POSTURES = {
 
 def sample_arm(rng: np.random.Generator, variety: float = 1.0) -> ArmAngles:
     """Draws the angles of an arm and its hand; ``variety`` is that of ``sample_person``."""
-    pose = ARM_POSES[_pick(rng, ARM_SHARES, variety)]
+    pose = ARM_POSES[pick(rng, ARM_SHARES, variety)]
     arm = _angles(rng, pose, variety)
     fingers = ((5, 55) if rng.random() < 0.6 else (2, 12), (2, 12))
     return ArmAngles(*arm, *_angles(rng, fingers, variety))
@@ -59,7 +59,7 @@ def sample_arm(rng: np.random.Generator, variety: float = 1.0) -> ArmAngles:
 
 def sample_legs(rng: np.random.Generator, variety: float = 1.0) -> tuple[LegAngles, LegAngles]:
     """Draws the angles of the left and the right leg; ``variety`` is that of ``sample_person``."""
-    left, right = (_leg(rng, name, variety) for name in _pick(rng, POSTURES, variety))
+    left, right = (_leg(rng, name, variety) for name in pick(rng, POSTURES, variety))
     return left, right
 
 
@@ -76,7 +76,8 @@ def _leg(rng: np.random.Generator, name: str, variety: float) -> LegAngles:
     return LegAngles(abduct, flex, twist, knee, point)
 
 
-def _pick(rng: np.random.Generator, shares: Mapping[T, float], variety: float) -> T:
+def pick(rng: np.random.Generator, shares: Mapping[T, float], variety: float = 1.0) -> T:
+    """Draws a key by its share, which ``variety`` lowers for all but the first."""
     weights = np.array(list(shares.values()), dtype=float)
     weights[1:] *= variety
     return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
