@@ -8,30 +8,28 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import cv2
+
+CHUNK = 4
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def map_in_processes(
-    job: Callable[[Item], Result],
-    items: Iterable[Item],
-    num_processes: int,
-    chunksize: int,
-    initializer: Callable[..., None] | None = None,
-    initargs: tuple[Any, ...] = (),
+    job: Callable[[Item], Result], items: Iterable[Item], num_processes: int
 ) -> Iterator[Result]:
     """Yields what ``job`` returns for each item, in order.
 
-    Processes are spawned, as a fork's copy of OpenCV's threads may hang. Ctrl-C, like an error,
-    ends them after the chunks at hand.
+    Processes are spawned, as a fork's copy of OpenCV's threads may hang; theirs have none. Ctrl-C,
+    like an error, ends them after the chunks at hand.
     """
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_processes, spawn, initializer, initargs)
+    pool = ProcessPoolExecutor(num_processes, spawn, cv2.setNumThreads, (0,))
     try:
         with _ctrl_c_waits():
-            results = pool.map(job, items, chunksize=chunksize)
+            results = pool.map(job, items, chunksize=CHUNK)
         yield from results
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,7 +6,7 @@ import argparse
 import pickle
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS, init_default_scope
 from rich.console import Console
-from rich.table import Table
 
 from engine.config import load_config
 from engine.data.dataset import BaseDataset
 from engine.data.mirror import pairs_of
 from engine.data.sampling import SampleKey
+from engine.tables import format_table
 from mmsapiens.benchmarks.eager import eager_pipeline
 from mmsapiens.benchmarks.timing import single_threaded
 
@@ -50,29 +50,25 @@ def run(args: argparse.Namespace) -> None:
     init_default_scope(cfg.get("default_scope", "mmengine"))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     timing = measure(dataset, num=args.num, rounds=args.rounds)
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     sent = f"{timing.sent_bytes / 2**20:.2f} MiB a sample"
-    console.print(f"{args.config}: {timing.num_samples} images, one worker, one thread, {sent}")
-    summary = Table("pipeline", "ms/image", "images/s", "ratio")
-    for name, seconds, ratio in (
-        ("lazy (ours)", timing.lazy, timing.ratio),
-        ("eager (MMCV)", timing.eager, 1.0),
-    ):
-        if seconds is not None:
-            shown = "" if ratio is None else f"{ratio:.2f}"
-            summary.add_row(name, f"{1000 * seconds:.2f}", f"{1 / seconds:.1f}", shown)
-    console.print(summary)
-    stages = Table("stage (ours)", "ms/image")
-    for name, seconds in timing.stages.items():
-        stages.add_row(name, f"{1000 * seconds:.3f}")
-    console.print(stages)
+    console.print(f"{args.config}: {timing.num_samples} images, one worker, one thread, {sent}\n")
+    pipelines = ("lazy (ours)", timing.lazy, timing.ratio), ("eager (MMCV)", timing.eager, 1.0)
+    rows = [
+        (name, f"{1000 * seconds:.2f}", f"{1 / seconds:.1f}", f"{ratio:.2f}" if ratio else "")
+        for name, seconds, ratio in pipelines
+        if seconds is not None
+    ]
+    console.print(format_table(("pipeline", "ms/image", "images/s", "ratio"), rows), end="\n\n")
+    stages = [(name, f"{1000 * seconds:.3f}") for name, seconds in timing.stages.items()]
+    console.print(format_table(("stage (ours)", "ms/image"), stages))
 
 
 def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0) -> DataTiming:
     """Times a dataset's pipeline and the eager one of the same recipe, on the same files.
 
-    The two take turns, so that a busy machine slows both. The first images of each warm caches
-    and are not counted.
+    The two take turns, so that a busy machine slows both. A first turn of each warms caches and is
+    not counted.
 
     Args:
         dataset: A dataset with a lazy train pipeline. One without eager counterpart is timed alone.
@@ -82,37 +78,28 @@ def measure(dataset: BaseDataset, num: int = 64, rounds: int = 3, seed: int = 0)
     """
     pairs = pairs_of(dataset.metainfo, "classes") or ()
     eager = eager_pipeline(dataset.pipeline.transforms, pairs)
-    indices = [i % len(dataset) for i in range(num)]
-    times: dict[str, float] = defaultdict(float)
+    samples = {"lazy": lambda epoch, index: dataset[SampleKey(seed, epoch, index)]}
+    if eager is not None:
+        samples["eager"] = lambda _, index: eager(dataset.get_data_info(index))
     stages: dict[str, float] = defaultdict(float)
 
-    def pass_lazy(epoch: int, indices: Sequence[int] = indices) -> float:
+    def take_turn(name: str, epoch: int) -> float:
+        """Makes ``num`` samples; returns the seconds of one."""
+        np.random.seed(seed + epoch)  # from which the eager pipeline draws
         start = time.perf_counter()
-        for index in indices:
-            dataset[SampleKey(seed, epoch, index)]
-        return time.perf_counter() - start
-
-    def pass_eager(epoch: int) -> float:
-        if eager is None:
-            return 0.0
-        np.random.seed(seed + epoch)
-        start = time.perf_counter()
-        for index in indices:
-            eager(dataset.get_data_info(index))
-        return time.perf_counter() - start
+        for i in range(num):
+            samples[name](epoch, i % len(dataset))
+        return (time.perf_counter() - start) / num
 
     with single_threaded():
-        pass_lazy(rounds, indices[:4])
-        pass_eager(rounds)
-        for epoch in range(rounds):
-            times["lazy"] += pass_lazy(epoch)
-            times["eager"] += pass_eager(epoch)
+        turns = [{name: take_turn(name, epoch) for name in samples} for epoch in range(rounds + 1)]
         with _timed_stages(dataset, stages):
-            pass_lazy(0)
+            take_turn("lazy", 0)
+    seconds = {name: float(np.mean([turn[name] for turn in turns[1:]])) for name in samples}
     return DataTiming(
-        lazy=times["lazy"] / (num * rounds),
-        eager=None if eager is None else times["eager"] / (num * rounds),
-        stages={name: seconds / num for name, seconds in stages.items()},
+        lazy=seconds["lazy"],
+        eager=seconds.get("eager"),
+        stages={name: total / num for name, total in stages.items()},
         num_samples=num * rounds,
         sent_bytes=len(pickle.dumps(dataset[SampleKey(seed, 0, 0)])),
     )

@@ -13,9 +13,9 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from engine.config import load_config
+from engine.tables import format_table
 from mmsapiens.benchmarks.pose_pictures import measure as measure_pictures
 from mmsapiens.benchmarks.timing import best_seconds
 from pose.codec import UDPHeatmap
@@ -30,22 +30,18 @@ def run(args: argparse.Namespace) -> None:
     head = model.head
     seconds = measure(head.decoder, head.out_channels, args.batch_size, args.rounds)
     width, height = head.decoder.heatmap_size_wh
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     heatmaps = f"{args.batch_size} x {head.out_channels} heatmaps of {height}x{width}"
-    console.print(f"{heatmaps}, one thread")
-    table = Table("", "ours, ms", "one by one, ms", "ratio")
-    for name, (ours, theirs) in (
-        ("draw (NumPy)", (seconds["encode"], seconds["encode one by one"])),
-        ("read (OpenCV)", (seconds["decode"], seconds["decode one by one"])),
-    ):
-        table.add_row(name, f"{1000 * ours:.0f}", f"{1000 * theirs:.0f}", f"{theirs / ours:.1f}")
-    console.print(table)
+    console.print(f"{heatmaps}, one thread\n")
+    rows = []
+    for name, task in (("draw (NumPy)", "encode"), ("read (OpenCV)", "decode")):
+        ours, theirs = seconds[task], seconds[f"{task} one by one"]
+        rows.append((name, f"{1000 * ours:.0f}", f"{1000 * theirs:.0f}", f"{theirs / ours:.1f}"))
+    console.print(format_table(("", "ours, ms", "one by one, ms", "ratio"), rows), end="\n\n")
     width, height = head.decoder.input_size_wh
     pictures = measure_pictures(model.metainfo, (height, width), args.rounds)
-    table = Table("a picture of 3840x2160, one thread", "ms")
-    for name, best in pictures.items():
-        table.add_row(name, f"{1000 * best:.0f}")
-    console.print(table)
+    milliseconds = [(name, f"{1000 * best:.0f}") for name, best in pictures.items()]
+    console.print(format_table(("a picture of 3840x2160, one thread", "ms"), milliseconds))
 
 
 def measure(

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from engine.image_files import write_rgb
     from mmsapiens import preflight
 
     cfg = load(args)
@@ -62,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     if chosen:
         draw = preflight.build_draw(cfg, metainfo)
         sheet = preflight.draw_contact_sheet(chosen, preflight.CHECKS, metainfos, draw)
-        preflight.write_rgb(out_dir / "contact_sheet.png", sheet)
+        write_rgb(out_dir / "contact_sheet.png", sheet)
     console = Console()
-    console.print(report.render())
+    console.print(report.render(), crop=False)
     console.print(f"written to {out_dir}", soft_wrap=True)
     return 1 if report.num_faults else 0

@@ -1,6 +1,6 @@
 """Looks at a dataset before a run: ``mmsapiens check`` and ``mmsapiens browse``."""
 
-from mmsapiens.preflight.browse import browse, build_draw, write_rgb
+from mmsapiens.preflight.browse import browse, build_draw
 from mmsapiens.preflight.check import Case, Check, Finding, Item, Summary
 from mmsapiens.preflight.contact_sheet import choose_items, draw_contact_sheet
 from mmsapiens.preflight.image_check import ImageCheck
@@ -29,5 +29,4 @@ __all__ = [
     "list_records",
     "make_report",
     "scan",
-    "write_rgb",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.data.sample import Sample
+from engine.tables import format_table
 
 MIN_IMAGES = 10
 """Fewer images say nothing about the rest."""
@@ -69,14 +70,6 @@ class Finding:
     cases: tuple[Case, ...]
 
 
-class TextTable(NamedTuple):
-    """A table to print."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
 def extent(values: ArrayLike) -> dict[str, float]:
     """Returns the least, the median and the greatest of some values, as a report has them."""
     values = np.asarray(values)
@@ -87,10 +80,10 @@ def extent(values: ArrayLike) -> dict[str, float]:
     }
 
 
-def extent_table(title: str, extents: Mapping[str, dict[str, float]], form: str) -> TextTable:
+def extent_table(title: str, extents: Mapping[str, dict[str, float]], form: str) -> str:
     """Tabulates extents by what they are of; ``form`` formats a number, such as ``"{:.1%}"``."""
     rows = [(name, *map(form.format, values.values())) for name, values in extents.items()]
-    return TextTable(title, ("", "min", "median", "max"), rows)
+    return format_table((title, "min", "median", "max"), rows)
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class Summary:
 
     findings: list[Finding] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
-    tables: list[TextTable] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
 
 class Check(Protocol):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.packing import PackInputs
+from engine.image_files import image_rgb
 from engine.visualizer import put_text
-from mmsapiens.preflight.browse import Draw, image_rgb
+from mmsapiens.preflight.browse import Draw
 from mmsapiens.preflight.check import Check, Finding, Item
 from mmsapiens.preflight.records import spread
 from mmsapiens.preflight.scan import read_sample

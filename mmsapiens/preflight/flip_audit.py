@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsapiens.preflight.check import MIN_IMAGES, Case, Finding, Item, Summary, TextTable
+from engine.tables import format_table
+from mmsapiens.preflight.check import MIN_IMAGES, Case, Finding, Item, Summary
 
 MIN_OFFSET = 0.02
 """In an image, sides closer than this share of its width have no order."""
@@ -108,8 +109,9 @@ def audit_flip_pairs(places: ClassPlaces, pairs: Sequence[tuple[int, int]]) -> S
         (name, str(s.images), f"{s.area_ratio:.2f}", f"{s.offset:+.3f}", f"{s.agreement:.1%}")
         for name, s in rows
     ]
-    tables = [TextTable("flip pairs; offset: x of the first - x of the second", header, cells)]
-    return Summary(findings, {"flip_pairs": figures}, tables if rows else [])
+    title = "flip pairs; offset: x of the first - x of the second"
+    tables = [f"{title}\n{format_table(header, cells)}"] if rows else []
+    return Summary(findings, {"flip_pairs": figures}, tables)
 
 
 def pair_statistics(places: ClassPlaces, a: int, b: int) -> PairStatistics:

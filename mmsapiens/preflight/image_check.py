@@ -14,15 +14,8 @@ from PIL import ExifTags, Image
 from engine.data.decoding import decode_image, exif_orientation, read_bytes
 from engine.data.loading import LoadImage
 from engine.data.sample import Sample
-from mmsapiens.preflight.check import (
-    Case,
-    Finding,
-    Item,
-    Summary,
-    TextTable,
-    extent,
-    extent_table,
-)
+from engine.tables import format_table
+from mmsapiens.preflight.check import Case, Finding, Item, Summary, extent, extent_table
 from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates, fingerprint
 
 BLANK_DEVIATION = 2.0
@@ -103,7 +96,7 @@ class ImageCheck:
         }
         tables = [
             extent_table("image size in pixels", sizes, "{:g}"),
-            TextTable("width / height", ("", "images"), [(n, str(c)) for n, c in aspects.items()]),
+            format_table(("width / height", "images"), [(n, str(c)) for n, c in aspects.items()]),
         ]
         return Summary([f for f in findings if f.cases], figures, tables)
 

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.console import Group
 from rich.text import Text
 
-from mmsapiens.preflight.check import Check, Finding, Summary, TextTable
+from mmsapiens.preflight.check import Check, Finding, Summary
 from mmsapiens.preflight.scan import Reading
 
 MAX_PRINTED = 3
@@ -35,7 +33,7 @@ class Report:
     samples: dict[str, int]
     findings: list[Finding]
     figures: dict[str, dict[str, Any]]
-    tables: list[TextTable]
+    tables: list[str]
 
     @property
     def num_faults(self) -> int:
@@ -48,15 +46,13 @@ class Report:
         content = {"samples": self.samples, "findings": findings, **self.figures}
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-    def render(self) -> RenderableType:
-        """Returns the report for a rich console."""
+    def render(self) -> Group:
+        """Returns the report for a rich console, whose width is not to cut the tables off."""
+        tables = (Text(f"{table}\n", no_wrap=True, overflow="ignore") for table in self.tables)
         samples = ", ".join(f"{num} {split}" for split, num in self.samples.items())
-        parts: list[RenderableType] = []
-        for table in self.tables:
-            parts += [Text(table.title), _render_table(table)]
-        parts += map(_render_finding, self.findings)
         verdict = f"{self.num_faults} kinds of faults" if self.num_faults else "no faults"
-        return Group(*parts, Text(f"samples: {samples or 0}; {verdict}."))
+        end = Text(f"samples: {samples or 0}; {verdict}.")
+        return Group(*tables, *map(_render_finding, self.findings), end)
 
 
 def make_report(
@@ -93,14 +89,6 @@ def make_report(
         figures={name: summary.figures for name, summary in summaries.items()},
         tables=[table for summary in summaries.values() for table in summary.tables],
     )
-
-
-def _render_table(table: TextTable) -> Table:
-    first, *rest = table.header
-    rendered = Table(first, *(Column(name, justify="right") for name in rest), box=SIMPLE)
-    for row in table.rows:
-        rendered.add_row(*row)
-    return rendered
 
 
 def _render_finding(finding: Finding) -> Text:

@@ -6,13 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import cv2
-
 from engine.data.sample import Sample
 from mmsapiens.preflight.check import Case, Check, Item
 from mmsapiens.processes import map_in_processes
-
-CHUNK = 8
 
 
 class Reading(NamedTuple):
@@ -46,7 +42,7 @@ def scan(
     read = partial(_read, checks, metainfos)
     if num_workers == 0:
         return map(read, items)
-    return map_in_processes(read, items, num_workers, CHUNK, cv2.setNumThreads, (0,))
+    return map_in_processes(read, items, num_workers)
 
 
 def _read(checks: Sequence[Check], metainfos: dict[str, dict], item: Item) -> Reading:

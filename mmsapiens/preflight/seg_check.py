@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from engine.data.loading import IGNORE_INDEX, map_labels, read_labels
 from engine.data.mirror import pairs_of
 from engine.data.sample import Sample
-from mmsapiens.preflight.check import Case, Finding, Item, Summary, TextTable
+from engine.tables import format_table
+from mmsapiens.preflight.check import Case, Finding, Item, Summary
 from mmsapiens.preflight.flip_audit import ClassPlaces, audit_flip_pairs
 
 WEIGHT_RANGE = (0.1, 10.0)
@@ -162,12 +163,13 @@ def _frequencies(pixels: NDArray[np.float64], total: int) -> dict[str, Any]:
     }
 
 
-def _class_table(classes: Sequence[str], frequencies: dict[str, Any]) -> TextTable:
+def _class_table(classes: Sequence[str], frequencies: dict[str, Any]) -> str:
     columns = [frequencies[f"class_{what}"] for what in ("pixel_share", "images", "weight")]
     rows = [
-        (str(i), name, f"{share:.3%}", str(images), f"{weight:.3f}" if images else "-")
+        (name, str(i), f"{share:.3%}", str(images), f"{weight:.3f}" if images else "-")
         for i, (name, share, images, weight) in enumerate(zip(classes, *columns, strict=True))
     ]
-    ignored = ("", "ignored", f"{frequencies['ignored_share']:.3%}", "", "")
+    ignored = ("ignored", "", f"{frequencies['ignored_share']:.3%}", "", "")
     title = f"classes; weights by {frequencies['class_weight_formula']}"
-    return TextTable(title, ("id", "class", "pixels", "images", "weight"), [*rows, ignored])
+    header = ("class", "id", "pixels", "images", "weight")
+    return f"{title}\n{format_table(header, [*rows, ignored])}"

@@ -31,11 +31,12 @@ from .scene import Scene
 
 Split = Literal["train", "val"]
 Splits = Mapping[Split, str]
+Values = Callable[[Render], np.ndarray]
 Draw = Callable[[np.random.Generator, float], Scene]
 MOST_PEOPLE = 4
 _ONE_SPLIT: Splits = {"train": ""}
 _TRAIN_AND_VAL: Splits = {"train": "train", "val": "val"}
-_image = attrgetter("image")
+_image: Values = attrgetter("image")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Layout:
     """
 
     draw: Draw
-    files: Mapping[str, Callable[[Render], np.ndarray]]
+    files: Mapping[str, Values]
     splits: Splits
     annotations: Annotations | None = None
 
@@ -84,7 +85,7 @@ def _parts(
     return Layout(draw, {image: _image, labels: partial(Render.labels, table=table)}, splits)
 
 
-def _surface(path: str, values_of: Callable[[Render], np.ndarray]) -> Layout:
+def _surface(path: str, values_of: Values) -> Layout:
     files = {"images/{name}.png": _image, "masks/{name}.png": _mask, path: values_of}
     return Layout(sample_person, files, _ONE_SPLIT)
 

@@ -38,7 +38,7 @@ def write_split(
         DataError: A file cannot be written.
     """
     write = partial(_write_picture, layout, out_dir, split, **options)
-    run = map if workers == 1 else partial(map_in_processes, num_processes=workers, chunksize=4)
+    run = map if workers == 1 else partial(map_in_processes, num_processes=workers)
     results: list[Any] = []
     for result in run(write, range(num)):
         results.append(result)
