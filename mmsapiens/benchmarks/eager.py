@@ -41,10 +41,8 @@ def eager_pipeline(
     steps: list[Callable] = []
     for transform in lazy:
         name = type(transform).__name__
-        if name in STOCK:
-            steps.append(STOCK[name](transform, swap_seg_labels))
-        elif name in OWN:
-            steps.append(partial(OWN[name], transform))
+        if name in EAGER:
+            steps.append(EAGER[name](transform, swap_seg_labels))
         elif name != "Warp":  # which has nothing left to do
             return None
     return Compose(steps)
@@ -119,14 +117,15 @@ def _change_background(transform: RandomBackground, results: Results) -> Results
     return {**results, "img": transform(sample)["img"]}
 
 
-def _pack(_: object, results: Results) -> Results:
+def _pack(results: Results) -> Results:
     image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
     labels = results["gt_seg_map"][None].astype(np.int64)
     return {"inputs": torch.from_numpy(image), "gt_sem_seg": torch.from_numpy(labels)}
 
 
-# MMCV's own, from a transform of ours and the pairs of labels that a mirror exchanges.
-STOCK: dict[str, Callable[[Any, Any], Callable]] = {
+# MMCV's own or one of the above, from a transform of ours and the pairs of labels that a mirror
+# exchanges.
+EAGER: dict[str, Callable[[Any, Any], Callable]] = {
     "LoadImage": lambda t, _: stock.LoadImageFromFile(),
     "LoadLabels": lambda t, _: stock.LoadAnnotations(
         with_bbox=False, with_label=False, with_seg=True, imdecode_backend="pillow"
@@ -138,12 +137,9 @@ STOCK: dict[str, Callable[[Any, Any], Callable]] = {
     "RandomFlip": lambda t, pairs: stock.RandomFlip(
         float(t.prob), swap_seg_labels=t.swap_seg_labels or pairs
     ),
-}
-# Written above, with the parameters of a transform of ours.
-OWN: dict[str, Callable[[Any, Results], Results]] = {
-    "RandomBackground": _change_background,
-    "RandomCrop": _crop,
-    "RandomRotate": _rotate,
-    "PhotoMetricDistortion": _distort,
-    "PackInputs": _pack,
+    "RandomBackground": lambda t, _: partial(_change_background, t),
+    "RandomCrop": lambda t, _: partial(_crop, t),
+    "RandomRotate": lambda t, _: partial(_rotate, t),
+    "PhotoMetricDistortion": lambda t, _: partial(_distort, t),
+    "PackInputs": lambda t, _: _pack,
 }

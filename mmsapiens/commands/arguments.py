@@ -48,8 +48,9 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Adds the weights."""
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the config of a model and its weights."""
+    add_config(parser)
     parser.add_argument("checkpoint", help="path of the weights")
 
 

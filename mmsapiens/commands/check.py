@@ -48,14 +48,8 @@ def run(args: argparse.Namespace) -> int:
     out_dir = args.out or default_dir(args.config, "check")
     items, metainfos, findings = preflight.list_records(cfg, args.split, args.max_samples)
     metainfo = next(iter(metainfos.values()))
-    readings = list(
-        track(
-            preflight.scan(items, preflight.CHECKS, metainfos, args.num_workers),
-            description="reading",
-            total=len(items),
-            console=Console(stderr=True),
-        )
-    )
+    scanned = preflight.scan(items, preflight.CHECKS, metainfos, args.num_workers)
+    readings = list(track(scanned, "reading", total=len(items), console=Console(stderr=True)))
     report = preflight.make_report(preflight.CHECKS, metainfo, readings, findings, args.allow)
     out_dir.mkdir(parents=True, exist_ok=True)
     report.write_json(out_dir / "report.json")

@@ -33,10 +33,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsapiens.commands.arguments import (
-    add_checkpoint,
-    add_config,
     add_device,
     add_flip,
+    add_model,
     find_device,
     natural_int,
     positive_int,
@@ -59,8 +58,7 @@ OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes; defaults of what not every task has are None: not given."""
-    add_config(parser)
-    add_checkpoint(parser)
+    add_model(parser)
     inputs = "image, folder, pattern, .txt list; video of people"
     parser.add_argument("--input", required=True, help=inputs)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")

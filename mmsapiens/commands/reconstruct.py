@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import add_checkpoint, add_config, add_device, find_device
+from mmsapiens.commands.arguments import add_device, add_model, find_device
 from mmsapiens.commands.configs import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
-    add_config(parser)
-    add_checkpoint(parser)
+    add_model(parser)
     parser.add_argument("--input", required=True, help="image, folder, pattern or .txt list")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the pictures")
     parser.add_argument(

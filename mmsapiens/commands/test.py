@@ -10,13 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import (
-    add_checkpoint,
-    add_config,
-    add_flip,
-    add_launcher,
-    view_options,
-)
+from mmsapiens.commands.arguments import add_flip, add_launcher, add_model, view_options
 from mmsapiens.commands.configs import default_dir, load
 
 TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.25)}
@@ -25,8 +19,7 @@ TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
-    add_config(parser)
-    add_checkpoint(parser)
+    add_model(parser)
     parser.add_argument("--work-dir", help="logs; default work_dirs/<the config's path>/test")
     parser.add_argument("--out", metavar="DIR", help="write the predictions as files of labels")
     parser.add_argument("--show-dir", metavar="DIR", help="write image | truth | prediction")

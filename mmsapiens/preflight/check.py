@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -96,9 +96,9 @@ class Summary:
         tables: For the printed one.
     """
 
-    findings: list[Finding] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
-    tables: list[str] = field(default_factory=list)
+    findings: list[Finding]
+    figures: dict[str, Any]
+    tables: list[str]
 
 
 class Check(Protocol):

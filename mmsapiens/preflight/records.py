@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -16,27 +15,19 @@ from mmsapiens.preflight.check import Case, Finding, Item
 SPLITS = ("train", "val", "test")
 
 
-class Records(NamedTuple):
-    """What there is to read.
-
-    Attributes:
-        items: All records.
-        metainfos: Of the datasets, by split.
-        findings: Files that belong to no record, and datasets that cannot be made.
-    """
-
-    items: list[Item]
-    metainfos: dict[str, dict]
-    findings: list[Finding]
-
-
-def list_records(cfg: Config, split: str = "all", max_samples: int | None = None) -> Records:
+def list_records(
+    cfg: Config, split: str = "all", max_samples: int | None = None
+) -> tuple[list[Item], dict[str, dict], list[Finding]]:
     """Lists the records of one split, or of all; loaders of the same records count once.
 
     Args:
         cfg: A config that :func:`engine.config.load_config` made.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
         max_samples: Take so many a split, spread evenly.
+
+    Returns:
+        All records; the metainfo of the datasets by split; files that belong to no record, and
+        datasets that cannot be made.
 
     Raises:
         ConfigError: If the config has no such split, or its splits differ in their classes.
@@ -64,7 +55,7 @@ def list_records(cfg: Config, split: str = "all", max_samples: int | None = None
         Finding("unpaired", "fault", "files without their partner; add or remove", tuple(unpaired)),
         Finding("broken-dataset", "fault", "datasets that cannot be made", tuple(broken)),
     ]
-    return Records(items, metainfos, [finding for finding in findings if finding.cases])
+    return items, metainfos, [finding for finding in findings if finding.cases]
 
 
 def _distinct(cfg: Config, splits: Sequence[str]) -> dict[str, dict]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group
 from rich.text import Text
@@ -20,20 +19,14 @@ MAX_PRINTED = 3
 
 
 @dataclass(frozen=True)
-class Report:
-    """Findings, figures and tables of all checks.
+class Report(Summary):
+    """What all checks say: findings, faults first, figures by name of the check, and tables.
 
     Args:
         samples: How many were read, by split.
-        findings: Faults first.
-        figures: By name of the check.
-        tables: To print.
     """
 
     samples: dict[str, int]
-    findings: list[Finding]
-    figures: dict[str, dict[str, Any]]
-    tables: list[str]
 
     @property
     def num_faults(self) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .build import rotation, vec
-from .clothes import dress_figure, sample_outfit
+from .clothes import dressed_body
 from .face import sample_identity
-from .figure import Figure, body
+from .figure import Figure
 from .head import DISTANCE, NECK, head_solids
 from .poses import pick, sample_arm, sample_legs, spread
 from .scene import Scene, sample_background, sample_light
@@ -103,9 +103,7 @@ def _draw(rng: np.random.Generator, close: bool, variety: float) -> Person:
         place_limbs(build, sample_arm(rng, variety), left_leg),
         place_limbs(build, sample_arm(rng, variety), right_leg),
     )
-    outfit = sample_outfit(rng)
-    below = body(figure, outfit.glove, toes=outfit.feet == "bare")
-    below += dress_figure(rng, figure, outfit)
+    below = dressed_body(rng, figure)
     yaw, pitch, roll = variety * np.deg2rad([25, 15, 12]) * rng.uniform(-1.0, 1.0, 3)
     nod = rotation(yaw, pitch, roll)
     head = head_solids(rng, who)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from .build import ellipsoid, tube, vec
 from .face import BLACK, jittered
-from .figure import Figure, pelvis, trunk
+from .figure import Figure, body, pelvis, trunk
 from .garments import cut_out, shoe, skirt, sleeve, sock, trouser_leg
 from .poses import pick
 from .skeleton import DEPTH, SHOULDER_Y
@@ -27,22 +26,6 @@ AROUND = tuple(np.arange(16) * np.pi / 8)
 BACK_AND_SIDES = tuple(a for a in AROUND if abs(a - 1.5 * np.pi) > 0.9)
 
 
-@dataclass(frozen=True)
-class Outfit:
-    """The kinds of garments, keys of the tables above, and gloves."""
-
-    upper: str
-    lower: str
-    feet: str
-    glove: Material | None
-
-
-def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Draws the kinds of garments."""
-    upper, lower, feet = (pick(rng, s) for s in (UPPER_SHARES, LOWER_SHARES, FEET_SHARES))
-    return Outfit(upper, lower, feet, glove=cloth(rng) if rng.random() < 0.2 else None)
-
-
 def cloth(rng: np.random.Generator, colours: Sequence[Colour] = CLOTH_COLOURS) -> Material:
     """Of one of the colours, plain or with stripes along, across or aslant."""
     wave = (0.0, 0.0, 0.0)
@@ -53,14 +36,17 @@ def cloth(rng: np.random.Generator, colours: Sequence[Colour] = CLOTH_COLOURS) -
     return Material(jittered(rng, colours), 0.03, wave=wave, wave_depth=0.35)
 
 
-def dress_figure(rng: np.random.Generator, figure: Figure, outfit: Outfit) -> list[Solid]:
-    """The solids of all clothes below the head, the gloves excepted."""
+def dressed_body(rng: np.random.Generator, figure: Figure) -> list[Solid]:
+    """Everything below the head, in garments of kinds drawn from the tables above."""
+    upper, lower, feet = (pick(rng, s) for s in (UPPER_SHARES, LOWER_SHARES, FEET_SHARES))
+    glove = cloth(rng) if rng.random() < 0.2 else None
+    solids = body(figure, glove, toes=feet == "bare")
     # Garments of the same colour would hide where one ends and the other begins.
     above, below = (CLOTH_COLOURS[i] for i in rng.permutation(len(CLOTH_COLOURS))[:2])
-    solids = _upper(rng, figure, outfit.upper, cloth(rng, [above]))
-    if outfit.upper not in ("dress", "jumpsuit"):
-        solids += _lower(rng, figure, outfit.lower, cloth(rng, [below]))
-    solids += _feet(rng, figure, outfit.feet)
+    solids += _upper(rng, figure, upper, cloth(rng, [above]))
+    if upper not in ("dress", "jumpsuit"):
+        solids += _lower(rng, figure, lower, cloth(rng, [below]))
+    solids += _feet(rng, figure, feet)
     if rng.random() < 0.2:
         solids += scarf(cloth(rng), figure)
     if rng.random() < 0.2:

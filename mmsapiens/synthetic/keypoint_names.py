@@ -123,15 +123,11 @@ def keypoints_of(picture: Render, names: Sequence[str], person: int = 0) -> np.n
         DataError: The person has no such keypoint.
     """
     found = picture.keypoints
-    mine = np.flatnonzero(found.person == person)
-    row = {found.names[i]: i for i in mine}
-    unknown = [name for name in names if scene_name(name) not in row]
+    unknown = [name for name in names if (person, scene_name(name)) not in found]
     if unknown:
         raise DataError(
             f"Person {person} of the scene has no keypoints {unknown[:5]} ({len(unknown)} of "
             f"{len(names)} names). Check the names: those of COCO, COCO-WholeBody and Goliath are "
             "known, and a scene of sample_person or sample_group has all of them."
         )
-    rows = [row[scene_name(name)] for name in names]
-    v = found.inside[rows].astype(np.float32) + found.visible[rows]
-    return np.concatenate([found.xy[rows], v[:, None]], axis=1)
+    return np.stack([found[person, scene_name(name)] for name in names])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,29 +12,14 @@ from .scene import Scene
 # pixels sample coarsely, but not behind what is thicker than the second number, as a mask is.
 SLACK, MOST_SLACK = 0.01, 0.08
 
-
-@dataclass(frozen=True, eq=False)
-class Keypoints:
-    """The K keypoints of all persons of a picture.
-
-    Args:
-        names: Their names, unique for each person.
-        person: (K,) int64, index of the person.
-        xy: (K, 2) float32 pixels, inside the image or not; pixel centres are integers.
-        inside: (K,) bool, inside the image.
-        visible: (K,) bool, inside the image and not hidden.
-    """
-
-    names: tuple[str, ...]
-    person: np.ndarray
-    xy: np.ndarray
-    inside: np.ndarray
-    visible: np.ndarray
+Keypoints = Mapping[tuple[int, str], np.ndarray]
+"""The keypoints of a picture, by the index of their person and their name: (3,) float32, x, y in
+pixels, inside the image or not, and v: 0 outside the image, 1 hidden, 2 visible."""
 
 
 def find_keypoints(scene: Scene, depth: np.ndarray) -> Keypoints:
     """Projects the keypoints of all solids and compares them with the depth map (H, W)."""
-    names, person, xy, front = [], [], [], []
+    keys, xy, front = [], [], []
     height, width = depth.shape
     for solid in scene.solids:
         for name, local in (*solid.keypoints.items(), *solid.joints.items()):
@@ -42,24 +27,18 @@ def find_keypoints(scene: Scene, depth: np.ndarray) -> Keypoints:
             z = world[2]
             if name in solid.joints:
                 z = min(z, float(solid.cast(world[0], world[1])))
-            names.append(name)
-            person.append(solid.person)
+            keys.append((solid.person, name))
             xy.append(scene.project(world, (height, width)))
             # What hides the point is nearer: in front of its own solid and the clothes.
             front.append(z - solid.cover)
     points: np.ndarray = np.array(xy, dtype=np.float64).reshape(-1, 2)
     low, high = np.floor(points).astype(int), np.ceil(points).astype(int)
     inside = (low >= 0).all(axis=1) & (high < (width, height)).all(axis=1)
-    visible = inside.copy()
     (x0, y0), (x1, y1) = low[inside].T, high[inside].T
     # All pixels around the point: rounding to one would not be symmetric.
     corners = np.stack([depth[y, x] for y in (y0, y1) for x in (x0, x1)])
     slack = min(SLACK * scene.view_height, MOST_SLACK)
-    visible[inside] = (np.array(front)[inside] - slack <= corners).any(axis=0)
-    return Keypoints(
-        names=tuple(names),
-        person=np.array(person, dtype=np.int64),
-        xy=points.astype(np.float32),
-        inside=inside,
-        visible=visible,
-    )
+    v = inside.astype(int)
+    v[inside] += (np.array(front)[inside] - slack <= corners).any(axis=0)
+    rows = np.concatenate([points, v[:, None]], axis=1).astype(np.float32)
+    return dict(zip(keys, rows, strict=True))

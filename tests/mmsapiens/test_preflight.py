@@ -33,17 +33,17 @@ def set_data_root(cfg, path, *splits):
 
 
 def test_equal_loaders_are_listed_once(cfg):
-    records = list_records(cfg)
-    assert set(records.metainfos) == {"train", "val"}
-    assert len({item.path for item in records.items}) == len(records.items) == 16
-    assert records.findings == []
+    items, metainfos, findings = list_records(cfg)
+    assert set(metainfos) == {"train", "val"}
+    assert len({item.path for item in items}) == len(items) == 16
+    assert findings == []
 
 
 def test_one_split_and_a_part_of_it(cfg):
-    records = list_records(cfg, "test", max_samples=2)
-    assert [item.split for item in records.items] == ["test", "test"]
-    ends = [item.record["sample_idx"] for item in list_records(cfg, "train", 2).items]
-    assert ends[0] == 0 and ends[1] == len(list_records(cfg, "train").items) - 1
+    items, _, _ = list_records(cfg, "test", max_samples=2)
+    assert [item.split for item in items] == ["test", "test"]
+    ends = [item.record["sample_idx"] for item in list_records(cfg, "train", 2)[0]]
+    assert ends[0] == 0 and ends[1] == len(list_records(cfg, "train")[0]) - 1
 
 
 def test_unpaired_files_are_listed_once_and_the_rest_is_read(cfg, faces_dir, tmp_path):
@@ -51,18 +51,16 @@ def test_unpaired_files_are_listed_once_and_the_rest_is_read(cfg, faces_dir, tmp
     (data / "000003.png").unlink()
     (data / "000005_seg.png").unlink()
     set_data_root(cfg, data, "train", "val", "test")
-    records = list_records(cfg)
-    assert len(records.items) == 14
-    (finding,) = records.findings
+    items, _, (finding,) = list_records(cfg)
+    assert len(items) == 14
     names = {case.path.removeprefix(f"{data}/") for case in finding.cases}
     assert (finding.kind, names) == ("unpaired", {"000003_seg.png", "000005.png"})
 
 
 def test_a_dataset_that_cannot_be_made_is_a_finding(cfg, tmp_path):
     set_data_root(cfg, tmp_path / "nowhere", "val", "test")
-    records = list_records(cfg)
-    assert {item.split for item in records.items} == {"train"}
-    (finding,) = records.findings
+    items, _, (finding,) = list_records(cfg)
+    assert {item.split for item in items} == {"train"}
     assert finding.kind == "broken-dataset" and "does not exist" in finding.cases[0].detail
 
 

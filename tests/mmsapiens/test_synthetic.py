@@ -44,11 +44,10 @@ def test_mirrored_scene_renders_flipped(seed: int, size_hw: tuple[int, int]) -> 
         other.labels(FACE_LABELS), one.labels(swapped_table)[:, ::-1], strict=True
     )
     last_column = size_hw[1] - 1
-    points, others = one.keypoints, other.keypoints
-    assert others.names == tuple(swapped_name(name) for name in points.names)
-    np.testing.assert_array_equal(others.visible, points.visible)
-    flipped = np.stack([last_column - points.xy[:, 0], points.xy[:, 1]], axis=1)
-    np.testing.assert_allclose(others.xy, flipped, rtol=0, atol=1e-4)
+    assert list(other.keypoints) == [(0, swapped_name(name)) for _, name in one.keypoints]
+    x, y, v = np.array(list(one.keypoints.values())).T
+    found = np.array(list(other.keypoints.values())).T
+    np.testing.assert_allclose(found, [last_column - x, y, v], rtol=0, atol=1e-4)
     assert one.box_of(0) is not None
     x1, y1, x2, y2 = one.box_of(0)
     np.testing.assert_array_equal(other.box_of(0), [last_column - x2, y1, last_column - x1, y2])
@@ -128,14 +127,13 @@ def test_keypoints_know_what_hides_them() -> None:
     screen = Ellipsoid("Hair", GREY, np.array([0, 0, 2.0]), radii=(0.5, 0.5, 0.5))
     for solids, visible in (((behind,), True), ((behind, screen), False)):
         picture = render(scene_of(*solids), (32, 64))
-        np.testing.assert_allclose(picture.keypoints.xy, [[31.5, 15.5]])
-        assert picture.keypoints.visible.tolist() == [visible]
+        np.testing.assert_allclose(picture.keypoints[0, "Nose"], [31.5, 15.5, 1 + visible])
 
 
 def test_scene_without_solids() -> None:
     picture = render(scene_of(), (8, 8))
     assert picture.box_of(0) is None
-    assert picture.keypoints.xy.shape == (0, 2)
+    assert picture.keypoints == {}
     assert np.isinf(picture.depth).all()
 
 
