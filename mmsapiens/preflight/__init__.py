@@ -1,7 +1,7 @@
 """Looks at a dataset before a run: ``mmsapiens check`` and ``mmsapiens browse``."""
 
 from mmsapiens.preflight.browse import browse, build_draw
-from mmsapiens.preflight.check import Case, Check, Finding, Item, Summary
+from mmsapiens.preflight.check import Check
 from mmsapiens.preflight.contact_sheet import choose_items, draw_contact_sheet
 from mmsapiens.preflight.image_check import ImageCheck
 from mmsapiens.preflight.map_check import MAP_CHECKS
@@ -15,13 +15,6 @@ CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck(), *MAP_CHECKS)
 
 __all__ = [
     "CHECKS",
-    "Case",
-    "Check",
-    "Finding",
-    "ImageCheck",
-    "Item",
-    "SegMapCheck",
-    "Summary",
     "browse",
     "build_draw",
     "choose_items",

@@ -96,13 +96,9 @@ def sample_group(rng: np.random.Generator, num: int, variety: float = 1.0) -> Sc
 def _draw(rng: np.random.Generator, close: bool, variety: float) -> Person:
     """A person in its own frame, turned; ``close`` shows it from the front."""
     who, build = sample_identity(rng), sample_build(rng)
-    left_leg, right_leg = sample_legs(rng, variety)
-    figure = Figure(
-        who,
-        build,
-        place_limbs(build, sample_arm(rng, variety), left_leg),
-        place_limbs(build, sample_arm(rng, variety), right_leg),
-    )
+    legs = sample_legs(rng, variety)
+    left, right = (place_limbs(build, sample_arm(rng, variety), leg) for leg in legs)
+    figure = Figure(who, build, left, right)
     below = dressed_body(rng, figure)
     yaw, pitch, roll = variety * np.deg2rad([25, 15, 12]) * rng.uniform(-1.0, 1.0, 3)
     nod = rotation(yaw, pitch, roll)

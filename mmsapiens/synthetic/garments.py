@@ -43,12 +43,7 @@ def _along(
 
 
 def skirt(
-    part: str,
-    cloth: Material,
-    figure: Figure,
-    length: float,
-    flare: float,
-    angles: Sequence[float],
+    part: str, cloth: Material, figure: Figure, length: float, flare: float, angles: Sequence[float]
 ) -> list[Solid]:
     """Pleats from the waist to a hem that follows the legs.
 

@@ -7,7 +7,7 @@ import numpy as np
 from .build import both_sides, capsule, ellipsoid, rotation, vec
 from .face import Identity, brows, ears, eyes, jittered, mouth, nose, sample_identity, skull
 from .scene import Scene, sample_background, sample_light
-from .solids import Material, Solid
+from .solids import IDENTITY, Material, Solid
 from .worn import CLOTH_COLOURS, beard, facewear, glasses, hair, headwear
 
 DISTANCE = 8.0  # from the plane of the camera to the head
@@ -26,12 +26,8 @@ def sample_head(rng: np.random.Generator) -> Scene:
     place = vec(rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.1), DISTANCE)
     lean = rotation(0.5 * yaw, 0.0, 0.3 * roll)
     bust = [s.moved(lean, NECK - lean @ NECK) for s in _bust(rng, who)]
-    return Scene(
-        solids=tuple(s.moved(np.eye(3), place) for s in [*head, *bust]),
-        light=sample_light(rng),
-        view_height=rng.uniform(2.8, 3.5),
-        background=sample_background(rng),
-    )
+    solids = tuple(s.moved(IDENTITY, place) for s in [*head, *bust])
+    return Scene(solids, sample_light(rng), rng.uniform(2.8, 3.5), sample_background(rng))
 
 
 def head_solids(rng: np.random.Generator, who: Identity) -> list[Solid]:

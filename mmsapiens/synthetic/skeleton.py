@@ -155,9 +155,7 @@ def place_limbs(build: Build, arm: ArmAngles, leg: LegAngles) -> Limbs:
     swung = rotation(roll=-leg.abduct) @ rotation(pitch=-leg.flex) @ rotation(yaw=-leg.twist)
     upper_leg = Frame(hip, swung)
     lower_leg = upper_leg.child(build.upper_leg, rotation(pitch=leg.knee))
-    ankle = lower_leg.at(0.0, build.lower_leg, 0.0)
+    foot = lower_leg.child(build.lower_leg, rotation(pitch=leg.point or 0.0))
     if leg.point is None:
-        foot = Frame(ankle, rotation(yaw=-leg.twist - 0.2))
-    else:
-        foot = Frame(ankle, lower_leg.axes @ rotation(pitch=leg.point))
+        foot = Frame(foot.origin, rotation(yaw=-leg.twist - 0.2))
     return Limbs(upper_arm, lower_arm, hand, upper_leg, lower_leg, foot, arm)

@@ -10,9 +10,6 @@ import pytest
 from engine.errors import ConfigError
 from mmsapiens.preflight import (
     CHECKS,
-    Case,
-    Finding,
-    Item,
     browse,
     choose_items,
     draw_contact_sheet,
@@ -20,6 +17,7 @@ from mmsapiens.preflight import (
     make_report,
     scan,
 )
+from mmsapiens.preflight.check import Case, Finding, Item
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsapiens.preflight import ImageCheck, Item, SegMapCheck
+from mmsapiens.preflight.check import Item
+from mmsapiens.preflight.image_check import ImageCheck
+from mmsapiens.preflight.seg_check import SegMapCheck
 from mmsapiens.synthetic.head import sample_head
 from mmsapiens.synthetic.labels import FACE_LABELS
 from mmsapiens.synthetic.render import render

@@ -9,7 +9,7 @@ from PIL import Image
 from engine.config import load_config
 from engine.data.sampling import SampleKey, SeededSampler
 from engine.errors import ConfigError, DataError
-from mmsapiens.preflight import SegMapCheck
+from mmsapiens.preflight.seg_check import SegMapCheck
 from seg.parts.datasets import CIHPDataset, CombinedDataset, GoliathDataset, LIPDataset
 from seg.parts.datasets.remaps import ATR_CLASSES, PASCAL_CLASSES, UNKNOWN, remap_labels
 

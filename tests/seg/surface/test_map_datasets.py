@@ -6,7 +6,8 @@ import pytest
 
 from engine.data.files import leave_out_unpaired
 from engine.errors import ConfigError, DataError
-from mmsapiens.preflight import CHECKS, Item, scan
+from mmsapiens.preflight import CHECKS, scan
+from mmsapiens.preflight.check import Item
 from mmsapiens.synthetic.layouts import LAYOUTS
 from mmsapiens.synthetic.write_dataset import write_split
 from seg.surface.datasets import (
