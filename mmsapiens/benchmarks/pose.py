@@ -38,8 +38,7 @@ def run(args: argparse.Namespace) -> None:
         ours, theirs = seconds[task], seconds[f"{task} one by one"]
         rows.append((name, f"{1000 * ours:.0f}", f"{1000 * theirs:.0f}", f"{theirs / ours:.1f}"))
     console.print(format_table(("", "ours, ms", "one by one, ms", "ratio"), rows), end="\n\n")
-    width, height = head.decoder.input_size_wh
-    pictures = measure_pictures(model.metainfo, (height, width), args.rounds)
+    pictures = measure_pictures(model.metainfo, head.decoder.input_size_wh[::-1], args.rounds)
     milliseconds = [(name, f"{1000 * best:.0f}") for name, best in pictures.items()]
     console.print(format_table(("a picture of 3840x2160, one thread", "ms"), milliseconds))
 

@@ -38,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         layout.add_argument("out_dir", type=Path)
         layout.add_argument("--num", type=positive_int, default=200, help="number of pictures")
         layout.add_argument(
-            "--num-val",
-            type=natural_int,
-            default=0,
-            help="pictures of the validation split",
+            "--num-val", type=natural_int, default=0, help="pictures of the validation split"
         )
         layout.add_argument(
             "--size",

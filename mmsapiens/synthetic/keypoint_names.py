@@ -11,7 +11,6 @@ from engine.errors import DataError
 
 from .render import Render
 
-_SIDES = {"l": "Left", "left": "Left", "r": "Right", "right": "Right"}
 # Goliath counts these as the viewer sees them, from left to right or clockwise, and the scene from
 # the nose outwards. They agree on the person's left; on the right these numbers trade places.
 _COUNTED: tuple[tuple[str, Mapping[str, str]], ...] = (
@@ -45,8 +44,8 @@ def scene_name(name: str) -> str:
     sided = re.fullmatch(r"(.*_)?(l|r|left|right)_(.+)", name)
     if not sided:
         return name[0].upper() + name[1:]
-    side, rest = _SIDES[sided[2]], (sided[1] or "") + sided[3]
-    return f"{side}_{_recounted(rest) if side == 'Right' else rest}"
+    rest = (sided[1] or "") + sided[3]
+    return f"Left_{rest}" if sided[2] in ("l", "left") else f"Right_{_recounted(rest)}"
 
 
 def _recounted(name: str) -> str:

@@ -9,8 +9,10 @@ import numpy as np
 
 from .build import both_sides, ellipsoid, rotation, surface_point, tube, vec
 from .face import BLACK, Identity, jittered
+from .poses import pick
 from .solids import Colour, Ellipsoid, Material, Point, Solid
 
+HAIR_SHARES = {"none": 0.08, "short": 0.3, "fringe": 0.22, "long": 0.25, "volume": 0.15}
 CLOTH_COLOURS: tuple[Colour, ...] = (
     (0.75, 0.12, 0.15),
     (0.12, 0.25, 0.62),
@@ -31,9 +33,7 @@ MASK_COLOURS: tuple[Colour, ...] = (
 
 def hair(rng: np.random.Generator, who: Identity, under_hat: bool) -> list[Solid]:
     """One of: none, short, fringe, long, voluminous. Where it meets the skull is the hairline."""
-    style = rng.choice(
-        ["none", "short", "fringe", "long", "volume"], p=[0.08, 0.3, 0.22, 0.25, 0.15]
-    )
+    style = pick(rng, HAIR_SHARES)
     if style == "none":
         return []
     width = who.width
