@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +16,6 @@ from pose.metainfo import GOLIATH_RAW_IDS, PoseMetainfo
 
 _RAW_GOLIATH = 344
 
-
-@dataclass(frozen=True)
-class Layout:
-    """Where an annotation holds its keypoints.
-
-    Args:
-        fields: Lists of x, y, v that together are the K keypoints.
-        reduced_from: Length of a longer list -> which of its points the K are.
-    """
-
-    fields: tuple[str, ...] = ("keypoints",)
-    reduced_from: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-
-    def read(self, annotation: dict, metainfo: PoseMetainfo, path: str) -> NDArray[np.float64]:
-        """Returns the keypoints (K, 3) of an annotation: x, y, and v > 0 where they are labelled.
-
-        Raises:
-            DataError: If a field is missing, there are not K, or a value is not finite.
-        """
-        where = f"{path}: annotation {annotation.get('id')}"
-        missing = [name for name in self.fields if name not in annotation]
-        if missing:
-            raise DataError(
-                f"{where} has no {', '.join(missing)}; it holds {', '.join(annotation)}. Is this "
-                f"the annotation file of {metainfo.name}?"
-            )
-        try:
-            values = np.concatenate([np.asarray(annotation[name], float) for name in self.fields])
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{where}: {', '.join(self.fields)} must be lists of numbers, x, y, v of each "
-                f"keypoint: {error}"
-            ) from error
-        points = values[: len(values) // 3 * 3].reshape(-1, 3)
-        if len(points) in self.reduced_from:
-            points = points[list(self.reduced_from[len(points)])]
-        if len(values) % 3 or len(points) != metainfo.num_keypoints:
-            raise DataError(
-                f"{where} has {len(values) / 3:g} keypoints (numbers in {', '.join(self.fields)}, "
-                f"divided by 3), but the metainfo {metainfo.name!r} names "
-                f"{metainfo.num_keypoints}. Give the dataset and the model the metainfo of this "
-                "file."
-            )
-        if not np.isfinite(points).all():
-            bad = metainfo.keypoints[int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])]
-            raise DataError(
-                f"{where}: keypoint {bad!r} is not finite. Write 0, 0, 0 for one that is not "
-                "labelled."
-            )
-        return points
-
-
 # Fields of an annotation or a result -> the metainfo's group of keypoints in it.
 _GROUP_FIELDS = {
     "keypoints": "body",
@@ -77,29 +25,82 @@ _GROUP_FIELDS = {
     "righthand_kpts": "right_hand",
 }
 
-COCO_LAYOUT = Layout()
-WHOLEBODY_LAYOUT = Layout(tuple(_GROUP_FIELDS))
-GOLIATH_LAYOUT = Layout(("goliath_wholebody_kpts",), {_RAW_GOLIATH: GOLIATH_RAW_IDS})
+# Whose file it is -> the fields of an annotation that together are its keypoints.
+_FIELDS = {
+    "coco": ("keypoints",),
+    "coco_wholebody": tuple(_GROUP_FIELDS),
+    "goliath": ("goliath_wholebody_kpts",),
+}
 
 
-def result_fields(
-    metainfo: PoseMetainfo, keypoints: NDArray, scores: NDArray
-) -> dict[str, list[float]]:
-    """The keypoints (K, 2) and scores (K,) of a person, as a COCO results file has them.
+def read_keypoints(
+    annotation: dict, layout: str, metainfo: PoseMetainfo, path: str
+) -> NDArray[np.float64]:
+    """Returns the keypoints (K, 3) of an annotation: x, y, and v > 0 where they are labelled.
 
-    In one list, or, where a set has all of COCO-WholeBody's groups, in its five; Goliath's whole
-    is added in its own field.
+    Args:
+        annotation: Of one person.
+        layout: ``"coco"``, ``"coco_wholebody"`` or ``"goliath"``: whose fields it has.
+        metainfo: Of the K keypoints.
+        path: Of the file, for errors.
+
+    Raises:
+        DataError: If a field is missing, there are not K, or a value is not finite.
     """
-    points = np.column_stack([keypoints, scores])
+    where = f"{path}: annotation {annotation.get('id')}"
+    fields = _FIELDS[layout]
+    missing = [name for name in fields if name not in annotation]
+    if missing:
+        raise DataError(
+            f"{where} has no {', '.join(missing)}; it holds {', '.join(annotation)}. Is this the "
+            f"annotation file of {metainfo.name}?"
+        )
+    try:
+        values = np.concatenate([np.asarray(annotation[name], float) for name in fields])
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: {', '.join(fields)} must be lists of numbers, x, y, v of each keypoint: "
+            f"{error}"
+        ) from error
+    points = values[: len(values) // 3 * 3].reshape(-1, 3)
+    if layout == "goliath" and len(points) == _RAW_GOLIATH:
+        points = points[list(GOLIATH_RAW_IDS)]
+    if len(values) % 3 or len(points) != metainfo.num_keypoints:
+        raise DataError(
+            f"{where} has {len(values) / 3:g} keypoints (numbers in {', '.join(fields)}, divided "
+            f"by 3), but the metainfo {metainfo.name!r} names {metainfo.num_keypoints}. Give the "
+            "dataset and the model the metainfo of this file."
+        )
+    if not np.isfinite(points).all():
+        bad = metainfo.keypoints[int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])]
+        raise DataError(
+            f"{where}: keypoint {bad!r} is not finite. Write 0, 0, 0 for one that is not labelled."
+        )
+    return points
+
+
+def result_row(
+    image_id: int, score: float, points: NDArray, metainfo: PoseMetainfo
+) -> dict[str, Any]:
+    """A person as a COCO results file has them.
+
+    Keypoints are in one list, or, where a set has all of COCO-WholeBody's groups, in its five;
+    Goliath's whole is added in its own field.
+
+    Args:
+        image_id: Of the image.
+        score: Of the person.
+        points: (K, 3): x, y and score of each keypoint.
+        metainfo: Of the K keypoints.
+    """
+    row = {"image_id": image_id, "category_id": 1, "score": float(score)}
     if not set(_GROUP_FIELDS.values()) <= set(metainfo.groups):
-        return {"keypoints": points.ravel().tolist()}
-    fields = {
-        name: points[list(metainfo.groups[group])].ravel().tolist()
-        for name, group in _GROUP_FIELDS.items()
-    }
+        return {**row, "keypoints": points.ravel().tolist()}
+    for name, group in _GROUP_FIELDS.items():
+        row[name] = points[list(metainfo.groups[group])].ravel().tolist()
     if metainfo.name == "goliath":
-        fields["goliath_wholebody_kpts"] = points.ravel().tolist()
-    return fields
+        row["goliath_wholebody_kpts"] = points.ravel().tolist()
+    return row
 
 
 @dataclass(frozen=True)
@@ -145,14 +146,11 @@ def read_detections(path: str | Path, people: People) -> list[dict]:
         DataError: If the file is missing, no such list, or a box is of an unknown image.
     """
     content = read_json(path)
-    keys = {"image_id", "bbox", "score"}
-    if not isinstance(content, list) or not all(
-        isinstance(found, dict) and keys <= set(found) for found in content
-    ):
+    if not isinstance(content, list):
         raise DataError(
-            f"{path}: expected COCO's detections, a list of objects with "
-            f"{', '.join(sorted(keys))}, found {_describe(content)}."
+            f"{path}: expected COCO's detections, a list of objects, found {_describe(content)}."
         )
+    _require_keys(path, "detection", content, ("image_id", "bbox", "score"))
     _require_images(path, (found["image_id"] for found in content), people.images, people.path)
     return content
 

@@ -52,9 +52,9 @@ def draw_people(
         pen: How.
     """
     for points, shown in _visible(keypoints, scores, image.shape[:2], pen):
-        for (a, b), link in zip(metainfo.skeleton_ids, metainfo.skeleton, strict=True):
+        for a, b, color in metainfo.links:
             if shown[a] and shown[b]:
-                cv2.line(image, points[a], points[b], link.color, pen.thickness, cv2.LINE_AA)
+                cv2.line(image, points[a], points[b], color, pen.thickness, cv2.LINE_AA)
         for i in np.flatnonzero(shown):
             cv2.circle(image, points[i], pen.radius, metainfo.colors[i], -1, cv2.LINE_AA)
         _write_ids(image, points, shown, pen)
@@ -78,10 +78,10 @@ def draw_openpose(
     canvas = np.zeros((*size_hw, 3), np.uint8)
     keypoints, scores, target = to_openpose(keypoints, scores, metainfo, pen.kpt_thr)
     for points, shown in _visible(keypoints, scores, size_hw, pen):
-        for (a, b), link in zip(target.skeleton_ids, target.skeleton, strict=True):
+        for a, b, color in target.links:
             if shown[a] and shown[b]:
-                polygon = _limb(points[a], points[b], pen.thickness)
-                _blend(canvas, polygon, link.color, _LIMB_OPACITY)
+                limb = _limb(points[a], points[b], pen.thickness)
+                _blend(canvas, limb, color, _LIMB_OPACITY)
         for i in np.flatnonzero(shown):
             joint = _ellipse(points[i], (pen.radius, pen.radius), 0)
             _blend(canvas, joint, target.colors[i], _JOINT_OPACITY)

@@ -18,15 +18,7 @@ from torch.utils.data import get_worker_info
 from engine.data.dataset import BaseDataset
 from engine.data.sampling import REDRAW_STREAM, SampleKey
 from engine.errors import DataError
-from pose.coco_format import (
-    COCO_LAYOUT,
-    GOLIATH_LAYOUT,
-    WHOLEBODY_LAYOUT,
-    Layout,
-    People,
-    read_detections,
-    read_people,
-)
+from pose.coco_format import People, read_detections, read_keypoints, read_people
 from pose.metainfo import parse_metainfo
 from pose.registry import DATASETS
 
@@ -63,7 +55,7 @@ class CocoDataset(BaseDataset):
     """
 
     KEYPOINTS: ClassVar[str] = "coco"
-    LAYOUT: ClassVar[Layout] = COCO_LAYOUT
+    """Whose fields an annotation has, and which keypoints these are by default."""
 
     def __init__(
         self,
@@ -106,7 +98,7 @@ class CocoDataset(BaseDataset):
         for found in people.annotations:
             if found.get("iscrowd") or found.get("num_keypoints") == 0:
                 continue
-            points = self.LAYOUT.read(found, self.keypoint_set, people.path)
+            points = read_keypoints(found, self.KEYPOINTS, self.keypoint_set, people.path)
             image = people.images[found["image_id"]]
             if not (points[:, 2] > 0).any() or points[:, :2].max() <= 0:
                 continue
@@ -168,7 +160,6 @@ class CocoWholeBodyDataset(CocoDataset):
     """COCO-WholeBody: 133 keypoints, in five lists an annotation."""
 
     KEYPOINTS = "coco_wholebody"
-    LAYOUT = WHOLEBODY_LAYOUT
 
 
 @DATASETS.register_module()
@@ -176,7 +167,6 @@ class GoliathDataset(CocoDataset):
     """Goliath: 308 keypoints in ``goliath_wholebody_kpts``, or the raw list of 344 with teeth."""
 
     KEYPOINTS = "goliath"
-    LAYOUT = GOLIATH_LAYOUT
 
 
 @HOOKS.register_module()

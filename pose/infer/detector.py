@@ -6,6 +6,7 @@ It needs ONNX Runtime: ``pip install "mmsapiens[detector]"``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ _RTMDET_MEAN = np.array([103.53, 116.28, 123.675], np.float32)  # BGR
 _RTMDET_STD = np.array([57.375, 57.12, 58.395], np.float32)
 
 
+@dataclass
 class OnnxDetector:
     """Finds people; see :class:`pose.infer.BoxSource`.
 
@@ -44,23 +46,17 @@ class OnnxDetector:
         ConfigError: If the file or ONNX Runtime is missing.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        kind: Literal["rtmdet", "yolox"] = "rtmdet",
-        score_thr: float = 0.3,
-        nms_thr: float = 0.65,
-        person_class: int = 0,
-    ) -> None:
-        if kind not in ("rtmdet", "yolox"):
-            raise ConfigError(f"OnnxDetector: kind is rtmdet or yolox, found {kind!r}.")
-        if not Path(path).is_file():
-            raise ConfigError(f"The detector {str(path)!r} does not exist; expected a .onnx file.")
-        self.path = str(path)
-        self.kind = kind
-        self.score_thr = score_thr
-        self.nms_thr = nms_thr
-        self.person_class = person_class
+    path: str | Path
+    kind: Literal["rtmdet", "yolox"] = "rtmdet"
+    score_thr: float = 0.3
+    nms_thr: float = 0.65
+    person_class: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("rtmdet", "yolox"):
+            raise ConfigError(f"OnnxDetector: kind is rtmdet or yolox, found {self.kind!r}.")
+        if not Path(self.path).is_file():
+            raise ConfigError(f"The detector {self.path} does not exist; expected a .onnx file.")
         self._session: Any = None
         _runtime()
 
@@ -71,7 +67,7 @@ class OnnxDetector:
         """Returns the people of an image (N, 5), best first."""
         if self._session is None:
             self._session = _runtime().InferenceSession(
-                self.path, providers=["CPUExecutionProvider"]
+                str(self.path), providers=["CPUExecutionProvider"]
             )
         model_input = self._session.get_inputs()[0]
         size_hw = [n if isinstance(n, int) else _DEFAULT_SIDE for n in model_input.shape[2:]]
@@ -99,7 +95,7 @@ def fit(image: NDArray, size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], 
 
 
 def read_outputs(
-    outputs: Sequence[NDArray], size_hw: tuple[int, int], person_class: int, source: str
+    outputs: Sequence[NDArray], size_hw: tuple[int, int], person_class: int, source: str | Path
 ) -> Boxes:
     """Reads boxes of people (N, 5) from a detector's outputs; see :class:`OnnxDetector`.
 

@@ -85,16 +85,13 @@ def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceDa
     boxes = [np.asarray([*sample.bbox_xyxy, *sample.bbox_score], np.float32) for sample in samples]
     stacked = torch.from_numpy(np.array(boxes, np.float32).reshape(-1, 5))
     found = [sample.pred_instances for sample in samples]
+    nobody = torch.zeros(0, model.metainfo.num_keypoints, 2)
     return InstanceData(
-        keypoints=_join([people.keypoints for people in found], (0, 0, 2)),
-        keypoint_scores=_join([people.keypoint_scores for people in found], (0, 0)),
+        keypoints=torch.cat([nobody, *(people.keypoints for people in found)]),
+        keypoint_scores=torch.cat([nobody[..., 0], *(people.keypoint_scores for people in found)]),
         bboxes=stacked[:, :4],
         bbox_scores=stacked[:, 4],
     )
-
-
-def _join(parts: list[Tensor], empty: tuple[int, ...]) -> Tensor:
-    return torch.cat(parts) if parts else torch.zeros(empty)
 
 
 def predict_people(

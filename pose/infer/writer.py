@@ -17,7 +17,7 @@ from engine.errors import ConfigError
 from engine.image_files import write_rgb
 from engine.infer.writer import Writer
 from engine.registry import WRITERS
-from pose.coco_format import result_fields
+from pose.coco_format import result_row
 from pose.drawing import Pen, draw_openpose, draw_people
 from pose.metainfo import parse_metainfo
 from pose.metrics.nms import rescore
@@ -84,8 +84,6 @@ class PoseWriter(Writer):
         """Returns the picture of all people, (H, W, 3) uint8 RGB."""
         keypoints, scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
         if self.style == "openpose":
-            if not len(keypoints):
-                return np.zeros_like(image_bgr)
             return draw_openpose(image_bgr.shape[:2], keypoints, scores, self.metainfo, self.pen)
         picture = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
         draw_people(picture, keypoints, scores, self.metainfo, self.pen)
@@ -101,18 +99,15 @@ class PoseWriter(Writer):
         image_ids: set[int] = set()
         for name in sorted(self._people, key=Path):  # threads write them in any order
             image_ids.add(image_id := _image_id(name, image_ids))
-            rows += self._as_coco(self._people[name], name, image_id)
+            people = self._people[name]
+            scores = rescore(people.bbox_scores, people.keypoint_scores)
+            everybody = np.dstack([people.keypoints, people.keypoint_scores])
+            rows += [
+                {"file_name": name, **result_row(image_id, score, points, self.metainfo)}
+                for points, score in zip(everybody, scores, strict=True)
+            ]
         write_json(out_dir / "coco_results.json", rows)
         write_json(out_dir / "keypoint_set.json", self.metainfo.as_dict())
-
-    def _as_coco(self, people: InstanceData, name: str, image_id: int) -> list[dict]:
-        row = {"image_id": image_id, "file_name": name, "category_id": 1}
-        keypoints, keypoint_scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
-        scores = rescore(people.bbox_scores.numpy(), keypoint_scores)
-        return [
-            {**row, "score": float(score), **result_fields(self.metainfo, points, point_scores)}
-            for points, point_scores, score in zip(keypoints, keypoint_scores, scores, strict=True)
-        ]
 
 
 def _image_id(name: str, taken: set[int]) -> int:

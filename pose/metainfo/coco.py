@@ -20,17 +20,13 @@ _NOSE_SIGMA = 0.026
 _UPPER_SIGMAS = {"eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062}
 _LOWER_SIGMAS = {"hip": 0.107, "knee": 0.087, "ankle": 0.089}
 _FOOT = ("big_toe", "small_toe", "heel")
-_FOOT_SIGMAS = {"left": (0.068, 0.066, 0.066), "right": (0.092, 0.094, 0.094)}
+_FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)  # left, then right
 
-# From the base to the tip.
-_HAND_ROOT_SIGMA = 0.029
-_FINGER_SIGMAS = {
-    "thumb": (0.022, 0.035, 0.037, 0.047),
-    "forefinger": (0.026, 0.025, 0.024, 0.035),
-    "middle_finger": (0.018, 0.024, 0.022, 0.026),
-    "ring_finger": (0.017, 0.021, 0.021, 0.032),
-    "pinky_finger": (0.02, 0.019, 0.022, 0.031),
-}
+# The root of the hand, then each finger from the base to the tip, in the order of the colors.
+_HAND_SIGMAS = (
+    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026,
+    0.017, 0.021, 0.021, 0.032, 0.020, 0.019, 0.022, 0.031,
+)  # fmt: skip
 FINGER_COLORS: dict[str, RGB] = {
     "thumb": ORANGE,
     "forefinger": PINK,
@@ -78,25 +74,25 @@ _SIDED_SIGMAS = (*_UPPER_SIGMAS.values(), *_LOWER_SIGMAS.values())
 _BODY_SIGMAS = (_NOSE_SIGMA, *(sigma for sigma in _SIDED_SIGMAS for _ in range(2)))
 _BODY_COLORS = (*[BLUE] * 5, *[GREEN, ORANGE] * 6)
 BODY_SKELETON = (
-    Link("left_ankle", "left_knee", GREEN),
-    Link("left_knee", "left_hip", GREEN),
-    Link("right_ankle", "right_knee", ORANGE),
-    Link("right_knee", "right_hip", ORANGE),
-    Link("left_hip", "right_hip", BLUE),
-    Link("left_shoulder", "left_hip", BLUE),
-    Link("right_shoulder", "right_hip", BLUE),
-    Link("left_shoulder", "right_shoulder", BLUE),
-    Link("left_shoulder", "left_elbow", GREEN),
-    Link("right_shoulder", "right_elbow", ORANGE),
-    Link("left_elbow", "left_wrist", GREEN),
-    Link("right_elbow", "right_wrist", ORANGE),
-    Link("left_eye", "right_eye", BLUE),
-    Link("nose", "left_eye", BLUE),
-    Link("nose", "right_eye", BLUE),
-    Link("left_eye", "left_ear", BLUE),
-    Link("right_eye", "right_ear", BLUE),
-    Link("left_ear", "left_shoulder", BLUE),
-    Link("right_ear", "right_shoulder", BLUE),
+    ("left_ankle", "left_knee", GREEN),
+    ("left_knee", "left_hip", GREEN),
+    ("right_ankle", "right_knee", ORANGE),
+    ("right_knee", "right_hip", ORANGE),
+    ("left_hip", "right_hip", BLUE),
+    ("left_shoulder", "left_hip", BLUE),
+    ("right_shoulder", "right_hip", BLUE),
+    ("left_shoulder", "right_shoulder", BLUE),
+    ("left_shoulder", "left_elbow", GREEN),
+    ("right_shoulder", "right_elbow", ORANGE),
+    ("left_elbow", "left_wrist", GREEN),
+    ("right_elbow", "right_wrist", ORANGE),
+    ("left_eye", "right_eye", BLUE),
+    ("nose", "left_eye", BLUE),
+    ("nose", "right_eye", BLUE),
+    ("left_eye", "left_ear", BLUE),
+    ("right_eye", "right_ear", BLUE),
+    ("left_ear", "left_shoulder", BLUE),
+    ("right_ear", "right_shoulder", BLUE),
 )
 
 COCO = PoseMetainfo(
@@ -112,7 +108,7 @@ COCO = PoseMetainfo(
 
 _FOOT_NAMES = tuple(f"{side}_{name}" for side in ("left", "right") for name in _FOOT)
 FOOT_SKELETON = tuple(
-    Link(f"{side}_ankle", f"{side}_{name}", color)
+    (f"{side}_ankle", f"{side}_{name}", color)
     for side, color in (("left", GREEN), ("right", ORANGE))
     for name in _FOOT
 )
@@ -129,12 +125,12 @@ def hand_skeleton(side: str, root: str, joints: Sequence[str]) -> tuple[Link, ..
     links = []
     for finger, color in FINGER_COLORS.items():
         chain = [f"{side}_{root}", *(f"{side}_{finger}{joint}" for joint in joints)]
-        links += [Link(a, b, color) for a, b in pairwise(chain)]
+        links += [(a, b, color) for a, b in pairwise(chain)]
     return tuple(links)
 
 
 def _hand_names(side: str) -> tuple[str, ...]:
-    points = (f"{finger}{i}" for finger in _FINGER_SIGMAS for i in range(1, 5))
+    points = (f"{finger}{i}" for finger in FINGER_COLORS for i in range(1, 5))
     return tuple(f"{side}_{point}" for point in ("hand_root", *points))
 
 
@@ -142,7 +138,6 @@ _FACE_NAMES = tuple(f"face-{i}" for i in range(68))
 _WHOLEBODY_NAMES = (
     *_BODY_NAMES, *_FOOT_NAMES, *_FACE_NAMES, *_hand_names("left"), *_hand_names("right"),
 )  # fmt: skip
-_HAND_SIGMAS = (_HAND_ROOT_SIGMA, *(s for sigmas in _FINGER_SIGMAS.values() for s in sigmas))
 _HAND_COLORS = (WHITE, *(color for color in FINGER_COLORS.values() for _ in range(4)))
 
 COCO_WHOLEBODY = PoseMetainfo(
@@ -152,10 +147,7 @@ COCO_WHOLEBODY = PoseMetainfo(
         *side_pairs(_WHOLEBODY_NAMES),
         *((f"face-{i}", f"face-{j}") for i, j in _FACE_PAIRS),
     ),
-    sigmas=(
-        *_BODY_SIGMAS, *_FOOT_SIGMAS["left"], *_FOOT_SIGMAS["right"], *_FACE_SIGMAS,
-        *_HAND_SIGMAS * 2,
-    ),
+    sigmas=(*_BODY_SIGMAS, *_FOOT_SIGMAS, *_FACE_SIGMAS, *_HAND_SIGMAS * 2),
     colors=(*_BODY_COLORS, *[ORANGE] * 6, *[WHITE] * 68, *_HAND_COLORS * 2),
     skeleton=(
         *BODY_SKELETON, *FOOT_SKELETON,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,8 @@ RGB = tuple[int, int, int]
 MISSING = -1
 DEFAULT_COLOR: RGB = (255, 128, 0)
 DEFAULT_LINK_COLOR: RGB = (96, 96, 255)
-
-
-class Link(NamedTuple):
-    """A line of the skeleton, between two keypoints."""
-
-    start: str
-    end: str
-    color: RGB = DEFAULT_LINK_COLOR
+Link = tuple[str, str, RGB]
+"""A line of the skeleton, between two keypoints."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class PoseMetainfo:
         sigmas: How far annotators disagree on each keypoint, as a share of the person's size: the
             kappa / 2 of COCO's object keypoint similarity. Empty if unknown: then there is no AP.
         colors: RGB (0-255) of each keypoint; by default orange.
-        skeleton: Lines between keypoints.
+        skeleton: Lines between keypoints: (name, name, RGB), or without a color.
         upper_body: Names of the upper half, which half-body augmentation may keep alone.
         lower_body: Names of the lower half.
         groups: Ids of the keypoints that are also scored by themselves, such as a hand's.
@@ -62,6 +56,8 @@ class PoseMetainfo:
     def __post_init__(self) -> None:
         num = len(self.keypoints)
         object.__setattr__(self, "colors", self.colors or (DEFAULT_COLOR,) * num)
+        skeleton = tuple((*link, DEFAULT_LINK_COLOR)[:3] for link in self.skeleton)
+        object.__setattr__(self, "skeleton", skeleton)
         self._check()
 
     def _check(self) -> None:
@@ -73,7 +69,7 @@ class PoseMetainfo:
         repeated = [name for name, count in Counter(self.keypoints).items() if count > 1]
         if repeated:
             raise ConfigError(f"{self.name}: keypoints names {', '.join(repeated)} more than once.")
-        self._flip_pair_ids()
+        index_flip_pairs(self.keypoints, self.flip_pairs, self.name, kind="keypoints")
         for key in ("sigmas", "colors"):
             values = getattr(self, key)
             if values and len(values) != num:
@@ -107,25 +103,20 @@ class PoseMetainfo:
         """Name -> id."""
         return {name: i for i, name in enumerate(self.keypoints)}
 
-    def _flip_pair_ids(self) -> tuple[tuple[int, int], ...]:
-        return index_flip_pairs(self.keypoints, self.flip_pairs, self.name, kind="keypoints")
-
     @cached_property
     def keypoint_swap_indices(self) -> tuple[int, ...]:
         """For each keypoint, the one that takes its place in a mirrored image."""
-        return mirror_order(self.num_keypoints, self._flip_pair_ids())
+        pairs = tuple((self.ids[a], self.ids[b]) for a, b in self.flip_pairs)
+        return mirror_order(self.num_keypoints, pairs)
 
     @cached_property
-    def skeleton_ids(self) -> tuple[tuple[int, int], ...]:
-        """The two ids of each link."""
-        return tuple((self.ids[link.start], self.ids[link.end]) for link in self.skeleton)
+    def links(self) -> tuple[tuple[int, int, RGB], ...]:
+        """The skeleton with ids in place of names."""
+        return tuple((self.ids[a], self.ids[b], color) for a, b, color in self.skeleton)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain values only, fit for a checkpoint; ``parse_metainfo`` reads them back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["skeleton"] = tuple(tuple(link) for link in self.skeleton)
-        values["groups"] = dict(self.groups)
-        return values
+        return asdict(self)
 
 
 def index_map(

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from pose.metainfo.coco import COCO, COCO_WHOLEBODY, FINGER_COLORS, side_pairs
-from pose.metainfo.metainfo import MISSING, Link, PoseMetainfo, index_map, take_keypoints
+from pose.metainfo.metainfo import MISSING, PoseMetainfo, index_map, take_keypoints
 
 _RAINBOW = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),
@@ -19,23 +19,23 @@ _NAMES = (
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
 _SKELETON = (
-    Link("neck", "right_shoulder", (255, 0, 0)),
-    Link("neck", "left_shoulder", (255, 85, 0)),
-    Link("right_shoulder", "right_elbow", (255, 170, 0)),
-    Link("right_elbow", "right_wrist", (255, 255, 0)),
-    Link("left_shoulder", "left_elbow", (170, 255, 0)),
-    Link("left_elbow", "left_wrist", (85, 255, 0)),
-    Link("neck", "right_hip", (0, 255, 0)),
-    Link("right_hip", "right_knee", (0, 255, 85)),
-    Link("right_knee", "right_ankle", (0, 255, 170)),
-    Link("neck", "left_hip", (0, 255, 225)),
-    Link("left_hip", "left_knee", (0, 170, 255)),
-    Link("left_knee", "left_ankle", (0, 85, 255)),
-    Link("neck", "nose", (0, 0, 255)),
-    Link("nose", "right_eye", (255, 0, 170)),
-    Link("right_eye", "right_ear", (170, 0, 255)),
-    Link("nose", "left_eye", (255, 0, 255)),
-    Link("left_eye", "left_ear", (255, 0, 170)),
+    ("neck", "right_shoulder", (255, 0, 0)),
+    ("neck", "left_shoulder", (255, 85, 0)),
+    ("right_shoulder", "right_elbow", (255, 170, 0)),
+    ("right_elbow", "right_wrist", (255, 255, 0)),
+    ("left_shoulder", "left_elbow", (170, 255, 0)),
+    ("left_elbow", "left_wrist", (85, 255, 0)),
+    ("neck", "right_hip", (0, 255, 0)),
+    ("right_hip", "right_knee", (0, 255, 85)),
+    ("right_knee", "right_ankle", (0, 255, 170)),
+    ("neck", "left_hip", (0, 255, 225)),
+    ("left_hip", "left_knee", (0, 170, 255)),
+    ("left_knee", "left_ankle", (0, 85, 255)),
+    ("neck", "nose", (0, 0, 255)),
+    ("nose", "right_eye", (255, 0, 170)),
+    ("right_eye", "right_ear", (170, 0, 255)),
+    ("nose", "left_eye", (255, 0, 255)),
+    ("left_eye", "left_ear", (255, 0, 170)),
 )
 _UPPER = tuple(name for name in _NAMES if name == "neck" or name in COCO.upper_body)
 

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from engine.errors import ConfigError, near_miss
+from engine.config.keys import reject_unknown
+from engine.errors import ConfigError
 from pose.metainfo.coco import COCO, COCO_WHOLEBODY
 from pose.metainfo.goliath import GOLIATH
-from pose.metainfo.metainfo import Link, PoseMetainfo
+from pose.metainfo.metainfo import PoseMetainfo
 from pose.metainfo.openpose import OPENPOSE18, OPENPOSE134
 
 METAINFOS: dict[str, PoseMetainfo] = {
     metainfo.name: metainfo for metainfo in (COCO, COCO_WHOLEBODY, GOLIATH, OPENPOSE18, OPENPOSE134)
 }
 """The sets of this package by name."""
-
-_KEYS = tuple(f.name for f in fields(PoseMetainfo))
 
 
 def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
@@ -47,19 +46,11 @@ def parse_metainfo(metainfo: str | Mapping[str, Any]) -> PoseMetainfo:
                 "own give dict(name=..., keypoints=[...], flip_pairs=[...], ...)."
             )
         return METAINFOS[metainfo]
-    for key in metainfo:
-        if key not in _KEYS:
-            guess = near_miss(key, _KEYS)
-            hint = f" Did you mean {guess!r}?" if guess else ""
-            raise ConfigError(
-                f"metainfo has the unknown key {key!r}; known are {', '.join(_KEYS)}.{hint}"
-            )
+    reject_unknown("metainfo", metainfo, [f.name for f in fields(PoseMetainfo)])
     for key in ("name", "keypoints"):
         if key not in metainfo:
             raise ConfigError(f"metainfo has no {key!r}; found {', '.join(metainfo) or 'nothing'}.")
-    values = _tuples(metainfo)
-    skeleton = tuple(Link(*link) for link in values.get("skeleton", ()))
-    return PoseMetainfo(**{**values, "skeleton": skeleton})
+    return PoseMetainfo(**_tuples(metainfo))
 
 
 def _tuples(value: Any) -> Any:

@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError, DataError
 from engine.tables import format_table
-from pose.coco_format import (
-    COCO_LAYOUT,
-    GOLIATH_LAYOUT,
-    WHOLEBODY_LAYOUT,
-    Layout,
-    read_people,
-    result_fields,
-)
+from pose.coco_format import read_keypoints, read_people, result_row
 from pose.metainfo import parse_metainfo
 from pose.metrics.coco_eval import STATS, average_precision
 from pose.metrics.nms import oks_nms, rescore
@@ -57,9 +50,9 @@ class CocoMetric(BaseMetric):
 
     default_prefix: ClassVar[str] = "coco"
     KEYPOINTS: ClassVar[str] = "coco"
-    LAYOUT: ClassVar[Layout] = COCO_LAYOUT
-    PARTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """What is evaluated besides the whole -> the metainfo's groups that it consists of."""
+    """Whose fields an annotation has, and which keypoints these are by default."""
+    PARTS: ClassVar[tuple[str, ...]] = ()
+    """Groups of the metainfo that are evaluated besides the whole."""
 
     def __init__(
         self,
@@ -108,6 +101,7 @@ class CocoMetric(BaseMetric):
                     f"keypoints, but {self.metainfo.name} has {num_keypoints}. Give model.metainfo "
                     "and the metric's metainfo the same set."
                 )
+            points = people["keypoints"][0].numpy(), people["keypoint_scores"][0].numpy()
             height, width = sample["size_hw"]
             zoom = abs(np.linalg.det(sample["warp_matrix"][:, :2]))
             self.results.append(
@@ -116,8 +110,7 @@ class CocoMetric(BaseMetric):
                     "id": sample["id"],
                     "bbox_score": float(np.asarray(sample["bbox_score"]).item()),
                     "area": float((width - 1) * (height - 1) / zoom),  # pixels of the image
-                    "keypoints": people["keypoints"][0].numpy().astype(np.float64),
-                    "scores": people["keypoint_scores"][0].numpy().astype(np.float64),
+                    "points": np.column_stack(points).astype(np.float64),  # x, y, score
                 }
             )
 
@@ -167,16 +160,15 @@ class CocoMetric(BaseMetric):
     def _parts(self) -> dict[str, list[int]]:
         """What is evaluated -> ids of its keypoints."""
         metainfo = self.metainfo
-        parts = {"whole": list(range(metainfo.num_keypoints))}
-        for part, groups in self.PARTS.items():
-            missing = [group for group in groups if group not in metainfo.groups]
-            if missing:
-                raise ConfigError(
-                    f"{type(self).__name__}: the metainfo {metainfo.name!r} has no group "
-                    f"{', '.join(missing)}; use CocoMetric, which needs none."
-                )
-            parts[part] = [i for group in groups for i in metainfo.groups[group]]
-        return parts
+        missing = [group for group in self.PARTS if group not in metainfo.groups]
+        if missing:
+            raise ConfigError(
+                f"{type(self).__name__}: the metainfo {metainfo.name!r} has no group "
+                f"{', '.join(missing)}; use CocoMetric, which needs none."
+            )
+        # COCO-WholeBody calls the parts "lefthand" and "righthand".
+        parts = {group.replace("_", ""): list(metainfo.groups[group]) for group in self.PARTS}
+        return {"whole": list(range(metainfo.num_keypoints)), **parts}
 
     def _read_truth(self) -> tuple[list[dict], list[int]]:
         """Returns annotations, with keypoints (K, 3), and the ids of the images."""
@@ -189,13 +181,14 @@ class CocoMetric(BaseMetric):
                     f"{self.ann_file}: annotation {found['id']} has no area. Set use_area=False of "
                     "the metric to derive it from the box."
                 )
+            points = read_keypoints(found, self.KEYPOINTS, self.metainfo, self.ann_file)
             truths.append(
                 {
                     "image_id": found["image_id"],
                     "bbox": [x, y, w, h],
                     "area": found["area"] if self.use_area else _SHARE_OF_BOX * w * h,
                     "iscrowd": int(found.get("iscrowd", 0)),
-                    "keypoints": self.LAYOUT.read(found, self.metainfo, self.ann_file),
+                    "keypoints": points,
                 }
             )
         return truths, sorted(people.images)
@@ -215,14 +208,13 @@ class CocoMetric(BaseMetric):
         for _, found in sorted(by_image.items()):
             people = [person for _, person in sorted(found.items())]
             scores = np.array([person["bbox_score"] for person in people])
+            points = np.stack([person["points"] for person in people])
             if self.score_mode == "bbox_keypoint":
-                keypoint_scores = np.stack([person["scores"] for person in people])
-                scores = rescore(scores, keypoint_scores, self.keypoint_score_thr)
+                scores = rescore(scores, points[..., 2], self.keypoint_score_thr)
             kept: Sequence[int] = range(len(people))
             if self.nms_mode == "oks_nms":
-                keypoints = np.stack([person["keypoints"] for person in people])
                 areas = np.array([person["area"] for person in people])
-                kept = oks_nms(keypoints, scores, areas, sigmas, self.nms_thr)
+                kept = oks_nms(points[..., :2], scores, areas, sigmas, self.nms_thr)
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
@@ -231,10 +223,10 @@ class CocoMetric(BaseMetric):
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = []
-        for person in people:
-            row = {"image_id": person["img_id"], "category_id": 1, "score": person["score"]}
-            rows.append(row | result_fields(self.metainfo, person["keypoints"], person["scores"]))
+        rows = [
+            result_row(person["img_id"], person["score"], person["points"], self.metainfo)
+            for person in people
+        ]
         path.write_text(json.dumps(rows), encoding="utf-8")
 
     def _log(self, figures: dict[str, dict[str, float]]) -> None:
@@ -245,17 +237,13 @@ class CocoMetric(BaseMetric):
         MMLogger.get_current_instance().info(f"{self.prefix}:\n{table}")
 
 
-_HANDS = {"lefthand": ("left_hand",), "righthand": ("right_hand",)}
-
-
 @METRICS.register_module()
 class CocoWholeBodyMetric(CocoMetric):
     """The same for COCO-WholeBody: the whole, and body, foot, face, lefthand and righthand."""
 
     default_prefix = "coco-wholebody"
     KEYPOINTS = "coco_wholebody"
-    LAYOUT = WHOLEBODY_LAYOUT
-    PARTS: ClassVar = {"body": ("body",), "foot": ("foot",), "face": ("face",), **_HANDS}
+    PARTS = ("body", "foot", "face", "left_hand", "right_hand")
 
 
 @METRICS.register_module()
@@ -264,7 +252,6 @@ class GoliathMetric(CocoWholeBodyMetric):
 
     default_prefix = "goliath"
     KEYPOINTS = "goliath"
-    LAYOUT = GOLIATH_LAYOUT
 
 
 def _of(people: list[dict], ids: list[int]) -> list[dict]:
@@ -274,10 +261,10 @@ def _of(people: list[dict], ids: list[int]) -> list[dict]:
 
 def _detection(person: dict, body: list[int]) -> dict:
     """A prediction; as in the release, the area is that of the body's extent."""
-    width, height = np.ptp(person["keypoints"][body], axis=0)
+    width, height = np.ptp(person["points"][body, :2], axis=0)
     return {
         "image_id": person["img_id"],
         "score": person["score"],
         "area": float(width * height),
-        "keypoints": np.column_stack([person["keypoints"], person["scores"]]),
+        "keypoints": person["points"],
     }

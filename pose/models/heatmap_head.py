@@ -12,8 +12,6 @@ from engine.model.layers import stages
 from pose.codec import UDPHeatmap, find_peaks
 from pose.registry import MODELS
 
-_PCK_THRESHOLD = 0.05
-
 
 @MODELS.register_module()
 class HeatmapHead(UpsamplingHead):
@@ -102,7 +100,7 @@ def pck(
     keypoints: Tensor,
     weight: Tensor,
     decoder: UDPHeatmap,
-    threshold: float = _PCK_THRESHOLD,
+    threshold: float = 0.05,
 ) -> Tensor:
     """The share of keypoints whose highest pixel is near the truth (PCK), to watch a training by.
 

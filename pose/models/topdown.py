@@ -10,6 +10,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from engine.config.keys import reject_unknown
 from engine.data import geometry
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
@@ -44,8 +45,6 @@ class TopdownPoseEstimator(BaseModel):
             ``test_views`` ask for what there is not.
     """
 
-    swap_indices: Tensor
-
     def __init__(
         self,
         backbone: dict,
@@ -73,8 +72,6 @@ class TopdownPoseEstimator(BaseModel):
             "feature_size_hw": self.backbone.grid_hw,
         }
         self.head = MODELS.build({**derived, **head})
-        swap_indices = torch.tensor(self.metainfo.keypoint_swap_indices)
-        self.register_buffer("swap_indices", swap_indices, persistent=False)
 
     def forward_tensor(self, inputs: Tensor) -> Tensor:
         """Maps crops (B, 3, H, W) to heatmaps (B, K, h, w)."""
@@ -105,8 +102,12 @@ class TopdownPoseEstimator(BaseModel):
         """
         if data_samples is None:
             data_samples = [DataSample() for _ in inputs]
-        points, scores = self.head.decoder.locate(self._heatmaps(inputs))
-        points = points.cpu().double().numpy() * self.head.decoder.stride_xy
+        views = self.test_views.predict(
+            self.forward_tensor, self.unflip, inputs, self.backbone.patch_size
+        )
+        decoder = self.head.decoder
+        points, scores = decoder.locate(mean_of_views(views, decoder.heatmap_size_wh[::-1]))
+        points = points.cpu().double().numpy() * decoder.stride_xy
         matrices = np.stack(
             [sample.get("warp_matrix", geometry.identity()) for sample in data_samples]
         )
@@ -118,14 +119,7 @@ class TopdownPoseEstimator(BaseModel):
 
     def unflip(self, raw: Tensor) -> Tensor:
         """Mirrors heatmaps, and exchanges those of left and right keypoints."""
-        return raw.flip(-1)[:, self.swap_indices]
-
-    def _heatmaps(self, inputs: Tensor) -> Tensor:
-        views = self.test_views.predict(
-            self.forward_tensor, self.unflip, inputs, self.backbone.patch_size
-        )
-        width, height = self.head.decoder.heatmap_size_wh
-        return mean_of_views(views, (height, width))
+        return raw.flip(-1)[:, list(self.metainfo.keypoint_swap_indices)]
 
 
 def _views(test_views: dict | None, test_cfg: dict | None) -> dict | None:
@@ -133,11 +127,8 @@ def _views(test_views: dict | None, test_cfg: dict | None) -> dict | None:
     if test_cfg is None:
         return test_views
     options = {"flip_test": True, **test_cfg}
-    flip = options.pop("flip_test")
-    for key, value in options.items():
-        if key not in _TEST_CFG:
-            known = ["flip_test", *_TEST_CFG]
-            raise ConfigError(f"model.test_cfg has the unknown key {key!r}; known: {known}.")
-        if value != _TEST_CFG[key]:
-            raise ConfigError(f"model.test_cfg.{key}={value!r}: only {_TEST_CFG[key]!r} is there.")
-    return {**(test_views or {}), "flip": flip}
+    reject_unknown("model.test_cfg", options, ("flip_test", *_TEST_CFG))
+    for key, only in _TEST_CFG.items():
+        if options.get(key, only) != only:
+            raise ConfigError(f"model.test_cfg.{key}={options[key]!r}: only {only!r} is there.")
+    return {**(test_views or {}), "flip": options["flip_test"]}

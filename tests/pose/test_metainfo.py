@@ -71,7 +71,7 @@ def test_counts(metainfo, keypoints, themselves, links, upper, lower):
     assert metainfo.num_keypoints == len(set(metainfo.keypoints)) == len(swap) == keypoints
     assert np.array_equal(swap[swap], np.arange(keypoints))
     assert (swap == np.arange(keypoints)).sum() == themselves
-    assert len(metainfo.skeleton_ids) == links
+    assert len(metainfo.links) == links
     assert (len(metainfo.upper_body), len(metainfo.lower_body)) == (upper, lower)
 
 
@@ -188,8 +188,7 @@ def test_plain_values_read_back(metainfo):
 def test_a_set_of_ones_own():
     metainfo = parse_metainfo(OWN)
     assert metainfo.keypoint_swap_indices == (0, 1, 3, 2)
-    assert metainfo.skeleton_ids == ((0, 1), (1, 2))
-    assert [link.color for link in metainfo.skeleton] == [(96, 96, 255), (1, 2, 3)]
+    assert metainfo.links == ((0, 1, (96, 96, 255)), (1, 2, (1, 2, 3)))
     assert metainfo.colors[0] == (255, 128, 0)
 
 
@@ -207,7 +206,7 @@ def test_a_set_of_ones_own():
         (dict(sigmas=[0.05, 0, 0.1, 0.1]), "must be positive"),
         (dict(colors=[(1, 2, 3)]), "colors has 1 values for 4"),
         (dict(groups=dict(hands=[2, 4])), r"'hands' holds an id outside 0\.\.3"),
-        (dict(sigma=[0.05] * 4), "Did you mean 'sigmas'"),
+        (dict(sigma=[0.05] * 4), 'Did you mean "sigmas"'),
     ],
 )
 def test_a_set_that_contradicts_itself_is_an_error(change, message):

@@ -60,8 +60,8 @@ def test_openpose_is_drawn_on_black(standing):
     color = np.array(OPENPOSE18.colors[OPENPOSE18.ids["left_ankle"]])
     # A joint of opacity 0.8 over the end of a limb.
     assert abs(picture[ankle[1], ankle[0]].astype(int) - 0.8 * color).max() < 0.2 * 255
-    shin = np.array(OPENPOSE18.skeleton[OPENPOSE18.skeleton_ids.index(
-        (OPENPOSE18.ids["left_knee"], OPENPOSE18.ids["left_ankle"]))].color)  # fmt: skip
+    colors = {(start, end): color for start, end, color in OPENPOSE18.skeleton}
+    shin = np.array(colors["left_knee", "left_ankle"])
     assert abs(picture[85, 70].astype(int) - 0.6 * shin).max() <= 1
     assert picture[25, 50].any(), "the neck lies between the shoulders"
 
