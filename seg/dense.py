@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from mmengine.structures import PixelData
 from torch import Tensor, nn
@@ -97,37 +98,30 @@ class DenseHead(UpsamplingHead):
     Args:
         in_channels: Channels of the feature map; the model fills in the backbone's.
         num_classes: C: classes, the background included, or channels of a map.
-        deconv_out_channels: Channels of each deconvolution.
-        deconv_kernel_sizes: Kernel of each deconvolution: 2, 3 or 4.
-        conv_out_channels: Channels of each convolution.
-        conv_kernel_sizes: Kernel of each convolution, odd.
         channels: If given, must equal the channels before the last layer.
         dropout_ratio: Share of channels dropped before the last layer in training.
         align_corners: Only False; kept so that configs of the release can be read.
-        activation_checkpointing: See :class:`engine.model.head.UpsamplingHead`.
+        **kwargs: Other layers than the default ones: see
+            :class:`engine.model.head.UpsamplingHead`.
     """
+
+    default_layers: ClassVar[dict[str, Any]] = {
+        "deconv_out_channels": (768, 768, 768),
+        "deconv_kernel_sizes": (4, 4, 4),
+        "conv_out_channels": (768, 768, 768),
+        "conv_kernel_sizes": (1, 1, 1),
+    }
 
     def __init__(
         self,
         in_channels: int,
         num_classes: int,
-        deconv_out_channels: Sequence[int] = (768, 768, 768),
-        deconv_kernel_sizes: Sequence[int] = (4, 4, 4),
-        conv_out_channels: Sequence[int] = (768, 768, 768),
-        conv_kernel_sizes: Sequence[int] = (1, 1, 1),
         channels: int | None = None,
         dropout_ratio: float = 0.1,
         align_corners: bool = False,
-        activation_checkpointing: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            conv_out_channels,
-            conv_kernel_sizes,
-            activation_checkpointing,
-        )
+        super().__init__(in_channels, **{**self.default_layers, **kwargs})
         name = type(self).__name__
         if channels not in (None, self.last_channels):
             raise ConfigError(

@@ -16,24 +16,19 @@ from seg.parts.metric import IoUMetric
 from seg.registry import HOOKS, VISUALIZERS
 
 
-def colourise(seg_map: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Maps labels (H, W) uint8 to colours (H, W, 3) uint8 in the palette's order (RGB).
-
-    Labels without a colour (255, ignored) are white.
-    """
-    table = np.full((256, 3), 255, np.uint8)
-    table[: len(palette)] = palette
-    return table[seg_map]
-
-
 def overlay(
     image: np.ndarray,
     seg_map: np.ndarray,
     palette: Sequence[Sequence[int]],
     opacity: float = 0.5,
 ) -> np.ndarray:
-    """Blends the colours of the labels over an RGB image (H, W, 3); returns uint8."""
-    return cv2.addWeighted(image, 1 - opacity, colourise(seg_map, palette), opacity, 0)
+    """Blends the palette's colours (RGB) of labels (H, W) uint8 over an RGB image (H, W, 3) uint8.
+
+    Labels without a colour (255, ignored) are white.
+    """
+    colours = np.full((256, 3), 255, np.uint8)
+    colours[: len(palette)] = palette
+    return cv2.addWeighted(image, 1 - opacity, colours[seg_map], opacity, 0)
 
 
 def draw_legend(

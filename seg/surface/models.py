@@ -32,7 +32,7 @@ class DepthEstimator(DenseModel):
     @property
     def prediction(self) -> str:
         """``pred_depth_map`` or ``pred_normal_map``."""
-        return f"pred_{self.decode_head.name}"
+        return f"pred_{self.decode_head.field}_map"
 
     def target(self, targets: Targets) -> Tensor:
         """The map (B, C, H, W)."""
@@ -67,10 +67,7 @@ class MapHead(DenseHead):
     num_channels: ClassVar[int]
     """Of the map."""
     field: ClassVar[str]
-    """Row of the field table that the targets are of."""
-    name: ClassVar[str]
-    """Data samples hold the map as ``gt_<name>`` and ``pred_<name>``."""
-    default_layers: ClassVar[dict[str, Any]] = {}
+    """Row of the field table that the targets are of, packed as ``gt_<field>_map``."""
     default_losses: ClassVar[tuple[str, ...]]
 
     def __init__(
@@ -87,7 +84,7 @@ class MapHead(DenseHead):
             )
         losses = loss_decode or [{"type": name} for name in self.default_losses]
         losses = [losses] if isinstance(losses, Mapping) else list(losses)
-        super().__init__(in_channels, self.num_channels, **{**self.default_layers, **kwargs})
+        super().__init__(in_channels, self.num_channels, **kwargs)
         self.loss_decode: nn.Sequential = MODELS.build(losses)
 
     def loss(self, raw: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -118,8 +115,7 @@ class VitDepthHead(MapHead):
 
     num_channels = 1
     field = "depth"
-    name = "depth_map"
-    default_layers: ClassVar[dict[str, Any]] = {
+    default_layers: ClassVar = {
         "deconv_out_channels": (384, 384, 384, 384),
         "deconv_kernel_sizes": (4, 4, 4, 4),
         "conv_out_channels": (384, 384),
@@ -134,7 +130,6 @@ class VitNormalHead(MapHead):
 
     num_channels = 3
     field = "normal"
-    name = "normal_map"
     default_losses = ("CosineSimilarityLoss", "L1Loss")
 
     def finish(self, values: Tensor) -> Tensor:

@@ -51,6 +51,11 @@ def colour_normals(normal: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDAr
     return colours.round().clip(0, 255).astype(np.uint8)
 
 
+def colour_map(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colours depth (H, W) or normals (H, W, 3), whichever it is."""
+    return colour_depth(values, mask) if values.ndim == 2 else colour_normals(values, mask)
+
+
 def _relative(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """0 at the nearest and 1 at the farthest pixel of the mask; all 0 if there is one depth."""
     values = depth[mask]
@@ -65,11 +70,6 @@ class MapVisualizer(PanelVisualizer):
     map_name: ClassVar[str]
     """Data samples hold the maps as ``gt_<map_name>`` and ``pred_<map_name>``."""
 
-    @staticmethod
-    def colour(values: NDArray, mask: NDArray, /) -> NDArray:
-        """Makes (H, W, 3) RGB of a map and a mask (H, W)."""
-        raise NotImplementedError
-
     def panels(self, image: NDArray, data_sample: DataSample) -> list[NDArray]:
         """See base class."""
         panels = [self.shrink(image)]
@@ -77,7 +77,7 @@ class MapVisualizer(PanelVisualizer):
         for key in (f"gt_{self.map_name}", f"pred_{self.map_name}"):
             if key in data_sample:
                 values = map_of(data_sample, key)
-                colours = self.colour(values, mask_of(data_sample, "gt_mask", values.shape[:2]))
+                colours = colour_map(values, mask_of(data_sample, "gt_mask", values.shape[:2]))
                 panels.append(cv2.resize(colours, size_wh, interpolation=cv2.INTER_AREA))
         return panels
 
@@ -87,7 +87,6 @@ class DepthVisualizer(MapVisualizer):
     """Draws image | true depth | predicted depth, each from its nearest to its farthest pixel."""
 
     map_name = "depth_map"
-    colour = staticmethod(colour_depth)
 
 
 @VISUALIZERS.register_module()
@@ -95,7 +94,6 @@ class NormalVisualizer(MapVisualizer):
     """Draws image | true normals | predicted normals."""
 
     map_name = "normal_map"
-    colour = staticmethod(colour_normals)
 
 
 def map_of(sample: Any, key: str) -> NDArray[np.float32]:

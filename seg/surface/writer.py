@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from engine.data.sample import DataSample
 from engine.image_files import write_rgb
 from engine.infer.writer import Writer
 from engine.registry import WRITERS
-from seg.surface.pictures import colour_depth, colour_normals, map_of, mask_of, normals_of_depth
+from seg.surface.pictures import colour_map, map_of, mask_of, normals_of_depth
 
 
 class MapWriter(Writer):
@@ -28,8 +27,6 @@ class MapWriter(Writer):
     takes_masks = True
     map_name: ClassVar[str]
     """Data samples hold the map as ``pred_<map_name>``."""
-    panels: ClassVar[tuple[Callable[[NDArray, NDArray], NDArray], ...]]
-    """Each makes (H, W, 3) RGB of a map and a mask."""
 
     def __init__(self) -> None:  # that of a Protocol would take any argument
         pass
@@ -45,16 +42,16 @@ class MapWriter(Writer):
         self.write_labels(sample, out_stem)
         mask = mask_of(sample, "mask", image_bgr.shape[:2])
         values = map_of(sample, f"pred_{self.map_name}")
-        picture = np.hstack([image_bgr[..., ::-1], *(panel(values, mask) for panel in self.panels)])
-        write_rgb(Path(f"{out_stem}.png"), picture)
+        panels = [colour_map(panel, mask) for panel in self.panels(values, mask)]
+        write_rgb(Path(f"{out_stem}.png"), np.hstack([image_bgr[..., ::-1], *panels]))
+
+    def panels(self, values: NDArray, mask: NDArray) -> list[NDArray]:
+        """Returns the maps that a picture shows beside the image."""
+        return [values]
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the array alone."""
         np.save(f"{out_stem}.npy", map_of(sample, f"pred_{self.map_name}"))
-
-
-def _colour_normals_of_depth(depth: NDArray, mask: NDArray) -> NDArray:
-    return colour_normals(normals_of_depth(depth, mask), mask)
 
 
 @WRITERS.register_module()
@@ -62,7 +59,10 @@ class DepthWriter(MapWriter):
     """Writes relative depth (H, W) float32, 0 near, and image | depth | normals of the depth."""
 
     map_name = "depth_map"
-    panels = (colour_depth, _colour_normals_of_depth)
+
+    def panels(self, values: NDArray, mask: NDArray) -> list[NDArray]:
+        """The depth, and normals made of it."""
+        return [values, normals_of_depth(values, mask)]
 
 
 @WRITERS.register_module()
@@ -70,4 +70,3 @@ class NormalWriter(MapWriter):
     """Writes unit normals (H, W, 3) float32, x right, y up, z towards the camera, and a picture."""
 
     map_name = "normal_map"
-    panels = (colour_normals,)
