@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,22 +138,21 @@ class PoseVisualizer(PanelVisualizer):
         return panels or [small]
 
 
-Points = list[tuple[int, int]]
+Points = list[list[int]]
 
 
 def _visible(
     keypoints: NDArray, scores: NDArray, size_hw: SizeHW, pen: Pen
 ) -> Iterator[tuple[Points, NDArray]]:
-    """Yields whole pixels of each person, and which of them to draw."""
+    """Whole pixels of each person, and which of them to draw."""
     size_wh = np.array(size_hw[::-1])
     pixels = np.rint(keypoints).astype(int)
     inside = ((pixels >= 0) & (pixels < size_wh)).all(axis=-1)
     shown = inside & (scores >= pen.kpt_thr)
-    for person, mask in zip(pixels.tolist(), shown, strict=True):
-        yield [(x, y) for x, y in person], mask
+    return zip(pixels.tolist(), shown, strict=True)
 
 
-def _limb(start: tuple[int, int], end: tuple[int, int], half_width: int) -> NDArray[np.int32]:
+def _limb(start: Sequence[int], end: Sequence[int], half_width: int) -> NDArray[np.int32]:
     (x1, y1), (x2, y2) = start, end
     length = np.hypot(x2 - x1, y2 - y1)
     angle = np.degrees(np.arctan2(y2 - y1, x2 - x1))
@@ -161,7 +160,7 @@ def _limb(start: tuple[int, int], end: tuple[int, int], half_width: int) -> NDAr
     return _ellipse(middle, (int(length / 2), half_width), int(angle))
 
 
-def _ellipse(center: tuple[int, int], axes: tuple[int, int], angle: int) -> NDArray[np.int32]:
+def _ellipse(center: Sequence[int], axes: Sequence[int], angle: int) -> NDArray[np.int32]:
     return np.array(cv2.ellipse2Poly(center, axes, angle, 0, 360, 5), np.int32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,6 +71,7 @@ class CocoDataset(BaseDataset):
         self.ann_path = os.path.join(data_root, ann_file)
         self.img_dir = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.bbox_path = bbox_file and os.path.join(data_root, bbox_file)
+        self.file_of_boxes = self.bbox_path or self.ann_path
         self.bbox_score_thr = bbox_score_thr
         self.drop_bad_boxes = drop_bad_boxes
         self._redrawn = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()
@@ -85,54 +86,81 @@ class CocoDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Returns the records."""
         people = read_people(self.ann_path)
-        boxes = _Boxes(self.bbox_path or self.ann_path, self.drop_bad_boxes)
-        if self.bbox_path:
-            records = self._detected(people, boxes, self.bbox_path)
-        else:
-            records = self._annotated(people, boxes)
-        boxes.report()
+        found = self._detected(people) if self.bbox_path else self._annotated(people)
+        records, bad = [], []
+        for person, keypoints in found:
+            image = people.images[person["image_id"]]
+            box_xyxy = self._box(person, image)
+            if box_xyxy is None:
+                bad.append(
+                    f"{person['id']} [x, y, w, h] = {person['bbox']} in {image['file_name']} of "
+                    f"{image['width']}x{image['height']} (width x height)"
+                )
+                continue
+            records.append(
+                {
+                    "img_path": os.path.join(self.img_dir, image["file_name"]),
+                    "img_id": image["id"],
+                    "id": person["id"],
+                    "bbox": box_xyxy[None],
+                    "bbox_score": np.array([person["score"]], np.float32),
+                    **keypoints,
+                }
+            )
+        if bad:
+            self._report(bad)
         return records
 
-    def _annotated(self, people: People, boxes: _Boxes) -> list[dict]:
-        records = []
+    def _annotated(self, people: People) -> Iterator[tuple[dict, dict]]:
+        """Yields people, and the keypoints of each."""
         for found in people.annotations:
             if found.get("iscrowd") or found.get("num_keypoints") == 0:
                 continue
             points = read_keypoints(found, self.KEYPOINTS, self.keypoint_set, people.path)
-            image = people.images[found["image_id"]]
-            if not (points[:, 2] > 0).any() or points[:, :2].max() <= 0:
-                continue
-            box = boxes.check(found, image, clip=True)
-            if box is not None:
+            if (points[:, 2] > 0).any() and points[:, :2].max() > 0:
                 keypoints = points[None].astype(np.float32)
-                records.append(
-                    {
-                        **self._record(image, found["id"], box, score=1.0),
-                        "keypoints": keypoints[..., :2],
-                        "keypoints_visible": (keypoints[..., 2] > 0).astype(np.float32),
-                    }
+                visible = (keypoints[..., 2] > 0).astype(np.float32)
+                yield (
+                    {**found, "score": 1.0},
+                    {"keypoints": keypoints[..., :2], "keypoints_visible": visible},
                 )
-        return records
 
-    def _detected(self, people: People, boxes: _Boxes, path: str) -> list[dict]:
-        records = []
-        for number, found in enumerate(read_detections(path, people)):
-            if found.get("category_id", _PERSON) != _PERSON or found["score"] < self.bbox_score_thr:
-                continue
-            image = people.images[found["image_id"]]
-            box = boxes.check({"id": number, **found}, image, clip=False)
-            if box is not None:
-                records.append(self._record(image, number, box, found["score"]))
-        return records
+    def _detected(self, people: People) -> Iterator[tuple[dict, dict]]:
+        """The same for detections, of which keypoints are not known."""
+        for number, found in enumerate(read_detections(self.file_of_boxes, people)):
+            is_person = found.get("category_id", _PERSON) == _PERSON
+            if is_person and found["score"] >= self.bbox_score_thr:
+                yield {**found, "id": number}, {}
 
-    def _record(self, image: dict, number: int, box_xyxy: NDArray, score: float) -> dict:
-        return {
-            "img_path": os.path.join(self.img_dir, image["file_name"]),
-            "img_id": image["id"],
-            "id": number,
-            "bbox": box_xyxy[None],
-            "bbox_score": np.array([score], np.float32),
-        }
+    def _box(self, person: dict, image: dict) -> NDArray[np.float32] | None:
+        """Returns a box as (4,) x1, y1, x2, y2; annotated ones are clipped to the pixels' centers.
+
+        None if it has no area, or nothing of it is in the image.
+        """
+        try:
+            x, y, w, h = np.asarray(person["bbox"], np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.file_of_boxes}: the box of {person['id']} must be 4 numbers, x, y, w, h; "
+                f"found {person['bbox']!r}."
+            ) from error
+        box = np.array([x, y, x + w, y + h])
+        size = np.array([image["width"], image["height"]] * 2)
+        clipped = box.clip(0, size if self.bbox_path else size - 1)
+        # A NaN fails the comparison.
+        if not (w > 0 and h > 0 and (clipped[2:] > clipped[:2]).all()):
+            return None
+        return (box if self.bbox_path else clipped).astype(np.float32)
+
+    def _report(self, bad: list[str]) -> None:
+        """Raises DataError for bad boxes, or warns of them if they are dropped."""
+        message = (
+            f"{self.file_of_boxes}: {len(bad)} boxes have no area or lie outside their image, such "
+            f"as that of {bad[0]}."
+        )
+        if not self.drop_bad_boxes:
+            raise DataError(f"{message} Mend them, or leave them out: drop_bad_boxes=True.")
+        print_log(f"{message} They are left out.", "current", logging.WARNING)
 
     def _make(self, key: SampleKey) -> Any:
         packed = self._draw(key)
@@ -185,48 +213,3 @@ class RedrawnHook(Hook):
         num = loader.dataset.num_redrawn - self.before
         share = num / max(len(loader) * loader.batch_size, 1)
         runner.logger.info(f"{num} samples were redrawn for want of keypoints ({share:.1%}).")
-
-
-class _Boxes:
-    """Checks the boxes of a file, and speaks once of all that are bad."""
-
-    def __init__(self, path: str, drop: bool) -> None:
-        self.path = path
-        self.drop = drop
-        self.bad: list[str] = []
-
-    def check(self, found: dict, image: dict, clip: bool) -> NDArray[np.float32] | None:
-        """Returns a box as (4,) x1, y1, x2, y2, clipped to the pixels' centers or not.
-
-        None if it has no area, or nothing of it is in the image.
-        """
-        try:
-            x, y, w, h = np.asarray(found["bbox"], np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{self.path}: the box of {found['id']} must be 4 numbers, x, y, w, h; found "
-                f"{found['bbox']!r}."
-            ) from error
-        box = np.array([x, y, x + w, y + h])
-        size = np.array([image["width"], image["height"]] * 2)
-        clipped = box.clip(0, size - 1 if clip else size)
-        # A NaN fails the comparison.
-        if not (w > 0 and h > 0 and (clipped[2:] > clipped[:2]).all()):
-            self.bad.append(
-                f"{found['id']} [x, y, w, h] = {found['bbox']} in {image['file_name']} of "
-                f"{image['width']}x{image['height']} (width x height)"
-            )
-            return None
-        return (clipped if clip else box).astype(np.float32)
-
-    def report(self) -> None:
-        """Raises DataError for bad boxes, or warns of them if they are dropped."""
-        if not self.bad:
-            return
-        message = (
-            f"{self.path}: {len(self.bad)} boxes have no area or lie outside their image, such as "
-            f"that of {self.bad[0]}."
-        )
-        if not self.drop:
-            raise DataError(f"{message} Mend them, or leave them out: drop_bad_boxes=True.")
-        print_log(f"{message} They are left out.", "current", logging.WARNING)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,12 @@ Boxes = NDArray[np.float32]
 """(N, 5): x1, y1, x2, y2 in pixels, and a score."""
 
 
-class BoxSource(Protocol):
-    """Finds people: a detector, a file, or the whole image.
+BoxSource = Callable[[NDArray, str], Boxes]
+"""Finds the people of an image: a detector, a file, or the whole image.
 
-    It is called in the processes that read images, so it must be picklable.
-    """
-
-    def __call__(self, image_bgr: NDArray, name: str) -> Boxes:
-        """Returns the boxes of an image.
-
-        Args:
-            image_bgr: (H, W, 3) uint8.
-            name: Path of the image relative to the input.
-        """
-        ...
+It gets the pixels (H, W, 3) uint8 BGR, and the path of the image relative to the input. It is
+called in the processes that read images, so it must be picklable.
+"""
 
 
 def whole_image(image_bgr: NDArray, name: str) -> Boxes:

@@ -24,7 +24,7 @@ _RTMDET_MEAN = np.array([103.53, 116.28, 123.675], np.float32)  # BGR
 _RTMDET_STD = np.array([57.375, 57.12, 58.395], np.float32)
 
 
-@dataclass
+@dataclass(eq=False)
 class OnnxDetector:
     """Finds people; see :class:`pose.infer.BoxSource`.
 

@@ -1,9 +1,10 @@
-"""The head of the pose estimators: one heatmap a keypoint."""
+"""The head of the pose estimators, one heatmap a keypoint, and its losses: squared errors."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
@@ -127,3 +128,70 @@ def pck(
     near = ((distance < threshold) & counts).sum(dim=0)
     occurs = counts.sum(dim=0)
     return (near / occurs.clamp(min=1)).sum() / (occurs > 0).sum().clamp(min=1)
+
+
+@MODELS.register_module()
+class KeypointMSELoss(nn.Module):
+    """Mean squared error, each heatmap times its weight.
+
+    The mean is over all pixels of all heatmaps; those of weight 0 count as 0, in the denominator
+    too, as in the release.
+
+    Args:
+        use_target_weight: Use the weights; without, all heatmaps count.
+        loss_weight: Factor of the result.
+    """
+
+    def __init__(self, use_target_weight: bool = True, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.use_target_weight = use_target_weight
+        self.loss_weight = loss_weight
+
+    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Computes the loss.
+
+        Args:
+            pred: Heatmaps (B, K, h, w), any real.
+            target: Heatmaps (B, K, h, w) in [0, 1].
+            weight: Of each heatmap (B, K).
+
+        Returns:
+            Scalar.
+        """
+        errors = F.mse_loss(pred.float(), target, reduction="none").mean(dim=(2, 3))  # (B, K)
+        weight = weight if self.use_target_weight else None
+        return self.loss_weight * self.reduce(errors, weight).mean()
+
+    def reduce(self, errors: Tensor, weight: Tensor | None) -> Tensor:
+        """Weights the errors (B, K); returns those that count."""
+        return errors if weight is None else errors * weight
+
+
+@MODELS.register_module()
+class KeypointOHKMMSELoss(KeypointMSELoss):
+    """Mean squared error of each person's hardest keypoints (Chen et al., 2018, sec. 3.2.2).
+
+    Args:
+        use_target_weight: Multiply predictions and targets by the weights first.
+        topk: How many keypoints of a person count.
+        loss_weight: Factor of the result.
+    """
+
+    def __init__(
+        self, use_target_weight: bool = True, topk: int = 8, loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(use_target_weight, loss_weight)
+        self.topk = topk
+
+    def reduce(self, errors: Tensor, weight: Tensor | None) -> Tensor:
+        """Weights the errors (B, K); returns each person's highest, (B, topk).
+
+        Raises:
+            ConfigError: If there are fewer than ``topk`` keypoints.
+        """
+        if not 1 <= self.topk <= errors.shape[1]:
+            raise ConfigError(
+                f"KeypointOHKMMSELoss: topk={self.topk}, but there are {errors.shape[1]} keypoints."
+            )
+        errors = errors if weight is None else errors * weight.square()
+        return errors.topk(self.topk, dim=1, sorted=False).values

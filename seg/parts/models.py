@@ -84,16 +84,19 @@ def argmax_at_size(
     Returns:
         Labels (H, W), uint8; the lower class wins a tie.
     """
+    best_value, best = None, None
     for start in range(0, len(views[0]), chunk):
         total = resize_through(views[0][None, start : start + chunk], sizes_hw)[0]
         for view in views[1:]:
             total = total + resize_through(view[None, start : start + chunk], sizes_hw)[0]
         value, index = total.max(dim=0)
-        if start == 0:
-            best_value, best = value, index.to(torch.uint8)
-        better = value > best_value
-        best = torch.where(better, (index + start).to(torch.uint8), best)
-        best_value = torch.where(better, value, best_value)
+        index = (index + start).to(torch.uint8)
+        if best_value is not None and best is not None:
+            better = value > best_value
+            index = torch.where(better, index, best)
+            value = torch.where(better, value, best_value)
+        best_value, best = value, index
+    assert best is not None
     return best
 
 
