@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,23 +102,8 @@ def result_row(
     return row
 
 
-@dataclass(frozen=True)
-class People:
-    """An annotation file.
-
-    Attributes:
-        path: Of the file.
-        images: Image id -> its entry.
-        annotations: In the order of the file.
-    """
-
-    path: str
-    images: dict[int, dict]
-    annotations: list[dict]
-
-
-def read_people(path: str | Path) -> People:
-    """Reads an annotation file.
+def read_people(path: str | Path) -> tuple[dict[int, dict], list[dict]]:
+    """Reads an annotation file: image id -> its entry, and the annotations in their order.
 
     Raises:
         DataError: If it is missing, no such file, an entry lacks what is needed, or an annotation
@@ -136,11 +120,16 @@ def read_people(path: str | Path) -> People:
     _require_keys(path, "annotation", content["annotations"], ("id", "image_id", "bbox"))
     images = {image["id"]: image for image in content["images"]}
     _require_images(path, (found["image_id"] for found in content["annotations"]), images)
-    return People(str(path), images, content["annotations"])
+    return images, content["annotations"]
 
 
-def read_detections(path: str | Path, people: People) -> list[dict]:
+def read_detections(path: str | Path, images: dict[int, dict], ann_path: str) -> list[dict]:
     """Reads detected boxes: [{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...].
+
+    Args:
+        path: Of the file.
+        images: Those of the annotation file, by their ids.
+        ann_path: Of the annotation file, for errors.
 
     Raises:
         DataError: If the file is missing, no such list, or a box is of an unknown image.
@@ -151,7 +140,7 @@ def read_detections(path: str | Path, people: People) -> list[dict]:
             f"{path}: expected COCO's detections, a list of objects, found {_describe(content)}."
         )
     _require_keys(path, "detection", content, ("image_id", "bbox", "score"))
-    _require_images(path, (found["image_id"] for found in content), people.images, people.path)
+    _require_images(path, (found["image_id"] for found in content), images, ann_path)
     return content
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import Named, read_list
+from engine.data.files import Named, Partner, pair_folders, read_list
 from engine.errors import ConfigError, DataError
 
 Split = Literal["all", "train", "val"]
-Record = TypeVar("Record")
 
 
 class PairedDataset(BaseDataset):
-    """Images and the files of their labels. Subclasses say how these are found and named.
+    """Images and the files of their labels: those of the same path without suffix in the folders.
+
+    Subclasses say which folders, or how else files are found and named.
 
     Args:
         data_root: Folder of the dataset.
@@ -27,6 +27,11 @@ class PairedDataset(BaseDataset):
             ``data_root``, or a path of its own.
         **kwargs: See :class:`engine.data.dataset.BaseDataset`.
     """
+
+    folders: tuple[str, ...]
+    """Of the images, and of each of the partners, below ``data_root``."""
+    partners: ClassVar[tuple[tuple[str, tuple[str, ...], str], ...]]
+    """What belongs to an image: its key in the records, its suffixes, and what it is called."""
 
     def __init__(
         self,
@@ -41,13 +46,18 @@ class PairedDataset(BaseDataset):
         self.val_list = val_list
         super().__init__(data_root=data_root, **kwargs)
 
-    @abstractmethod
     def find_records(self) -> list[Named]:
         """Returns (name, record) of all samples, sorted by name.
 
         Raises:
             DataError: If a folder is missing, or a file lacks its partner.
         """
+        img_dir, *others = self.folders
+        partners = {
+            key: Partner(folder, suffixes, what)
+            for folder, (key, suffixes, what) in zip(others, self.partners, strict=True)
+        }
+        return pair_folders(self.data_root, img_dir, partners)
 
     def load_data_list(self) -> list[dict]:
         """Returns the records of the split, sorted by name."""
@@ -57,11 +67,11 @@ class PairedDataset(BaseDataset):
 
 
 def select_split(
-    records: Sequence[tuple[str, Record]],
+    records: Sequence[Named],
     split: Split,
     val_ratio: float,
     val_list: str | Path | None = None,
-) -> list[Record]:
+) -> list[dict[str, str]]:
     """Picks the records of one split; ``train`` and ``val`` share none and together are all.
 
     Args:

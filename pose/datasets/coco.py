@@ -18,7 +18,7 @@ from torch.utils.data import get_worker_info
 from engine.data.dataset import BaseDataset
 from engine.data.sampling import REDRAW_STREAM, SampleKey
 from engine.errors import DataError
-from pose.coco_format import People, read_detections, read_keypoints, read_people
+from pose.coco_format import read_detections, read_keypoints, read_people
 from pose.metainfo import parse_metainfo
 from pose.registry import DATASETS
 
@@ -85,11 +85,11 @@ class CocoDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Returns the records."""
-        people = read_people(self.ann_path)
-        found = self._detected(people) if self.bbox_path else self._annotated(people)
+        images, annotations = read_people(self.ann_path)
+        found = self._detected(images) if self.bbox_path else self._annotated(annotations)
         records, bad = [], []
         for person, keypoints in found:
-            image = people.images[person["image_id"]]
+            image = images[person["image_id"]]
             box_xyxy = self._box(person, image)
             if box_xyxy is None:
                 bad.append(
@@ -111,12 +111,12 @@ class CocoDataset(BaseDataset):
             self._report(bad)
         return records
 
-    def _annotated(self, people: People) -> Iterator[tuple[dict, dict]]:
+    def _annotated(self, annotations: list[dict]) -> Iterator[tuple[dict, dict]]:
         """Yields people, and the keypoints of each."""
-        for found in people.annotations:
+        for found in annotations:
             if found.get("iscrowd") or found.get("num_keypoints") == 0:
                 continue
-            points = read_keypoints(found, self.KEYPOINTS, self.keypoint_set, people.path)
+            points = read_keypoints(found, self.KEYPOINTS, self.keypoint_set, self.ann_path)
             if (points[:, 2] > 0).any() and points[:, :2].max() > 0:
                 keypoints = points[None].astype(np.float32)
                 visible = (keypoints[..., 2] > 0).astype(np.float32)
@@ -125,9 +125,10 @@ class CocoDataset(BaseDataset):
                     {"keypoints": keypoints[..., :2], "keypoints_visible": visible},
                 )
 
-    def _detected(self, people: People) -> Iterator[tuple[dict, dict]]:
+    def _detected(self, images: dict[int, dict]) -> Iterator[tuple[dict, dict]]:
         """The same for detections, of which keypoints are not known."""
-        for number, found in enumerate(read_detections(self.file_of_boxes, people)):
+        detections = read_detections(self.file_of_boxes, images, self.ann_path)
+        for number, found in enumerate(detections):
             is_person = found.get("category_id", _PERSON) == _PERSON
             if is_person and found["score"] >= self.bbox_score_thr:
                 yield {**found, "id": number}, {}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.decoding import read_json
 from engine.errors import DataError
-from pose.coco_format import read_json
 
 Boxes = NDArray[np.float32]
 """(N, 5): x1, y1, x2, y2 in pixels, and a score."""

@@ -62,10 +62,7 @@ def predict_video(
     meta["keypoint_set"] = writer.metainfo.name
     frames: list[dict] = []
     try:
-        while True:
-            success, frame = video.read()
-            if not success:
-                break
+        while (frame := video.read()[1]) is not None:
             name = f"{path.name}#{len(frames)}"
             crops = crop_people(pipeline, frame, find_boxes(frame, name), name)
             people = predict_crops(model, crops, batch_size)

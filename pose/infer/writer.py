@@ -75,9 +75,8 @@ class PoseWriter(Writer):
             "meta": {**meta, "keypoint_set": self.metainfo.name},
             "instances": as_lists(people),
         }
-        write_json(out_stem.with_name(f"{out_stem.name}.json"), content)
-        path = out_stem.with_name(f"{out_stem.name}{self.suffixes[1]}")
-        write_rgb(path, self.draw(people, image_bgr))
+        write_json(Path(f"{out_stem}.json"), content)
+        write_rgb(Path(f"{out_stem}{self.suffixes[1]}"), self.draw(people, image_bgr))
         self._people[name] = people
 
     def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:

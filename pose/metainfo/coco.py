@@ -7,7 +7,7 @@ differ in the official list too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 from pose.metainfo.metainfo import RGB, Link, PoseMetainfo
 
@@ -114,16 +114,15 @@ FOOT_SKELETON = tuple(
 )
 
 
-def hand_skeleton(side: str, root: str, joints: Sequence[str]) -> tuple[Link, ...]:
-    """Lines from a root along each finger.
+def hand_skeletons(root: str, joints: Sequence[str]) -> tuple[Link, ...]:
+    """Lines from a root along each finger of the left and of the right hand.
 
     Args:
-        side: "left" or "right".
         root: Name without its side, such as "wrist".
         joints: What follows a finger's name, from the base to the tip.
     """
     links = []
-    for finger, color in FINGER_COLORS.items():
+    for side, (finger, color) in product(("left", "right"), FINGER_COLORS.items()):
         chain = [f"{side}_{root}", *(f"{side}_{finger}{joint}" for joint in joints)]
         links += [(a, b, color) for a, b in pairwise(chain)]
     return tuple(links)
@@ -149,10 +148,7 @@ COCO_WHOLEBODY = PoseMetainfo(
     ),
     sigmas=(*_BODY_SIGMAS, *_FOOT_SIGMAS, *_FACE_SIGMAS, *_HAND_SIGMAS * 2),
     colors=(*_BODY_COLORS, *[ORANGE] * 6, *[WHITE] * 68, *_HAND_COLORS * 2),
-    skeleton=(
-        *BODY_SKELETON, *FOOT_SKELETON,
-        *hand_skeleton("left", "hand_root", "1234"), *hand_skeleton("right", "hand_root", "1234"),
-    ),
+    skeleton=(*BODY_SKELETON, *FOOT_SKELETON, *hand_skeletons("hand_root", "1234")),
     upper_body=_UPPER,
     lower_body=(*_LOWER, *_FOOT_NAMES),
     groups={

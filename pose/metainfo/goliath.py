@@ -17,7 +17,7 @@ from pose.metainfo.coco import (
     FINGER_COLORS,
     FOOT_SKELETON,
     WHITE,
-    hand_skeleton,
+    hand_skeletons,
     side_pairs,
 )
 from pose.metainfo.metainfo import RGB, PoseMetainfo
@@ -182,11 +182,7 @@ GOLIATH = PoseMetainfo(
     ),
     sigmas=tuple(map(_sigma, _NAMES)),
     colors=(*[BLUE] * len(_BODY_AND_HANDS), *_FACE.values()),
-    skeleton=(
-        *BODY_SKELETON, *FOOT_SKELETON,
-        *hand_skeleton("left", "wrist", _FINGER_JOINTS[::-1]),
-        *hand_skeleton("right", "wrist", _FINGER_JOINTS[::-1]),
-    ),
+    skeleton=(*BODY_SKELETON, *FOOT_SKELETON, *hand_skeletons("wrist", _FINGER_JOINTS[::-1])),
     upper_body=(*_BODY[:9], *_hand("right"), *_hand("left")),
     lower_body=_BODY[9:],
     groups={

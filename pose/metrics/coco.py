@@ -172,9 +172,9 @@ class CocoMetric(BaseMetric):
 
     def _read_truth(self) -> tuple[list[dict], list[int]]:
         """Returns annotations, with keypoints (K, 3), and the ids of the images."""
-        people = read_people(self.ann_file)
+        images, annotations = read_people(self.ann_file)
         truths = []
-        for found in people.annotations:
+        for found in annotations:
             x, y, w, h = found["bbox"]
             if self.use_area and "area" not in found:
                 raise DataError(
@@ -191,7 +191,7 @@ class CocoMetric(BaseMetric):
                     "keypoints": points,
                 }
             )
-        return truths, sorted(people.images)
+        return truths, sorted(images)
 
     def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[int]) -> list[dict]:
         """Scores people, and leaves out repetitions; adds ``score``."""

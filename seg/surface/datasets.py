@@ -8,53 +8,30 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.files import MASK_SUFFIXES, Named, Partner, pair_folders
+from engine.data.files import MASK_SUFFIXES
 from engine.errors import ConfigError, DataError
 from seg.paired import PairedDataset
 from seg.registry import DATASETS
 from seg.surface.reading import NormalAxes, axis_signs, read_mask, read_normal
 
-
-class MaskedDataset(PairedDataset):
-    """Three folders below ``data_root``, whose files belong together by path without suffix.
-
-    Masks are png or npy, not zero on the person.
-
-    Args:
-        **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
-            :class:`seg.paired.PairedDataset`.
-    """
-
-    folders: ClassVar[tuple[str, str, str]]
-    """Of the images, the masks and the maps."""
-    map_name: ClassVar[str]
-    """Records hold the path of a map as ``<map_name>_path``."""
-    map_suffixes: ClassVar[tuple[str, ...]]
-
-    def find_records(self) -> list[Named]:
-        """See base class."""
-        img_dir, mask_dir, map_dir = self.folders
-        partners = {
-            "mask_path": Partner(mask_dir, MASK_SUFFIXES, "mask"),
-            f"{self.map_name}_path": Partner(map_dir, self.map_suffixes, self.map_name),
-        }
-        return pair_folders(self.data_root, img_dir, partners)
+_MASKS = ("mask_path", MASK_SUFFIXES, "mask")
+"""Png or npy, not zero on the person."""
 
 
 @DATASETS.register_module()
-class DepthGeneralDataset(MaskedDataset):
+class DepthGeneralDataset(PairedDataset):
     """``images/``, ``masks/`` and ``depths/``: npy (H, W), exr, or grey png of 16 bits.
 
     Larger is farther, in any unit: training takes it relative to the mask of each picture.
 
     Args:
         depth_scale: Factor of all depths, such as 0.001 for png files in millimetres.
-        **kwargs: See :class:`MaskedDataset`.
+        **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
+            :class:`seg.paired.PairedDataset`.
     """
 
-    folders: ClassVar = ("images", "masks", "depths")
-    map_name = "depth"
-    map_suffixes = (".npy", ".exr", ".png")
+    folders = ("images", "masks", "depths")
+    partners: ClassVar = (_MASKS, ("depth_path", (".npy", ".exr", ".png"), "depth"))
 
     def __init__(self, depth_scale: float = 1.0, **kwargs: Any) -> None:
         if not depth_scale > 0:
@@ -67,7 +44,7 @@ class DepthGeneralDataset(MaskedDataset):
 class RenderPeopleDataset(DepthGeneralDataset):
     """The same as ``rgb/``, ``mask/`` and ``depth/``."""
 
-    folders: ClassVar = ("rgb", "mask", "depth")
+    folders = ("rgb", "mask", "depth")
 
 
 NUM_CHECKED = 4
@@ -76,7 +53,7 @@ STRIDE = 4  # of the pixels that are looked at, along both axes
 
 
 @DATASETS.register_module()
-class NormalGeneralDataset(MaskedDataset):
+class NormalGeneralDataset(PairedDataset):
     """``images/``, ``masks/`` and ``normals/``: npy (H, W, 3), unit vectors X, Y, Z.
 
     Surfaces that are seen face the camera. Whether they do in the files shows if the axes are what
@@ -85,15 +62,14 @@ class NormalGeneralDataset(MaskedDataset):
     Args:
         axes: Camera axes of the files: ``"x right, y up, z towards"`` (the camera), ``"x right, y
             down, z away"``, or with other signs of y and z. See docs/normals.md.
-        **kwargs: See :class:`MaskedDataset`.
+        **kwargs: As for :class:`DepthGeneralDataset`.
 
     Raises:
         DataError: If less than 90 % of the normals face the camera.
     """
 
-    folders: ClassVar = ("images", "masks", "normals")
-    map_name = "normal"
-    map_suffixes = (".npy",)
+    folders = ("images", "masks", "normals")
+    partners: ClassVar = (_MASKS, ("normal_path", (".npy",), "normal"))
 
     def __init__(self, axes: NormalAxes = "x right, y up, z towards", **kwargs: Any) -> None:
         axis_signs(axes)  # unknown ones fail here
@@ -112,7 +88,7 @@ class NormalGeneralDataset(MaskedDataset):
 class NormalRenderPeopleDataset(NormalGeneralDataset):
     """The same as ``rgb/``, ``mask/`` and ``normal/``."""
 
-    folders: ClassVar = ("rgb", "mask", "normal")
+    folders = ("rgb", "mask", "normal")
 
 
 def check_facing(records: list[dict], axes: NormalAxes) -> None:

@@ -76,8 +76,7 @@ class GoliathDataset(SegDataset):
         raw_labels: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.img_dir = img_dir
-        self.seg_dir = seg_dir
+        self.folders = (img_dir, seg_dir)
         self.list_path = ann_file
         if raw_labels:
             if kwargs.get("label_map") is not None:

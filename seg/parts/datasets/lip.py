@@ -31,7 +31,7 @@ class _PresplitDataset(SegDataset):
         unused = sorted({"val_ratio", "val_list"} & set(kwargs))
         if unused:
             raise ConfigError(f"{name} has a split of its own; remove {' and '.join(unused)}.")
-        self.img_dir, self.seg_dir = self.FOLDERS[split]
+        self.folders = self.FOLDERS[split]
         super().__init__(data_root=data_root, split="all", **kwargs)
 
 

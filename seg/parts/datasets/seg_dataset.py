@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.data.files import Named, Partner, pair_folders
 from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError
 from seg.paired import PairedDataset
@@ -27,10 +26,7 @@ class SegDataset(PairedDataset):
             :class:`seg.paired.PairedDataset`.
     """
 
-    img_dir: str
-    """Folder of the images, below ``data_root``."""
-    seg_dir: str
-    """Folder of the label maps, likewise."""
+    partners: ClassVar = (("seg_map_path", (".png",), "label map"),)
 
     def __init__(
         self,
@@ -49,11 +45,6 @@ class SegDataset(PairedDataset):
         if label_map is not None:
             self.file_options = {"label_map": label_map}
         super().__init__(metainfo=metainfo, **kwargs)
-
-    def find_records(self) -> list[Named]:
-        """See base class: files of the same path in ``img_dir`` and ``seg_dir``."""
-        label_maps = Partner(self.seg_dir, (".png",), "label map")
-        return pair_folders(self.data_root, self.img_dir, {"seg_map_path": label_maps})
 
 
 @DATASETS.register_module()
@@ -81,8 +72,7 @@ class SegFolderDataset(SegDataset):
         flip_pairs: Sequence[tuple[str, str]] = (),
         **kwargs: Any,
     ) -> None:
-        self.img_dir = img_dir
-        self.seg_dir = seg_dir
+        self.folders = (img_dir, seg_dir)
         metainfo = {
             "classes": tuple(classes),
             "palette": tuple(map(tuple, palette or distinct_colours(len(classes)))),
