@@ -138,12 +138,9 @@ class PoseVisualizer(PanelVisualizer):
         return panels or [small]
 
 
-Points = list[list[int]]
-
-
 def _visible(
     keypoints: NDArray, scores: NDArray, size_hw: SizeHW, pen: Pen
-) -> Iterator[tuple[Points, NDArray]]:
+) -> Iterator[tuple[list[list[int]], NDArray]]:
     """Whole pixels of each person, and which of them to draw."""
     size_wh = np.array(size_hw[::-1])
     pixels = np.rint(keypoints).astype(int)
@@ -174,7 +171,7 @@ def _blend(canvas: NDArray, polygon: NDArray, color: tuple[int, int, int], opaci
         part[:] = cv2.addWeighted(part, 1 - opacity, filled, opacity, 0)
 
 
-def _write_ids(image: NDArray, points: Points, shown: NDArray, pen: Pen) -> None:
+def _write_ids(image: NDArray, points: list[list[int]], shown: NDArray, pen: Pen) -> None:
     if not pen.show_ids:
         return
     scale = max(0.1 * pen.radius, 0.3)

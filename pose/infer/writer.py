@@ -71,11 +71,8 @@ class PoseWriter(Writer):
         height, width = image_bgr.shape[:2]
         name = sample.get("img_path", out_stem.name)
         meta = {"image": name, "width": width, "height": height}
-        content = {
-            "meta": {**meta, "keypoint_set": self.metainfo.name},
-            "instances": as_lists(people),
-        }
-        write_json(Path(f"{out_stem}.json"), content)
+        meta["keypoint_set"] = self.metainfo.name
+        write_json(Path(f"{out_stem}.json"), {"meta": meta, "instances": as_lists(people)})
         write_rgb(Path(f"{out_stem}{self.suffixes[1]}"), self.draw(people, image_bgr))
         self._people[name] = people
 

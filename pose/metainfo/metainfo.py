@@ -56,8 +56,8 @@ class PoseMetainfo:
     def __post_init__(self) -> None:
         num = len(self.keypoints)
         object.__setattr__(self, "colors", self.colors or (DEFAULT_COLOR,) * num)
-        skeleton = tuple((*link, DEFAULT_LINK_COLOR)[:3] for link in self.skeleton)
-        object.__setattr__(self, "skeleton", skeleton)
+        links = (link if len(link) > 2 else (*link, DEFAULT_LINK_COLOR) for link in self.skeleton)
+        object.__setattr__(self, "skeleton", tuple(links))
         self._check()
 
     def _check(self) -> None:
@@ -78,7 +78,7 @@ class PoseMetainfo:
                 )
         if min(self.sigmas, default=1) <= 0:
             raise ConfigError(f"{self.name}: sigmas must be positive, found {min(self.sigmas)}.")
-        self._require_known("skeleton", (end for link in self.skeleton for end in link[:2]))
+        self._require_known("skeleton", (end for a, b, _ in self.skeleton for end in (a, b)))
         self._require_known("upper_body", self.upper_body)
         self._require_known("lower_body", self.lower_body)
         for group, ids in self.groups.items():
