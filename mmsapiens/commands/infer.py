@@ -20,8 +20,9 @@ a video. All maps but features are of the size of the image:
 --seg-dir names masks for the pictures of depth and normals: <stem>.npy or .png, not zero on the
 person; the foreground that segmentation writes is one. Where the people are, --boxes tells,
 {"folder/a.jpg": [[x1, y1, x2, y2, score], ...]}, or --detector finds out; without either the whole
-image is taken for one person. An option that the task lacks is an error. An unreadable image is
-reported, the others are done, and the exit code is 1.
+image is taken for one person. An option that the task lacks is an error. What fails is reported and
+the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
+video, a video that ends before the last of the frames that it promises. The exit code is then 1.
 """
 
 from __future__ import annotations
@@ -87,7 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the inference; returns the exit code."""
     from rich.console import Console
-    from rich.progress import track
 
     from engine.infer import (
         Results,
@@ -121,9 +121,7 @@ def run(args: argparse.Namespace) -> int:
         if is_video(args.input):
             path = Path(args.input)
             frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
-            num = sum(1 for _ in track(frames, "predicting", total=None, console=console))
-            print(f"{num} frames done; results are in {args.output}")
-            return 0
+            return finish_video(frames, args.output, console)
         predictions = predict_people(model, cfg, images, find_boxes, size, args.num_workers)
     check_results(images, args.output, writer.suffixes)
     return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
@@ -201,7 +199,30 @@ def write_all(
         else:
             results.add(*item)
     num_written = results.close()
-    for image, reason in results.failures:
-        console.print(f"failed: {image.path}: {reason}", style="red", markup=False, soft_wrap=True)
+    report(results.failures, console)
     print(f"{num_written} of {num} images done; results are in {results.out_dir}")
     return 1 if results.failures else 0
+
+
+def finish_video(frames: Iterable[int | Failure], out_dir: Path, console: Console) -> int:
+    """Goes through a video and reports failures; returns the exit code."""
+    from rich.progress import track
+
+    from engine.infer import Failure
+
+    failures: list[Failure] = []
+    num = 0
+    for item in track(frames, "predicting", total=None, console=console):
+        if isinstance(item, Failure):
+            failures.append(item)
+        else:
+            num = item
+    report(failures, console)
+    print(f"{num} frames done; results are in {out_dir}")
+    return 1 if failures else 0
+
+
+def report(failures: Iterable[Failure], console: Console) -> None:
+    """Says what failed, a line each."""
+    for image, reason in failures:
+        console.print(f"failed: {image.path}: {reason}", style="red", markup=False, soft_wrap=True)

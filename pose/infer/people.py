@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader
 from engine.data.loading import read_image
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
-from engine.errors import DataError
 from engine.infer import Failure, ImageFiles, InputImage
 from engine.model.base import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
@@ -42,38 +41,50 @@ class PeopleOfImage(NamedTuple):
     pixels: NDArray
 
 
-def crop_people(pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str) -> Crops:
+class _Prepared(NamedTuple):
+    """An image, its pixels (H, W, 3), its people, and sentences on boxes that are left out."""
+
+    image: InputImage
+    pixels: Tensor
+    crops: Crops
+    bad_boxes: list[str]
+
+
+def crop_people(
+    pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str
+) -> tuple[Crops, list[str]]:
     """Cuts people out of an image.
 
     Args:
         pipeline: Of the test dataset.
         image_bgr: (H, W, 3) uint8.
         boxes: (N, 5).
-        name: Of the image, for errors.
+        name: Of the image, for the sentences.
 
-    Raises:
-        DataError: If a box has no area, or nothing of it is in the image.
+    Returns:
+        The people; and a sentence for each box that is left out, as it has no area in the image.
     """
     height, width = image_bgr.shape[:2]
-    for x1, y1, x2, y2 in boxes[:, :4]:
-        if not (min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)):
-            raise DataError(
-                f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, has no area "
-                f"within the image of {width}x{height} (width x height)."
-            )
-    return [
+    lower, upper = boxes[:, :2].clip(min=0), np.minimum(boxes[:, 2:4], (width, height))
+    good = (upper > lower).all(axis=1) & np.isfinite(boxes).all(axis=1)
+    bad = [
+        f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, has no area within the "
+        f"image of {width}x{height} (width x height); it is left out."
+        for x1, y1, x2, y2 in boxes[~good, :4]
+    ]
+    sample = {"img": image_bgr, "img_path": name, "metainfo": {}}
+    crops = [
         pipeline(
             {
-                "img": image_bgr,
-                "img_path": name,
+                **sample,
                 "bbox": box[None, :4],
                 "bbox_score": box[4:],
-                "metainfo": {},
                 "rng": np.random.default_rng(0),
             }
         )
-        for box in boxes
+        for box in boxes[good]
     ]
+    return crops, bad
 
 
 def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceData:
@@ -113,7 +124,8 @@ def predict_people(
         num_workers: Processes that read images, find people and cut them out.
 
     Yields:
-        What was found in an image, or a :class:`engine.infer.Failure`.
+        What was found in an image; and what failed, an image or a box of one, as a
+        :class:`engine.infer.Failure`.
     """
     loader = DataLoader(
         _People(images, cfg.test_dataloader.dataset.pipeline, find_boxes),
@@ -121,7 +133,7 @@ def predict_people(
         num_workers=min(num_workers, len(images)),
         collate_fn=_as_it_is,
     )
-    waiting: list[tuple[InputImage, Tensor, Crops]] = []
+    waiting: list[_Prepared] = []
     for item in loader:
         if isinstance(item, Failure):
             yield from _predict_together(model, waiting, batch_size)
@@ -129,18 +141,20 @@ def predict_people(
             yield item
             continue
         waiting.append(item)
-        if sum(len(crops) for _, _, crops in waiting) >= batch_size:
+        if sum(len(item.crops) for item in waiting) >= batch_size:
             yield from _predict_together(model, waiting, batch_size)
             waiting = []
     yield from _predict_together(model, waiting, batch_size)
 
 
 def _predict_together(
-    model: BaseModel, waiting: list[tuple[InputImage, Tensor, Crops]], batch_size: int
-) -> Iterator[PeopleOfImage]:
-    everybody = predict_crops(model, [crop for *_, crops in waiting for crop in crops], batch_size)
+    model: BaseModel, waiting: list[_Prepared], batch_size: int
+) -> Iterator[PeopleOfImage | Failure]:
+    crops = [crop for item in waiting for crop in item.crops]
+    everybody = predict_crops(model, crops, batch_size)
     start = 0
-    for image, pixels, crops in waiting:
+    for image, pixels, crops, bad_boxes in waiting:
+        yield from (Failure(image, reason) for reason in bad_boxes)
         people = everybody[start : start + len(crops)] if len(everybody) else everybody
         start += len(crops)
         sample = DataSample(metainfo={"img_path": _name(image)}, pred_instances=people)
@@ -156,11 +170,12 @@ class _People(ImageFiles):
         super().__init__(images, pipeline)
         self.find_boxes = find_boxes
 
-    def prepare(self, image: InputImage, index: int) -> tuple[InputImage, Tensor, Crops]:
+    def prepare(self, image: InputImage, index: int) -> _Prepared:
         pixels = read_image(image.path)
         boxes = self.find_boxes(pixels, _name(image))
-        crops = crop_people(self.pipeline, pixels, boxes, str(image.path))
-        return image, torch.from_numpy(pixels), crops  # a tensor goes through shared memory
+        crops, bad_boxes = crop_people(self.pipeline, pixels, boxes, image.path.name)
+        shared = torch.from_numpy(pixels)  # a tensor goes through shared memory
+        return _Prepared(image, shared, crops, bad_boxes)
 
 
 def _name(image: InputImage) -> str:

@@ -1,5 +1,5 @@
 import json
-import shutil
+from struct import pack, pack_into, unpack_from
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from pose.infer import (
     whole_image,
 )
 from pose.infer.detector import fit, nms, read_outputs
+from pose.infer.video_file import VideoFile
 from pose.metainfo import COCO
 from pose.registry import MODELS
 
@@ -89,13 +90,24 @@ def test_everybody_is_found_whatever_the_batches(
     assert ((one.keypoints - other.keypoints).norm(dim=-1) < 1e-2).float().mean() > 0.5
 
 
-def test_bad_boxes_fail_their_image_only(model, cfg, photos, tmp_path):
+def test_a_bad_box_is_left_out_and_costs_nobody_else(model, cfg, photos, tmp_path):
     path = tmp_path / "boxes.json"
-    path.write_text(json.dumps({"a.png": [[10, 10, 10, 80]], "sub/a.png": [[1, 2, 30, 40]]}))
+    bad = [[10, 10, 10, 80], [500, 500, 700, 700], [5, 5, float("nan"), 50]]
+    boxes = {"a.png": [bad[0], [60, 10, 110, 85], *bad[1:]], "sub/a.png": [[1, 2, 30, 40]]}
+    path.write_text(json.dumps(boxes))
     found = list(predict_people(model, cfg, find_images(str(photos)), BoxesFile(path), 2, 0))
-    reasons = {item.image.path.name: item.reason for item in found if isinstance(item, Failure)}
-    assert "has no area" in reasons["a.png"] and "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"]
-    assert len(found) == 4 and len(reasons) == 3
+    failures = [item for item in found if isinstance(item, Failure)]
+    of_boxes = [item.reason for item in failures if item.image.path == photos / "a.png"]
+    assert len(of_boxes) == 3 and "(500, 500, 700, 700)" in of_boxes[1]
+    assert all("no area within the image of 120x90" in reason for reason in of_boxes)
+    people = [item.sample.pred_instances for item in found if not isinstance(item, Failure)]
+    assert [person.bboxes.tolist() for person in people] == [[[60, 10, 110, 85]], [[1, 2, 30, 40]]]
+    reasons = {item.image.path.name: item.reason for item in failures}
+    assert "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"] and len(failures) == 5
+
+
+def test_a_file_of_bad_boxes_is_an_error(tmp_path):
+    path = tmp_path / "boxes.json"
     path.write_text(json.dumps({"a.png": [[1, 2, 3]]}))
     with pytest.raises(DataError, match=r"'a.png' needs a list of boxes .*\[\[1, 2, 3\]\]"):
         BoxesFile(path)
@@ -105,16 +117,6 @@ def test_bad_boxes_fail_their_image_only(model, cfg, photos, tmp_path):
     path.write_text("[]")
     with pytest.raises(DataError, match="found a list"):
         BoxesFile(path)
-
-
-def test_a_box_outside_its_image_is_a_failure_that_names_it(model, cfg, photos, tmp_path):
-    path = tmp_path / "boxes.json"
-    path.write_text(json.dumps({"a.png": [[500, 500, 700, 700]]}))
-    (found,) = predict_people(
-        model, cfg, find_images(str(photos / "a.png"), str(tmp_path / "out")), BoxesFile(path)
-    )
-    assert isinstance(found, Failure)
-    assert "(500, 500, 700, 700)" in found.reason and "image of 120x90" in found.reason
 
 
 def test_results_of_images_have_numbers_of_their_own(tmp_path):
@@ -167,29 +169,137 @@ def test_files_of_an_image(tmp_path, style, num):
     assert names == list(COCO.keypoints)
 
 
-def test_videos(model, cfg, tmp_path):
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
-    for grey in (50, 100, 150):
-        writer.write(np.full((48, 64, 3), grey, np.uint8))
+def write_video(path, fourcc, num, size_wh=(64, 48)):
+    """Frames of noise, so that a share of the file holds about that share of them."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*fourcc), 10, size_wh)
+    rng = np.random.default_rng(0)
+    for _ in range(num):
+        writer.write(rng.integers(0, 256, (size_wh[1], size_wh[0], 3), np.uint8))
     writer.release()
-    assert is_video(str(path)) and not is_video("photos/a.jpg")
-    out_dir = tmp_path / "out"
-    pose_writer = PoseWriter(COCO.as_dict())
-    done = list(predict_video(model, cfg, path, whole_image, pose_writer, out_dir, 2))
-    assert done == [1, 2, 3]
-    content = json.loads((out_dir / "clip.json").read_text())
-    assert content["meta"]["fps"] == 10 and content["meta"]["width"] == 64
-    assert [len(frame["instances"]) for frame in content["frames"]] == [1, 1, 1]
-    video = cv2.VideoCapture(str(out_dir / "clip.mp4"))
-    assert video.read()[1].shape == (48, 64, 3)
-    with pytest.raises(DataError, match="not a video"):
+    return path
+
+
+def index_in_front(mp4):
+    """Moves an MP4's index, which is at its end, before its frames, as for the web."""
+    start, frames = mp4.index(b"moov") - 4, mp4.index(b"ftyp") - 4 + 28
+    index = bytearray(mp4[start:])
+    offset = index.index(b"stco") + 12
+    for place in range(offset, offset + 4 * unpack_from(">I", index, offset - 4)[0], 4):
+        pack_into(">I", index, place, unpack_from(">I", index, place)[0] + len(index))
+    return mp4[:frames] + bytes(index) + mp4[frames:start]
+
+
+def truncate(path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+class TestVideos:
+    @pytest.fixture
+    def predict(self, model, cfg, tmp_path):
+        """Predicts a video; returns the frames of its JSON, its picture file, and failures."""
+
+        def run(path, find_boxes=whole_image):
+            out_dir, writer = tmp_path / "out", PoseWriter(COCO.as_dict())
+            done = list(predict_video(model, cfg, path, find_boxes, writer, out_dir, 2))
+            failures = [item.reason for item in done if isinstance(item, Failure)]
+            content = json.loads((out_dir / f"{path.stem}.json").read_text())
+            numbers = [item for item in done if not isinstance(item, Failure)]
+            assert numbers == list(range(1, len(content["frames"]) + 1))
+            return content, cv2.VideoCapture(str(out_dir / f"{path.stem}.mp4")), failures
+
+        return run
+
+    def test_every_frame_is_done(self, predict, tmp_path):
+        path = write_video(tmp_path / "clip.avi", "MJPG", 3)
+        assert is_video(str(path)) and not is_video("photos/a.jpg")
+        content, drawn, failures = predict(path)
+        assert content["meta"]["fps"] == 10 and content["meta"]["width"] == 64
+        assert [len(frame["instances"]) for frame in content["frames"]] == [1, 1, 1]
+        assert drawn.read()[1].shape == (48, 64, 3)
+        assert not failures and "failures" not in content["frames"][0]
+
+    def test_what_cannot_be_read_or_written_is_an_error(self, model, cfg, predict, tmp_path):
         broken = tmp_path / "broken.mp4"
         broken.write_bytes(b"nothing")
-        list(predict_video(model, cfg, broken, whole_image, pose_writer, out_dir))
-    shutil.copy(out_dir / "clip.mp4", tmp_path / "clip.mp4")
-    with pytest.raises(DataError, match="would be overwritten"):
-        list(predict_video(model, cfg, tmp_path / "clip.mp4", whole_image, pose_writer, tmp_path))
+        with pytest.raises(DataError, match="not a video"):
+            predict(broken)
+        clip = write_video(tmp_path / "clip.mp4", "mp4v", 1)
+        with pytest.raises(DataError, match="would be overwritten"):
+            list(predict_video(model, cfg, clip, whole_image, PoseWriter(COCO.as_dict()), tmp_path))
+
+    @pytest.mark.parametrize(
+        "name, fourcc", [("a.avi", "MJPG"), ("a.mkv", "MJPG"), ("a.webm", "VP80")]
+    )
+    def test_an_early_end_is_seen(self, predict, tmp_path, name, fourcc):
+        path = write_video(tmp_path / name, fourcc, 20)
+        assert VideoFile(path).num_promised == 20
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        content, _, failures = predict(path)
+        num = len(content["frames"])
+        assert 5 < num < 15
+        (failure,) = failures
+        assert f"ends after {num} of the 20 frames" in failure
+
+    def test_an_mp4_is_cut_off_if_its_boxes_reach_beyond_its_end(self, tmp_path):
+        """It opens if its index is in front; a trimmed one counts what was trimmed away, too."""
+        whole = write_video(tmp_path / "whole.mp4", "mp4v", 20).read_bytes()
+        millis = whole.index(b"elst") + 12
+        front = index_in_front(whole)
+        contents = {
+            "whole": whole,
+            "trimmed": whole[:millis] + (1000).to_bytes(4, "big") + whole[millis + 4 :],
+            "front": front,
+            "cut": front[: int(len(front) * 0.8)],
+        }
+        ends = {}
+        for name, content in contents.items():
+            path = tmp_path / f"{name}.mp4"
+            path.write_bytes(content)
+            video = VideoFile(path)
+            ends[name] = (sum(1 for _ in video), video.early_end())
+        num, reason = ends.pop("cut")
+        assert 5 < num < 20 and f"ends after {num} of the 20 frames" in reason
+        assert ends == {"whole": (20, None), "trimmed": (10, None), "front": (20, None)}
+
+    def test_a_damaged_frame_keeps_its_place(self, predict, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 8)
+        content = bytearray(path.read_bytes())
+        start = content.index(b"00dc", len(content) // 2) + 8
+        length = unpack_from("<I", content, start - 4)[0]
+        content[start : start + length] = bytes(length)
+        path.write_bytes(content)
+        result, drawn, failures = predict(path)
+        assert [len(frame["instances"]) for frame in result["frames"]].count(0) == 1
+        assert len(result["frames"]) == 8 and "is damaged" in failures[0] and len(failures) == 1
+        (index,) = [i for i, frame in enumerate(result["frames"]) if "failures" in frame]
+        assert f"a.avi#{index} " in failures[0]
+        pictures = [drawn.read()[1] for _ in range(8)]
+        assert pictures[index].max() < 10 < pictures[index + 1].max()
+
+    @pytest.mark.parametrize("size_wh", [(63, 47), (64, 47), (63, 48)])
+    def test_odd_sizes_lose_nothing(self, predict, tmp_path, size_wh):
+        """OpenCV writes even sizes only, so the headers are changed: those of AVI and of JPEG."""
+        path, (width, height) = write_video(tmp_path / "a.avi", "MJPG", 2), size_wh
+        content = path.read_bytes().replace(pack("<2I", 64, 48), pack("<2I", width, height))
+        path.write_bytes(content.replace(pack(">2H", 48, 64), pack(">2H", height, width)))
+        assert VideoFile(path).size_wh == size_wh
+        content, drawn, failures = predict(path)
+        assert (content["meta"]["width"], content["meta"]["height"]) == size_wh and not failures
+        assert drawn.read()[1].shape == (48, 64, 3)
+
+    def test_boxes_fail_in_their_frame_only(self, predict, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 3)
+        boxes = {"a.avi#0": [[9, 9, 9, 9], [1, 2, 30, 40]], "a.avi#2": [[3, 4, 50, 40]]}
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        content, _, failures = predict(path, BoxesFile(tmp_path / "boxes.json"))
+        assert [[p["bbox"] for p in frame["instances"]] for frame in content["frames"]] == [
+            [[1, 2, 30, 40]], [], [[3, 4, 50, 40]]
+        ]  # fmt: skip
+        assert "a.avi#0: the box (9, 9, 9, 9)" in failures[0]
+        assert "has no boxes of 'a.avi#1'" in failures[1] and len(failures) == 2
+        assert content["frames"][1]["failures"] == [failures[1]]
 
 
 class TestDetector:

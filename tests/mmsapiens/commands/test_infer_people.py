@@ -69,6 +69,23 @@ def test_the_whole_image_is_said_once(run, given, tmp_path):
     assert len(person["keypoints"]) == 17
 
 
+def test_a_video_that_ends_early_is_no_success(given, tmp_path, capfd):
+    path = tmp_path / "a.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for frame in np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), np.uint8):
+        video.write(frame)
+    video.release()
+    words = ["infer", *map(str, given), "--input", str(path), "--output", str(tmp_path / "out")]
+    assert dispatch([*words, "--device", "cpu"]) == 0
+    assert "4 frames done" in capfd.readouterr().out
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert dispatch([*words, "--device", "cpu"]) == 1
+    out, err = capfd.readouterr()
+    num = len(json.loads((tmp_path / "out" / "a.json").read_text())["frames"])
+    assert f"{num} frames done" in out and 0 < num < 4
+    assert "a.avi: ends after" in err and f"{num} of the 4 frames" in err
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
