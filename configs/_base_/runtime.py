@@ -25,7 +25,7 @@ custom_hooks = [
     dict(type="PicturesHook", num_samples=4, train_interval=500),
     dict(type="ProgressHook"),
 ]
-log_processor = dict(by_epoch=True)
+log_processor = dict(type="SignificantLogProcessor", by_epoch=True)
 log_level = "INFO"
 load_from = None
 resume = False

@@ -85,7 +85,7 @@ class ProgressHook(Hook):
         info = ""
         if mode == "train":
             history = runner.message_hub.log_scalars.get("train/loss")
-            loss = f" loss {history.current():.4f}" if history is not None else ""
+            loss = f" loss {history.current():.4g}" if history is not None else ""
             info = f"epoch {runner.epoch + 1}/{runner.max_epochs}{loss}"
         self.progress.update(self.tasks[mode], advance=1, info=info)
 

@@ -74,6 +74,7 @@ class AutocastOptimWrapper(OptimWrapper):
         self.max_skipped = max_skipped
         self.skipped_steps = 0
         self._skipped_in_a_row = 0
+        self._global_step = 0  # the first scheduler sets it to -1, and counts steps from there
         self._loss: torch.Tensor | None = None  # sum over the accumulation window
         # A number stays what it is; GradScaler would let it grow.
         self._constant_scale = None if isinstance(loss_scale, (str, dict)) else loss_scale
@@ -97,6 +98,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of a loss, scaled if they are float16."""
+        # Schedulers count iterations, and warn if the first is no step: accumulated, or skipped.
+        self._global_step = max(0, self._global_step)
         detached = loss.detach().clone()
         self._loss = detached if self._loss is None else self._loss + detached
         super().backward(self.scaler.scale(loss), **kwargs)

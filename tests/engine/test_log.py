@@ -1,0 +1,34 @@
+"""What a training's log says, and what it does not."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from engine.runner import Runner
+
+
+@pytest.fixture
+def logged(face_config):
+    """The log of a training with a tiny loss and accumulation, its scalars, and warnings."""
+    cfg = face_config(
+        model__decode_head__loss_decode__loss_weight=1e-6, optim_wrapper__accumulative_counts=3
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Runner.from_cfg(cfg).train()
+    (log,) = Path(cfg.work_dir).glob("*/*.log")
+    (scalars,) = Path(cfg.work_dir).glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    return log.read_text(), rows, [str(warning.message) for warning in caught]
+
+
+def test_small_numbers_keep_their_digits_and_a_start_warns_of_nothing(logged):
+    log, rows, caught = logged
+    losses = [row["loss"] for row in rows if "loss" in row]
+    written = [float(text) for text in re.findall(r" loss: (\S+)", log)]
+    assert written == pytest.approx(losses, rel=1e-3) and 0 < losses[0] < 1e-4
+    assert "WARNING" not in log
+    assert not [message for message in caught if "scheduler" in message]
