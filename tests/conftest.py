@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from engine.config import load_config
 from engine.data import geometry
@@ -88,6 +89,24 @@ def face_config(faces_dir: Path, tmp_path: Path) -> Callable[..., Config]:
         return cfg
 
     return load
+
+
+@pytest.fixture
+def count_calls() -> Callable[..., list[int]]:
+    """Counts how often each of some modules computes: a list that grows as they do."""
+
+    def count(modules: Iterable[nn.Module]) -> list[int]:
+        calls: list[int] = []
+        for index, module in enumerate(modules):
+            calls.append(0)
+
+            def add(*_: Any, index: int = index) -> None:
+                calls[index] += 1
+
+            module.register_forward_pre_hook(add)
+        return calls
+
+    return count
 
 
 TINIEST_ARCH = {"embed_dims": 48, "num_layers": 2, "num_heads": 3, "feedforward_channels": 96}

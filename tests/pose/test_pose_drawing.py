@@ -79,4 +79,8 @@ def test_openpose_draws_hands(metainfo):
 
 def test_limbs_at_the_border_are_cut(standing):
     points, scores = standing
-    draw_openpose((100, 100), points * 1.05 - 3, scores, COCO, Pen(8, 8))
+    shifted = points * 1.05 - 3
+    picture = draw_openpose((100, 100), shifted, scores, COCO, Pen(8, 8))
+    wide = draw_openpose((140, 140), shifted + 20, scores, COCO, Pen(8, 8))
+    assert wide[120:].any(), "they reach beyond it"
+    assert (picture != wide[20:120, 20:120]).mean() < 0.01, "OpenCV cuts outlines by a pixel"

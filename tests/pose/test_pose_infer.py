@@ -1,5 +1,6 @@
 import json
 from struct import pack, pack_into, unpack_from
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -302,6 +303,19 @@ class TestVideos:
         assert content["frames"][1]["failures"] == [failures[1]]
 
 
+class Outputs:
+    """In place of a detector's session: the boxes that it finds in 64 x 64 pixels."""
+
+    def __init__(self, boxes):
+        self.boxes = boxes
+
+    def get_inputs(self):
+        return [SimpleNamespace(name="input", shape=(1, 3, 64, 64))]
+
+    def run(self, names, inputs):
+        return [self.boxes]
+
+
 class TestDetector:
     boxes = np.array([[10, 20, 50, 90, 0.9], [12, 20, 50, 90, 0.8], [60, 20, 90, 90, 0.7]])
 
@@ -343,6 +357,16 @@ class TestDetector:
     def test_a_missing_file_is_an_error(self):
         with pytest.raises(ConfigError, match=r"nowhere.onnx.*does not exist"):
             OnnxDetector("nowhere.onnx")
+
+    def test_boxes_end_where_the_image_does(self, root):
+        """Also in the padding that makes the image fit the model's input."""
+        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx")
+        found = [[-9, -5, 20, 25], [40, 10, 99, 90], [40, 40, 60, 64], [-9, -9, -1, 64]]
+        detector._session = Outputs(np.array([[*box, 0.9] for box in found])[None])
+        boxes = detector(np.zeros((100, 200, 3), np.uint8), "a.jpg")  # 64 x 32 of 64 x 64
+        scaled = [[0, 0, 62.5, 78.125], [125, 31.25, 200, 100]]
+        np.testing.assert_allclose(sorted(boxes[:, :4].tolist()), scaled, rtol=1e-6)
 
     @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
     def test_an_exported_model(self, root, kind):

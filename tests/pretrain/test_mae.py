@@ -1,5 +1,6 @@
 """Masked autoencoding: the recorded numbers, what is masked, gradients, weights, bad input."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,10 +66,14 @@ def test_parameter_counts_are_the_published_ones(arch, encoder, trainable, decod
     assert not model.neck.decoder_pos_embed.requires_grad
 
 
-def test_the_encoder_is_that_of_the_vision_transformer():
+def test_the_encoder_is_that_of_the_vision_transformer(images):
     encoder = make().backbone
     plain = VisionTransformer(SMALL, img_size=64)
     plain.load_state_dict(encoder.state_dict(), strict=True)
+    plain.out_type = "raw"
+    encoder.set_mask_ratio(0)
+    in_order = torch.linspace(0, 1, 16).expand(2, -1)
+    torch.testing.assert_close(encoder(images, in_order)[0], plain(images)[0])
 
 
 def test_only_kept_patches_and_the_class_token_pass_through_the_encoder(images):
@@ -118,6 +123,17 @@ def test_masks_belong_to_the_samples(images):
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], second[1])
 
 
+def test_masks_and_crops_are_drawn_apart(images):
+    """A mask that is made of the numbers of its sample's crop would depend on it."""
+    keys = [(0, 0, index) for index in range(4)]
+    samples = [DataSample(metainfo={"sample_key": key}) for key in keys]
+    predicted = make()(images[:1].expand(4, -1, -1, -1), samples, mode="predict")
+    masks = [sample.patch_mask.data.flatten() for sample in predicted]
+    for key, mask in zip(keys, masks, strict=True):
+        drawn = np.random.default_rng(key).random(16, np.float32)
+        assert set(np.argsort(drawn)[:4].tolist()) != set((mask == 0).nonzero().flatten().tolist())
+
+
 def test_masks_without_keys_are_drawn_by_torch(images):
     model = make()
     torch.manual_seed(3)
@@ -165,6 +181,13 @@ def test_activation_checkpointing_gives_the_same_gradients(images):
         gradients.append({k: p.grad for k, p in model.named_parameters() if p.requires_grad})
     assert all(gradient is not None for gradient in gradients[0].values())
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-5)
+
+
+def test_activation_checkpointing_computes_encoder_and_decoder_twice(images, count_calls):
+    model = make(activation_checkpointing=True)
+    calls = count_calls([*model.backbone.layers, *model.neck.decoder_blocks])
+    model(images, mode="loss", noise=noise_for(2))["loss"].backward()
+    assert set(calls) == {2}
 
 
 def test_initial_weights_are_redrawn_and_positions_kept():
@@ -221,7 +244,10 @@ def test_other_positions_than_the_table_are_not_loaded(key, change, message, tmp
 def test_half_precision_files_are_loaded():
     model = make()
     state = {key: value.bfloat16() for key, value in model.state_dict().items()}
-    model.load_state_dict(state)
+    other = make()
+    other.load_state_dict(state)
+    weight, loaded = (some.backbone.layers[0].attn.qkv.weight for some in (model, other))
+    assert torch.equal(loaded, weight.bfloat16().float()), "positions are compared within rounding"
 
 
 def test_weights_of_another_size_get_the_table_of_the_new_one(tmp_path):

@@ -105,6 +105,16 @@ def test_out_types(out_type, shape):
     assert out.shape == shape
 
 
+def test_the_average_of_the_patches_leaves_the_class_token_out():
+    x = torch.randn(2, 3, 64, 48)
+    model = small(with_cls_token=True, out_type="avg_featmap")
+    nn.init.normal_(model.ln2.weight)
+    (averaged,) = model(x)
+    model.out_type = "raw"
+    patches = model(x)[0][:, 1:]
+    torch.testing.assert_close(averaged, model.ln2(patches.sum(dim=1) / 12))
+
+
 def test_featmap_is_the_raw_patch_tokens_row_by_row():
     x = torch.randn(1, 3, 64, 48)
     model = small(with_cls_token=True)
@@ -211,6 +221,16 @@ def test_activation_checkpointing_gives_the_same_gradients():
         gradients.append([p.grad.clone() for p in model.parameters() if p.requires_grad])
     assert len(gradients[0]) == 12 * 4 + 2
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
+
+
+def test_activation_checkpointing_computes_each_layer_twice(count_calls):
+    model = small()
+    calls = count_calls(model.layers)
+    for model.activation_checkpointing in (False, True):
+        model(torch.randn(2, 3, 64, 48))[0].sum().backward()
+        with torch.no_grad():
+            model(torch.randn(2, 3, 64, 48))
+    assert calls == [(1 + 1) + (2 + 1)] * 4
 
 
 def test_layer_ids_run_from_embeddings_to_norm():

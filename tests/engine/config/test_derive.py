@@ -1,10 +1,12 @@
 """What a config says once is filled in elsewhere."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from engine.config import load_config
-from engine.config.derive import fill_checkpointing
+from engine.config.derive import fill_checkpointing, fill_schedule
 from engine.errors import ConfigError
 
 
@@ -30,6 +32,18 @@ def test_the_keypoint_set_is_said_once(root):
     name = "configs/pose/synthetic/sapiens_tiny_synthetic_goliath-192x144.py"
     cfg = load_config(root / name)
     assert cfg.train_dataloader.dataset.metainfo == "goliath" == cfg.val_evaluator.metainfo
+
+
+def test_a_schedule_that_leaves_out_by_epoch_is_one_by_epoch():
+    """As MMEngine takes it to be; what is by iteration keeps its own end."""
+    schedules = [dict(type="PolyLR"), dict(type="LinearLR", by_epoch=False, end=5)]
+    cfg = Config({"train_cfg": dict(max_epochs=7), "param_scheduler": schedules})
+    fill_schedule(cfg)
+    assert [schedule["end"] for schedule in cfg.param_scheduler] == [7, 5]
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    scheduler = PARAM_SCHEDULERS.build({**cfg.param_scheduler[0], "optimizer": optimizer})
+    assert scheduler.by_epoch and scheduler.end == 7
 
 
 def test_activation_checkpointing_without_a_part_that_has_it_is_an_error():

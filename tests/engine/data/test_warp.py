@@ -221,6 +221,34 @@ def test_area_averaging_does_not_shift_the_image(make_sample):
     assert np.abs(result["img"] - by_hand).max() < 1.5
 
 
+@pytest.mark.parametrize("degrees", [5, 30, 90])
+def test_areas_are_averaged_along_the_axes_of_the_image(degrees, make_sample):
+    """8 to 1 and 2 to 1, and turned: blocks of 8 x 2 pixels are averaged, whatever the turn."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (120, 480, 3), np.uint8)
+    sample = make_sample((120, 480), img=noise, seg_map=noise[..., 0] * 0)
+    shrink, turn = geometry.resize((120, 480), (60, 60)), geometry.rotate(degrees, (60, 60))
+    result = warped(sample, geometry.compose(shrink, turn), (60, 60))["img"]
+    blocks = noise.reshape(60, 2, 60, 8, 3).mean(axis=(1, 3))
+    by_hand = warp_linear_by_hand(blocks, turn, (60, 60))
+    assert np.abs(result - by_hand).max() < 1.5
+
+
+@pytest.mark.parametrize("left, top", [(7, 0), (0, 9), (0, 17), (12, 0)])
+def test_a_part_that_touches_opposite_edges_repeats_both(left, top, make_sample):
+    """All columns of some rows, or all rows of some columns; one pixel more takes in the border."""
+    sample = make_sample((40, 30), img=np.full((40, 30, 3), 200, np.uint8))
+    size_hw = (23, 30) if left == 0 else (40, 18)
+    matrix = geometry.compose(geometry.crop(left, top), geometry.resize(size_hw, (300, 310)))
+    assert (warped(sample, matrix, (300, 310))["img"] == 200).all()
+    edges = np.s_[:, [0, -1]] if left == 0 else np.s_[[0, -1]]
+    more = warped(sample, geometry.compose(matrix, geometry.crop(-1, -1)), (302, 312))["img"]
+    assert (more[edges] < 200).all()
+    for shift in (-1, 1):
+        shifted = geometry.compose(matrix, geometry.crop(shift, shift))
+        assert (warped(sample, shifted, (300, 310))["img"][edges] < 200).any()
+
+
 def test_a_field_of_another_size_is_an_error_that_names_it(make_sample):
     sample = make_sample((40, 30), depth=np.ones((30, 40), np.float32))
     with pytest.raises(DataError, match=r"depth of face\.png is \(30, 40\).*\(40, 30\)"):

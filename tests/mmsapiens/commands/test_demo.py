@@ -92,13 +92,15 @@ def test_the_first_failure_ends_a_demo(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("code", [0, 75])
-def test_a_pretraining_may_stop_on_a_signal(code, monkeypatch):
+def test_a_pretraining_may_stop_on_a_signal(code, tmp_path, monkeypatch):
+    ended = tmp_path / "ended"
     script = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); "
-        f"time.sleep({30 if code else 0})"
+        f"time.sleep({30 if code else 0}); open({str(ended)!r}, 'w').close()"
     )
     monkeypatch.setattr(demo, "command", lambda words: [sys.executable, "-c", script])
     demo.step("train", seconds=2 if code else 30)
+    assert ended.is_file() == (code == 0), "by itself, or stopped"
 
 
 def test_a_pretraining_that_fails(monkeypatch):

@@ -132,6 +132,15 @@ def test_weights_are_shares_and_records_take_turns(members):
     assert set(Counter(paths_of(dataset, keys)).values()) == {1, 9}
 
 
+def test_each_turn_has_an_order_of_its_own(members):
+    """Of these shares an epoch is one turn."""
+    dataset = combine(members, weights=[3, 1])
+    keys = [[SampleKey(seed, epoch, i) for i in range(6)] for seed in (0, 1) for epoch in range(3)]
+    turns = [tuple(map(dataset.record_of, turn)) for turn in keys]
+    assert {frozenset(turn) for turn in turns} == {frozenset(range(6))}
+    assert len(set(turns)) == len(turns)
+
+
 def test_the_key_decides_the_record(members):
     sampler = SeededSampler(range(8), seed=3)
     sampler.set_epoch(2)

@@ -59,6 +59,13 @@ def test_bfloat16_is_as_exact_as_with_torchs_own_layers(checkpointing):
         assert fast_error < 1.1 * plain_error
 
 
+def test_checkpointing_stores_next_to_nothing_for_two_passes_more(count_calls):
+    head = make_head(activation_checkpointing=True)
+    calls = count_calls([*head.deconv_layers, *head.conv_layers])
+    run(head, torch.float32, batch_size=2)
+    assert set(calls) == {2 * 2, 2 * 3}, "the last of a stage is not needed a third time"
+
+
 def test_accuracy_counts_valid_pixels_only():
     head = make_head()
     logits = torch.zeros(1, 5, 8, 8)
