@@ -264,6 +264,23 @@ class TestVideos:
         assert 5 < num < 20 and f"ends after {num} of the 20 frames" in reason
         assert ends == {"whole": (20, None), "trimmed": (10, None), "front": (20, None)}
 
+    @pytest.mark.parametrize("more_s, is_early", [(0.3, False), (1.0, True), (None, False)])
+    def test_sound_may_outlast_the_pictures_of_a_webm(self, tmp_path, more_s, is_early):
+        """Its one duration is of both; a recorder that was never told to stop writes none."""
+        path = write_video(tmp_path / "a.webm", "VP80", 10)
+        content = bytearray(path.read_bytes())
+        place = content.index(b"\x44\x89\x88")  # the element's id, and that it has 8 bytes
+        if more_s is None:
+            content[place : place + 3] = b"\xec\x80\xec"  # void elements
+            content[place + 3] = 0x87
+        else:
+            millis = unpack_from(">d", content, place + 3)[0]
+            pack_into(">d", content, place + 3, millis + 1000 * more_s)
+        path.write_bytes(content)
+        video = VideoFile(path)
+        assert (more_s is None) == (video.num_promised == 0)
+        assert sum(1 for _ in video) == 10 and (video.early_end() is not None) == is_early
+
     def test_a_damaged_frame_keeps_its_place(self, predict, tmp_path):
         path = write_video(tmp_path / "a.avi", "MJPG", 8)
         content = bytearray(path.read_bytes())
