@@ -9,6 +9,8 @@ VERSION = re.search(
     r'^__version__ = "(.+)"', Path("mmsapiens/__init__.py").read_text(encoding="utf-8"), re.M
 )
 
+TESTED = ("3.10", "3.11", "3.12", "3.13")  # what the tests ran with
+
 # Folders of the repository that an installation has inside of mmsapiens; mmsapiens/shipped.py finds
 # them. test_packaging.py checks that no file is left out.
 SHIPPED = {"configs": ["**/*.py"], "scripts": ["**/*.sh"]}
@@ -22,7 +24,7 @@ if __name__ == "__main__":
         long_description_content_type="text/markdown",
         license="Apache-2.0",
         classifiers=[
-            "Programming Language :: Python :: 3.11",  # what the tests ran with
+            *(f"Programming Language :: Python :: {version}" for version in TESTED),
             "Topic :: Scientific/Engineering :: Image Recognition",
         ],
         python_requires=">=3.10",
