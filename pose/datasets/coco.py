@@ -12,28 +12,29 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
-from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 from engine.data.dataset import BaseDataset
 from engine.data.sampling import REDRAW_STREAM, SampleKey
 from engine.errors import DataError
-from pose.coco_format import read_detections, read_keypoints, read_people
+from pose.annotations import AnnotationFile, Person, clip_box, read_box
+from pose.coco_format import Id, read_detections
 from pose.metainfo import parse_metainfo
 from pose.registry import DATASETS
 
 MAX_REDRAWS = 1000
 _SLOTS = 256  # of counters: the process itself and its data workers
-_PERSON = 1
 
 
 @DATASETS.register_module()
 class CocoDataset(BaseDataset):
     """COCO's keypoints, or any in a JSON of the same format: give your own ``metainfo``.
 
-    A record holds ``img_path``, ``img_id``, ``id`` (of the annotation), ``bbox`` (1, 4) x1, y1, x2,
-    y2 and ``bbox_score`` (1,); and, unless boxes are detected, ``keypoints`` (1, K, 2) and
-    ``keypoints_visible`` (1, K), 0 or 1. Left out are crowds and people without a keypoint.
+    A record holds ``img_path``, ``img_id``, ``annotated_size_hw`` of the image, ``id`` (of the
+    annotation), ``bbox`` (1, 4) x1, y1, x2, y2 and ``bbox_score`` (1,); and, unless boxes are
+    detected, ``keypoints`` (1, K, 2) and ``keypoints_visible`` (1, K), 0 or 1. Left out are crowds,
+    people without a keypoint, and other categories. Where the file names its keypoints, they are
+    taken by name.
 
     A sample that a transform rejects (``RequireKeypoints``) is replaced by one that is drawn at
     random, with a generator of its own key; ``num_redrawn`` counts them.
@@ -43,6 +44,7 @@ class CocoDataset(BaseDataset):
         data_root: Folder of the dataset.
         data_prefix: ``img``: the folder of the images, relative to ``data_root``.
         metainfo: The keypoint set, if not the class's: see :func:`pose.metainfo.parse_metainfo`.
+        category: Name or id of the category of people; None if only one has keypoints.
         bbox_file: Detected boxes, relative to ``data_root``, to evaluate with instead of the
             annotated ones.
         bbox_score_thr: Lowest score of a detected box.
@@ -63,6 +65,7 @@ class CocoDataset(BaseDataset):
         data_root: str = "",
         data_prefix: dict | None = None,
         metainfo: str | Mapping[str, Any] | None = None,
+        category: Id | None = None,
         bbox_file: str | None = None,
         bbox_score_thr: float = 0.0,
         drop_bad_boxes: bool = False,
@@ -72,6 +75,7 @@ class CocoDataset(BaseDataset):
         self.img_dir = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.bbox_path = bbox_file and os.path.join(data_root, bbox_file)
         self.file_of_boxes = self.bbox_path or self.ann_path
+        self.category = category
         self.bbox_score_thr = bbox_score_thr
         self.drop_bad_boxes = drop_bad_boxes
         self._redrawn = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()
@@ -85,73 +89,70 @@ class CocoDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Returns the records."""
-        images, annotations = read_people(self.ann_path)
-        found = self._detected(images) if self.bbox_path else self._annotated(annotations)
+        annotated = AnnotationFile(self.ann_path, self.KEYPOINTS, self.keypoint_set, self.category)
+        found = self._detected(annotated) if self.bbox_path else self._annotated(annotated)
         records, bad = [], []
-        for person, keypoints in found:
-            image = images[person["image_id"]]
-            box_xyxy = self._box(person, image)
-            if box_xyxy is None:
-                bad.append(
-                    f"{person['id']} [x, y, w, h] = {person['bbox']} in {image['file_name']} of "
-                    f"{image['width']}x{image['height']} (width x height)"
-                )
+        for person, score, fields in found:
+            if person.box_xyxy is None:
+                bad.append(person.describe_box())
                 continue
+            image = person.image
             records.append(
                 {
                     "img_path": os.path.join(self.img_dir, image["file_name"]),
                     "img_id": image["id"],
-                    "id": person["id"],
-                    "bbox": box_xyxy[None],
-                    "bbox_score": np.array([person["score"]], np.float32),
-                    **keypoints,
+                    "annotated_size_hw": (image["height"], image["width"]),
+                    "id": person.id,
+                    "bbox": person.box_xyxy[None],
+                    "bbox_score": np.array([score], np.float32),
+                    **fields,
                 }
             )
         if bad:
             self._report(bad)
+        if not records:
+            raise DataError(
+                f"{self.file_of_boxes}: nobody is left: of the category "
+                f"{annotated.category_id!r} there is no box with a labelled keypoint, or with a "
+                f"score of at least {self.bbox_score_thr}."
+            )
         return records
 
-    def _annotated(self, annotations: list[dict]) -> Iterator[tuple[dict, dict]]:
-        """Yields people, and the keypoints of each."""
-        for found in annotations:
-            if found.get("iscrowd") or found.get("num_keypoints") == 0:
-                continue
-            points = read_keypoints(found, self.KEYPOINTS, self.keypoint_set, self.ann_path)
-            if (points[:, 2] > 0).any() and points[:, :2].max() > 0:
-                keypoints = points[None].astype(np.float32)
+    def _annotated(self, annotated: AnnotationFile) -> Iterator[tuple[Person, float, dict]]:
+        """Yields people, their scores, and their fields of keypoints."""
+        for person in annotated.people():
+            if person.is_labelled:
+                keypoints = person.keypoints[None].astype(np.float32)
                 visible = (keypoints[..., 2] > 0).astype(np.float32)
                 yield (
-                    {**found, "score": 1.0},
+                    person,
+                    1.0,
                     {"keypoints": keypoints[..., :2], "keypoints_visible": visible},
                 )
 
-    def _detected(self, images: dict[int, dict]) -> Iterator[tuple[dict, dict]]:
-        """The same for detections, of which keypoints are not known."""
-        detections = read_detections(self.file_of_boxes, images, self.ann_path)
-        for number, found in enumerate(detections):
-            is_person = found.get("category_id", _PERSON) == _PERSON
-            if is_person and found["score"] >= self.bbox_score_thr:
-                yield {**found, "id": number}, {}
-
-    def _box(self, person: dict, image: dict) -> NDArray[np.float32] | None:
-        """Returns a box as (4,) x1, y1, x2, y2; annotated ones are clipped to the pixels' centers.
-
-        None if it has no area, or nothing of it is in the image.
-        """
-        try:
-            x, y, w, h = np.asarray(person["bbox"], np.float64)
-        except (TypeError, ValueError) as error:
+    def _detected(self, annotated: AnnotationFile) -> Iterator[tuple[Person, float, dict]]:
+        """The same for detections, of which keypoints are not known, and boxes are not clipped."""
+        detections = read_detections(self.file_of_boxes, annotated.images, self.ann_path)
+        wanted = annotated.category_id
+        categories = {found.get("category_id", wanted) for found in detections}
+        if categories and wanted not in categories:
             raise DataError(
-                f"{self.file_of_boxes}: the box of {person['id']} must be 4 numbers, x, y, w, h; "
-                f"found {person['bbox']!r}."
-            ) from error
-        box = np.array([x, y, x + w, y + h])
-        size = np.array([image["width"], image["height"]] * 2)
-        clipped = box.clip(0, size if self.bbox_path else size - 1)
-        # A NaN fails the comparison.
-        if not (w > 0 and h > 0 and (clipped[2:] > clipped[:2]).all()):
-            return None
-        return (box if self.bbox_path else clipped).astype(np.float32)
+                f"{self.file_of_boxes}: no detection is of the category {wanted!r} of "
+                f"{self.ann_path}; they are of {', '.join(map(repr, categories))}. Correct one of "
+                "the files, or the category of the dataset."
+            )
+        nothing = np.zeros((self.keypoint_set.num_keypoints, 3))
+        for number, found in enumerate(detections):
+            if found.get("category_id", wanted) != wanted or found["score"] < self.bbox_score_thr:
+                continue
+            found = {**found, "id": number}
+            image = annotated.images[found["image_id"]]
+            box = read_box(found, self.file_of_boxes)
+            is_inside = clip_box(box, image, margin=0) is not None
+            corners = np.concatenate([box[:2], box[:2] + box[2:]]).astype(np.float32)
+            box_xyxy = corners if is_inside else None
+            person = Person(number, found, image, nothing, box, box_xyxy, is_crowd=False)
+            yield person, found["score"], {}
 
     def _report(self, bad: list[str]) -> None:
         """Raises DataError for bad boxes, or warns of them if they are dropped."""

@@ -14,9 +14,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError, DataError, NonFiniteError
 from engine.tables import format_table
-from pose.coco_format import read_keypoints, read_people, result_row
+from pose.annotations import AnnotationFile, Person
+from pose.coco_format import Id, id_order, read_number, result_row
 from pose.metainfo import parse_metainfo
 from pose.metrics.coco_eval import STATS, average_precision
 from pose.metrics.nms import oks_nms, rescore
@@ -32,12 +33,14 @@ class CocoMetric(BaseMetric):
 
     A person's score is that of the box times the mean of the keypoint scores above a threshold.
     Of several predictions of one person only the best is kept. A person that two ranks predict
-    counts once.
+    counts once. People whom a dataset leaves out (crowds, without keypoints or a box) are neither
+    missed, nor is it a mistake to find them; those of another category are not known at all.
 
     Args:
         ann_file: Annotations of the images that are predicted.
         metainfo: The keypoint set, if not the class's: see :func:`pose.metainfo.parse_metainfo`.
             ``load_config`` fills in the model's.
+        category: Name or id of the category of people, as the dataset has it.
         score_mode: ``"bbox_keypoint"`` as above, or ``"bbox"``: the score of the box alone.
         keypoint_score_thr: Keypoints at or below it do not count for the score.
         nms_mode: ``"oks_nms"``, or ``"none"`` to keep all predictions.
@@ -58,6 +61,7 @@ class CocoMetric(BaseMetric):
         self,
         ann_file: str,
         metainfo: str | Mapping[str, Any] | None = None,
+        category: Id | None = None,
         score_mode: Literal["bbox", "bbox_keypoint"] = "bbox_keypoint",
         keypoint_score_thr: float = 0.2,
         nms_mode: Literal["oks_nms", "none"] = "oks_nms",
@@ -77,6 +81,7 @@ class CocoMetric(BaseMetric):
                 )
         self.ann_file = ann_file
         self.metainfo = parse_metainfo(metainfo or self.KEYPOINTS)
+        self.category = category
         self.score_mode = score_mode
         self.keypoint_score_thr = keypoint_score_thr
         self.nms_mode = nms_mode
@@ -102,6 +107,11 @@ class CocoMetric(BaseMetric):
                     "and the metric's metainfo the same set."
                 )
             points = people["keypoints"][0].numpy(), people["keypoint_scores"][0].numpy()
+            if not all(values.isfinite().all() for values in people.values()):
+                raise NonFiniteError(
+                    f"{type(self).__name__}: NaN or infinity in the prediction of a person of "
+                    f"image id {sample['img_id']!r}."
+                )
             height, width = sample["size_hw"]
             zoom = abs(np.linalg.det(sample["warp_matrix"][:, :2]))
             self.results.append(
@@ -141,9 +151,10 @@ class CocoMetric(BaseMetric):
                 "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
             )
         parts, sigmas = self._parts(), np.array(metainfo.sigmas)
-        truths, image_ids = self._read_truth()
+        annotated = AnnotationFile(self.ann_file, self.KEYPOINTS, metainfo, self.category)
+        truths, image_ids = self._truths(annotated), sorted(annotated.images, key=id_order)
         people = self._select(results, sigmas, set(image_ids))
-        self._write_results(people)
+        self._write_results(people, annotated.category_id)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
         figures = {
@@ -170,42 +181,49 @@ class CocoMetric(BaseMetric):
         parts = {group.replace("_", ""): list(metainfo.groups[group]) for group in self.PARTS}
         return {"whole": list(range(metainfo.num_keypoints)), **parts}
 
-    def _read_truth(self) -> tuple[list[dict], list[int]]:
-        """Returns annotations, with keypoints (K, 3), and the ids of the images."""
-        images, annotations = read_people(self.ann_file)
+    def _truths(self, annotated: AnnotationFile) -> list[dict]:
+        """Returns what :func:`average_precision` takes, with keypoints (K, 3)."""
         truths = []
-        for found in annotations:
-            x, y, w, h = found["bbox"]
-            if self.use_area and "area" not in found:
-                raise DataError(
-                    f"{self.ann_file}: annotation {found['id']} has no area. Set use_area=False of "
-                    "the metric to derive it from the box."
-                )
-            points = read_keypoints(found, self.KEYPOINTS, self.metainfo, self.ann_file)
+        for person in annotated.people():
+            counts = person.is_labelled and person.box_xyxy is not None
             truths.append(
                 {
-                    "image_id": found["image_id"],
-                    "bbox": [x, y, w, h],
-                    "area": found["area"] if self.use_area else _SHARE_OF_BOX * w * h,
-                    "iscrowd": int(found.get("iscrowd", 0)),
-                    "keypoints": points,
+                    "image_id": person.image["id"],
+                    "bbox": np.nan_to_num(person.box_xywh).tolist(),
+                    "area": self._area(person) if counts else 1.0,
+                    "iscrowd": int(person.is_crowd),
+                    "keypoints": person.keypoints,
+                    "counts": counts,
                 }
             )
-        return truths, sorted(images)
+        return truths
 
-    def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[int]) -> list[dict]:
+    def _area(self, person: Person) -> float:
+        if not self.use_area:
+            return float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
+        found = person.annotation
+        where = f"{self.ann_file}: annotation {found['id']!r}"
+        hint = "Set use_area=False of the metric to derive it from the box."
+        if "area" not in found:
+            raise DataError(f"{where} has no area. {hint}")
+        try:
+            return read_number(found["area"], f"{where}: area", least=1)
+        except DataError as error:
+            raise DataError(f"{error} {hint}") from error
+
+    def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[Id]) -> list[dict]:
         """Scores people, and leaves out repetitions; adds ``score``."""
-        by_image: dict[int, dict[int, dict]] = defaultdict(dict)
+        by_image: dict[Id, dict[int, dict]] = defaultdict(dict)
         for result in results:
             by_image[result["img_id"]].setdefault(result["id"], result)
-        unknown = sorted(by_image.keys() - image_ids)
+        unknown = sorted(by_image.keys() - image_ids, key=id_order)
         if unknown:
             raise DataError(
                 f"{self.ann_file} lacks {len(unknown)} of the predicted images, such as image id "
-                f"{unknown[0]}. Give the metric the ann_file of the dataset."
+                f"{unknown[0]!r}. Give the metric the ann_file of the dataset."
             )
         selected = []
-        for _, found in sorted(by_image.items()):
+        for _, found in sorted(by_image.items(), key=lambda item: id_order(item[0])):
             people = [person for _, person in sorted(found.items())]
             scores = np.array([person["bbox_score"] for person in people])
             points = np.stack([person["points"] for person in people])
@@ -218,16 +236,18 @@ class CocoMetric(BaseMetric):
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
-    def _write_results(self, people: list[dict]) -> None:
+    def _write_results(self, people: list[dict], category_id: Id) -> None:
         if self.outfile_prefix is None:
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [
-            result_row(person["img_id"], person["score"], person["points"], self.metainfo)
+            result_row(
+                person["img_id"], person["score"], person["points"], self.metainfo, category_id
+            )
             for person in people
         ]
-        path.write_text(json.dumps(rows), encoding="utf-8")
+        path.write_text(json.dumps(rows, allow_nan=False), encoding="utf-8")
 
     def _log(self, figures: dict[str, dict[str, float]]) -> None:
         rows = [

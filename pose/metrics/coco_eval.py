@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,24 +20,29 @@ STATS = (
 def average_precision(
     truths: Sequence[dict],
     detections: Sequence[dict],
-    image_ids: Sequence[int],
+    image_ids: Sequence[Any],
     sigmas: ArrayLike,
 ) -> dict[str, float]:
     """Average precision and recall over similarities of .50:.05:.95, by COCO's rules.
 
     Args:
-        truths: ``image_id``, ``bbox`` (x, y, w, h), ``area``, ``iscrowd`` and ``keypoints``, a list
-            of x, y, v. Those without a labelled keypoint are ignored: finding them is no mistake.
+        truths: ``image_id``, ``bbox`` (x, y, w, h), ``area``, ``iscrowd``, ``keypoints``, a list
+            of x, y, v, and ``counts``. Those that do not count, and those without a labelled
+            keypoint, are ignored: finding them is no mistake.
         detections: ``image_id``, ``score``, ``area`` (which says whether a detection without a
             truth is medium or large) and ``keypoints``, a list of x, y and anything.
-        image_ids: Images that count.
+        image_ids: Images that count, by any ids.
         sigmas: (K,), those of the metainfo.
 
     Returns:
         The ten figures by the names of STATS; -1 where there is no truth.
     """
     found = [
-        {**truth, "num_keypoints": sum(v > 0 for v in truth["keypoints"][2::3])} for truth in truths
+        {
+            **truth,
+            "num_keypoints": truth["counts"] and sum(v > 0 for v in truth["keypoints"][2::3]),
+        }
+        for truth in truths
     ]
     with redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         evaluation = COCOeval(
@@ -49,14 +55,15 @@ def average_precision(
     return dict(zip(STATS, map(float, evaluation.stats), strict=True))
 
 
-def _index(annotations: Sequence[dict], image_ids: Sequence[int]) -> COCO:
-    """All as people, with ids from 1."""
+def _index(annotations: Sequence[dict], image_ids: Sequence[Any]) -> COCO:
+    """All as people, with ids from 1; images are numbered, as pycocotools sorts their ids."""
+    numbers = {image_id: number for number, image_id in enumerate(image_ids)}
     coco = COCO()
     coco.dataset = {
-        "images": [{"id": i} for i in image_ids],
+        "images": [{"id": number} for number in numbers.values()],
         "categories": [{"id": 1, "name": "person"}],
         "annotations": [
-            {**found, "id": number, "category_id": 1}
+            {**found, "id": number, "category_id": 1, "image_id": numbers[found["image_id"]]}
             for number, found in enumerate(annotations, start=1)
         ],
     }

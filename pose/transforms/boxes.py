@@ -32,13 +32,17 @@ class GetBBoxCenterScale(BaseTransform):
         padding: Factor of the box's width and height.
 
     Raises:
-        DataError: If the box has no area.
+        DataError: If the box has no area, or the image is not of the size that its annotations are
+            for (``annotated_size_hw``, where the record has it).
     """
 
     padding: float = BOX_PADDING
 
     def transform(self, sample: Sample) -> Sample:
         """Adds bbox_center, bbox_scale, bbox_rotation and bbox_xyxy."""
+        difference = size_difference(sample)
+        if difference:
+            raise DataError(f"{sample.get('img_path')} {difference}")
         try:
             center, scale = box_to_center_scale(sample["bbox"][0], self.padding)
         except DataError as error:
@@ -46,6 +50,29 @@ class GetBBoxCenterScale(BaseTransform):
         bbox_xyxy = sample["bbox"][0].copy()
         sample.update(bbox_center=center, bbox_scale=scale, bbox_rotation=0.0, bbox_xyxy=bbox_xyxy)
         return sample
+
+
+def size_difference(sample: Sample) -> str:
+    """Says how the image differs from the size of its annotations; empty if it does not.
+
+    Args:
+        sample: With ``ori_size_hw``, and ``annotated_size_hw`` if that is known.
+    """
+    found = tuple(sample["ori_size_hw"])
+    expected = tuple(sample.get("annotated_size_hw", found))
+    if expected == found:
+        return ""
+    cause = "Was it resized after it was annotated? Its labels are for the size before"
+    if expected[::-1] == found:
+        cause = (
+            "It seems that it was annotated as it is stored, lying on its side, without its EXIF "
+            "rotation; the labels are to be turned as well"
+        )
+    return (
+        f"is {found[0]}x{found[1]}, but its annotation says {expected[0]:g}x{expected[1]:g} "
+        f"(height x width, after EXIF rotation). {cause}: correct the image, or the annotation "
+        "file with boxes and keypoints."
+    )
 
 
 @TRANSFORMS.register_module()
