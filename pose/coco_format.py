@@ -18,6 +18,7 @@ Id = int | str
 """Of an image or a category; whole floats become integers."""
 
 _RAW_GOLIATH = 344
+_MOST = 1e30  # float32 has no more
 MOST_PIXELS = 1e6
 """A coordinate beyond it is no pixel; float32 hardly has a fraction left for it."""
 
@@ -189,7 +190,7 @@ def read_number(value: Any, where: str, least: float = -math.inf) -> float:
         number = float("nan" if isinstance(value, bool | str) else value)
     except (OverflowError, TypeError):
         number = math.nan
-    if not math.isfinite(number) or number < least:
+    if not abs(number) <= _MOST or number < least:
         limit = "" if least == -math.inf else f" of at least {least:g}"
         raise DataError(f"{where} must be a number{limit}, found {value!r}.")
     return number

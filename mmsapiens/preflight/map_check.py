@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 from mmcv.transforms import BaseTransform
 
 from engine.data.sample import Sample
 from engine.errors import DataError
-from mmsapiens.preflight.check import Item, Summary, extent, extent_table
+from mmsapiens.preflight.check import Case, Finding, Item, Summary, extent, extent_table
+from seg.surface.depth_traits import TRAITS, depth_traits
 from seg.surface.transforms import LoadDepth, LoadMask, LoadNormal
 
 
@@ -25,7 +27,7 @@ class MapCheck:
         self.key = f"{name}_path"
         self.load = load
 
-    def measure(self, sample: Sample) -> float:
+    def measure(self, sample: Sample) -> Any:
         """Loads the field; returns the share of the image that is in the mask."""
         needed, what = ("ori_size_hw", "image") if self.name == "mask" else ("mask", "mask")
         if needed not in sample:
@@ -33,7 +35,7 @@ class MapCheck:
         self.load(sample)
         return float((sample["mask"] > 0).mean())
 
-    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, float]]) -> Summary:
+    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, Any]]) -> Summary:
         """Tells how much of the images is in the mask; faults are what could not be read."""
         shares = [share for _, share in measured]
         if self.name != "mask" or not shares:
@@ -43,9 +45,29 @@ class MapCheck:
         return Summary([], figures, [table])
 
 
+class DepthCheck(MapCheck):
+    """Also tells what is odd about depth; a wrong sign would spoil a training."""
+
+    def measure(self, sample: Sample) -> Any:
+        """Loads the field; returns its traits."""
+        super().measure(sample)
+        return depth_traits(sample["depth_path"], sample["mask"])
+
+    def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, Any]]) -> Summary:
+        """Lists the files by trait."""
+        findings = []
+        for kind, message in TRAITS.items():
+            items = [item for item, traits in measured if kind in traits]
+            cases = tuple(Case(item.record[self.key], "", item.path) for item in items)
+            level: Literal["fault", "note"] = "fault" if kind == "negative-depth" else "note"
+            findings.append(Finding(kind, level, message, cases))
+        figures = {"traits": {finding.kind: len(finding.cases) for finding in findings}}
+        return Summary([f for f in findings if f.cases], figures, [])
+
+
 MAP_CHECKS = (
     MapCheck("mask", LoadMask()),
-    MapCheck("depth", LoadDepth()),
+    DepthCheck("depth", LoadDepth()),
     MapCheck("normal", LoadNormal()),
 )
 """In the order of a pipeline."""

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import Any, ClassVar
 
 import numpy as np
+from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from engine.data.files import MASK_SUFFIXES
 from engine.errors import ConfigError, DataError
 from seg.paired import PairedDataset
 from seg.registry import DATASETS
+from seg.surface.depth_traits import TRAITS, depth_traits
 from seg.surface.reading import NormalAxes, axis_signs, read_mask, read_normal
 
 _MASKS = ("mask_path", MASK_SUFFIXES, "mask")
 """Png or npy, not zero on the person."""
 
 
+NUM_CHECKED = 4
+MIN_FACING = 0.9
+STRIDE = 4  # of the pixels that are looked at, along both axes
+
+
 @DATASETS.register_module()
 class DepthGeneralDataset(PairedDataset):
     """``images/``, ``masks/`` and ``depths/``: npy (H, W), exr, or grey png of 16 bits.
 
-    Larger is farther, in any unit: training takes it relative to the mask of each picture.
+    Larger is farther, in any unit: training takes it relative to the mask of each picture. What is
+    odd about the first samples is said when the dataset is read.
 
     Args:
         depth_scale: Factor of all depths, such as 0.001 for png files in millimetres.
@@ -39,17 +48,18 @@ class DepthGeneralDataset(PairedDataset):
         self.file_options = {"depth_scale": depth_scale}
         super().__init__(**kwargs)
 
+    def load_data_list(self) -> list[dict]:
+        """Returns the records of the split, sorted by name, after a look at their depths."""
+        records = super().load_data_list()
+        warn_of_traits(records[:NUM_CHECKED])
+        return records
+
 
 @DATASETS.register_module()
 class RenderPeopleDataset(DepthGeneralDataset):
     """The same as ``rgb/``, ``mask/`` and ``depth/``."""
 
     folders = ("rgb", "mask", "depth")
-
-
-NUM_CHECKED = 4
-MIN_FACING = 0.9
-STRIDE = 4  # of the pixels that are looked at, along both axes
 
 
 @DATASETS.register_module()
@@ -89,6 +99,21 @@ class NormalRenderPeopleDataset(NormalGeneralDataset):
     """The same as ``rgb/``, ``mask/`` and ``normal/``."""
 
     folders = ("rgb", "mask", "normal")
+
+
+def warn_of_traits(records: list[dict]) -> None:
+    """Warns of what is odd about the depth of some records; files that cannot be read pass."""
+    warned: set[str] = set()
+    for record in records:
+        try:
+            mask = read_mask(record["mask_path"])
+            traits = depth_traits(record["depth_path"], mask)
+        except (DataError, IndexError):
+            continue  # LoadMask or LoadDepth says so, or the dataset passes over it
+        for kind in sorted(traits - warned):
+            message = f"{record['depth_path']}: {TRAITS[kind]}. mmsapiens check finds all of them."
+            print_log(message, "current", logging.WARNING)
+        warned |= traits
 
 
 def check_facing(records: list[dict], axes: NormalAxes) -> None:

@@ -22,6 +22,8 @@ NormalAxes = Literal[
     "x right, y down, z towards",
 ]
 """Camera axes of normals in files; towards and away mean the camera. See docs/normals.md."""
+DEPTH_ARRAYS = (".npy", ".exr")
+"""Files of depth in which 0 is a depth; in images it stands for "not measured"."""
 OUR_AXES: NormalAxes = "x right, y up, z towards"
 """Those inside this project: in samples, targets, predictions and written files."""
 
@@ -60,20 +62,26 @@ def read_depth(path: str | Path, scale: float = 1.0) -> NDArray[np.float32]:
     Raises:
         DataError: If the file cannot be read or is not of one channel.
     """
+    stored = read_stored_depth(path)
+    depth = stored.astype(np.float32, copy=False)
+    if Path(path).suffix.lower() not in DEPTH_ARRAYS and stored.dtype.kind in "ui":
+        depth[stored == 0] = np.nan
+    return depth if scale == 1 else depth * np.float32(scale)
+
+
+def read_stored_depth(path: str | Path) -> NDArray:
+    """Reads depth (H, W) as the file has it, of any kind of number.
+
+    Raises:
+        DataError: If the file cannot be read or is not of one channel.
+    """
     suffix = Path(path).suffix.lower()
-    if suffix == ".npy":
-        depth = _read_npy(path)
-    elif suffix == ".exr":
-        depth = read_exr_depth(path)
-    else:
-        image = _read_image_unchanged(path)
-        depth = image.astype(np.float32)
-        if image.dtype.kind in "ui":
-            depth[image == 0] = np.nan
+    if suffix == ".exr":
+        return read_exr_depth(path)
+    depth = _read_npy(path) if suffix == ".npy" else _read_image_unchanged(path)
     if depth.ndim != 2 or depth.dtype.kind not in "fui":
         raise DataError(f"{path} is {depth.dtype} {depth.shape}; depth is (H, W), one number each.")
-    depth = depth.astype(np.float32, copy=False)
-    return depth if scale == 1 else depth * np.float32(scale)
+    return depth
 
 
 def read_normal(path: str | Path, signs: Sequence[float]) -> NDArray[np.float32]:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
-from seg.surface.reading import OUR_AXES, axis_signs, read_depth, read_mask, read_normal
+from seg.surface.reading import (
+    DEPTH_ARRAYS,
+    OUR_AXES,
+    axis_signs,
+    read_depth,
+    read_mask,
+    read_normal,
+)
 
 DEPTH_BACKGROUND = -1.0
 NORMAL_BACKGROUND = -1000.0
@@ -73,7 +80,8 @@ class LoadDepth(BaseTransform):
 
     Raises:
         DataError: If the file cannot be read, its size is not the image's, or depth inside the
-            mask is not finite.
+            mask is not finite or everywhere the same: there is no shape to learn then, and any
+            prediction would be right.
     """
 
     def transform(self, sample: Sample) -> Sample:
@@ -81,7 +89,7 @@ class LoadDepth(BaseTransform):
         read = partial(read_depth, scale=sample.get("depth_scale", 1.0))
         path, depth = _read(sample, "depth_path", "depth", read)
         finite = np.isfinite(depth)
-        if Path(path).suffix.lower() not in (".npy", ".exr"):
+        if Path(path).suffix.lower() not in DEPTH_ARRAYS:
             sample["mask"] = sample["mask"] & finite
             if not sample["mask"].any():
                 raise DataError(f"{path}: depth is 0, not measured, in the whole mask.")
@@ -92,8 +100,20 @@ class LoadDepth(BaseTransform):
                 f"infinite, the first at {_first(bad)}. Mend the file, or take them out of the "
                 f"mask {sample.get('mask_path')}."
             )
+        inside = depth[sample["mask"] > 0]
+        if _is_flat(inside):
+            raise DataError(
+                f"{path}: depth is {inside[0]:g} at all {inside.size} pixels of the mask, which "
+                "says nothing of a shape. Mend the file, or remove the sample."
+            )
         sample["depth"] = depth
         return sample
+
+
+def _is_flat(depth: NDArray) -> bool:
+    """Whether values (N,), N at least 1, differ by no more than rounding."""
+    near, far = depth.min(), depth.max()
+    return bool(far - near <= _ROUNDING * max(abs(near), abs(far)))
 
 
 @TRANSFORMS.register_module()
@@ -152,10 +172,9 @@ class GenerateDepthTarget(BaseTransform):
         depth = sample["depth"]
         target = np.full_like(depth, DEPTH_BACKGROUND)
         values = depth[inside]
-        if values.size:
+        if values.size and not _is_flat(values):
             near, far = values.min(), values.max()
-            if far - near > _ROUNDING * max(abs(near), abs(far)):
-                target[inside] = (values - near) / (far - near)
+            target[inside] = (values - near) / (far - near)
         sample["depth"] = target
         return sample
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.data.files import leave_out_unpaired
 from engine.errors import ConfigError, DataError
-from mmsapiens.preflight import CHECKS, scan
+from mmsapiens.preflight import CHECKS, make_report, scan
 from mmsapiens.preflight.check import Item
 from mmsapiens.synthetic.layouts import LAYOUTS
 from mmsapiens.synthetic.write_dataset import write_split
@@ -194,3 +194,35 @@ def test_the_check_of_the_data_reads_masks_and_maps(people, what, fault):
     }
     details = found.pop("000003.png")
     assert any(fault in detail for detail in details) and not any(found.values())
+
+
+def eight_bits(path, depth):
+    path.unlink()
+    cv2.imwrite(str(path.with_suffix(".png")), (depth * 20).clip(0, 255).astype(np.uint8))
+
+
+ODD_DEPTHS = {
+    "negative-depth": lambda path, depth: np.save(path, -depth),
+    "zero-depth": lambda path, depth: np.save(path, np.where(np.arange(48) < 24, 0, depth)),
+    "8-bit-depth": eight_bits,
+    "unreadable": lambda path, depth: np.save(path, np.where(depth > 0, 2.5, 0)),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_DEPTHS)
+def test_odd_depth_is_a_finding_and_a_warning(people, kind, capsys):
+    for name in ("000001", "000006"):
+        path = people / "depths" / f"{name}.npy"
+        ODD_DEPTHS[kind](path, np.load(path))
+    dataset = DepthGeneralDataset(data_root=str(people))
+    told = capsys.readouterr()
+    items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
+    report = make_report(CHECKS, {}, list(scan(items, CHECKS, {"train": {}})))
+    found = {f.kind: f for f in report.findings}
+    assert set(found) == {kind}
+    assert [case.sample[-10:] for case in found[kind].cases] == ["000001.png", "000006.png"]
+    assert found[kind].level == ("fault" if kind in ("negative-depth", "unreadable") else "note")
+    if kind == "unreadable":
+        assert "depth is 2.5 at all" in found[kind].cases[0].detail
+    else:
+        assert (told.out + told.err).count(found[kind].message) == 1, "once, at the start"

@@ -7,6 +7,7 @@ from seg.surface.reading import axis_signs, read_depth, read_mask
 from seg.surface.transforms import LoadDepth, LoadMask, LoadNormal
 
 SIZE_HW = (4, 6)
+RAMP = np.arange(24.0).reshape(SIZE_HW)
 
 
 def save(path, array):
@@ -82,20 +83,22 @@ def test_order_and_missing_paths(step):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
 def test_depth_of_any_kind_is_scaled(sample, tmp_path, dtype):
-    sample["depth_path"] = save(tmp_path / "d.npy", np.full(SIZE_HW, 3, dtype))
+    sample["depth_path"] = save(tmp_path / "d.npy", (3 + RAMP).astype(dtype))
     sample["depth_scale"] = 0.5
     depth = LoadDepth()(LoadMask()(sample))["depth"]
-    assert depth.dtype == np.float32 and (depth == 1.5).all()
+    assert depth.dtype == np.float32
+    np.testing.assert_array_equal(depth, 0.5 * (3 + RAMP))
 
 
 def test_zero_in_a_16_bit_image_leaves_the_mask(sample, tmp_path):
-    millimetres = np.full(SIZE_HW, 1500, np.uint16)
+    millimetres = (1500 + RAMP).astype(np.uint16)
     millimetres[1, 1] = 0
     sample["depth_path"] = save(tmp_path / "d.png", millimetres)
     sample["depth_scale"] = 0.001
     sample = LoadDepth()(LoadMask()(sample))
     assert sample["mask"].sum() == 7 and sample["mask"][1, 1] == 0
-    np.testing.assert_allclose(sample["depth"][sample["mask"] > 0], 1.5)
+    inside = sample["mask"] > 0
+    np.testing.assert_allclose(sample["depth"][inside], 1.5 + RAMP[inside] / 1000)
 
 
 def test_an_image_without_any_measured_depth(sample, tmp_path):
@@ -106,13 +109,30 @@ def test_an_image_without_any_measured_depth(sample, tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_depth_that_is_not_finite_inside_the_mask(sample, tmp_path, value):
-    depth = np.ones(SIZE_HW, np.float32)
+    depth = RAMP.astype(np.float32)
     depth[0, 0] = value  # outside: allowed
     sample["depth_path"] = save(tmp_path / "d.npy", depth)
     LoadDepth()(LoadMask()(dict(sample)))
     depth[2, 3] = value
     save(tmp_path / "d.npy", depth)
     with pytest.raises(DataError, match=r"d\.npy: 1 of 8 pixels inside the mask.*x=3, y=2"):
+        LoadDepth()(LoadMask()(sample))
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("d.npy", np.full(SIZE_HW, 2.5, np.float32)),
+        ("d.npy", np.zeros(SIZE_HW, np.float32)),
+        ("d.npy", 2.5 + 1e-7 * RAMP),
+        ("d.png", np.full(SIZE_HW, 900, np.uint16)),
+    ],
+)
+def test_depth_that_is_everywhere_the_same(sample, tmp_path, name, depth):
+    """It trained to a loss of 0, and had the best RMSE of all."""
+    depth[0, 0] = 7  # outside of the mask
+    sample["depth_path"] = save(tmp_path / name, depth)
+    with pytest.raises(DataError, match=r"d\.\w+: depth is [\d.]+ at all 8 pixels of the mask"):
         LoadDepth()(LoadMask()(sample))
 
 
