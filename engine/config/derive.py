@@ -14,19 +14,20 @@ from engine.errors import ConfigError
 from engine.registry import WRITERS
 
 
-def fill_in(cfg: Config, nodes: list[Node]) -> None:
+def fill_in(cfg: Config, nodes: list[Node], eval_dtype: str | None = None) -> None:
     """Fills in the arguments that follow from other parts of a config.
 
     Args:
         cfg: The config; changed in place.
         nodes: What will be built from it.
+        eval_dtype: See :func:`fill_precision`.
 
     Raises:
         ConfigError: If what the config gives itself contradicts, or a switch has no effect.
     """
     fill_sizes(cfg, nodes)
     fill_schedule(cfg)
-    fill_precision(cfg, nodes)
+    fill_precision(cfg, nodes, eval_dtype)
     fill_checkpointing(cfg, nodes)
     fill_flip_pairs(nodes)
     fill_keypoint_set(cfg, nodes)
@@ -67,12 +68,12 @@ def fill_schedule(cfg: Config) -> None:
             scheduler.setdefault("end", max_epochs)
 
 
-def fill_precision(cfg: Config, nodes: list[Node]) -> None:
-    """Lets the model evaluate in the precision of its training: ``model.eval_dtype``."""
+def fill_precision(cfg: Config, nodes: list[Node], eval_dtype: str | None = None) -> None:
+    """Lets the model evaluate in that precision, or that of its training: ``model.eval_dtype``."""
     wrapper = cfg.get("optim_wrapper") or {}
     default = "bfloat16" if wrapper.get("type") == "AutocastOptimWrapper" else "float32"
     for model in _models(nodes, "eval_dtype"):
-        model.cfg.setdefault("eval_dtype", wrapper.get("dtype", default))
+        model.cfg.setdefault("eval_dtype", eval_dtype or wrapper.get("dtype", default))
 
 
 def fill_checkpointing(cfg: Config, nodes: list[Node]) -> None:

@@ -18,7 +18,9 @@ from engine.config.walk import SCOPES, typed_nodes
 from engine.errors import ConfigError
 
 
-def load_config(path: str | PathLike[str], options: dict | None = None) -> Config:
+def load_config(
+    path: str | PathLike[str], options: dict | None = None, eval_dtype: str | None = None
+) -> Config:
     """Reads a config, checks everything that can be checked without data, and fills in sizes.
 
     The package named by ``default_scope`` is imported, so that its names are registered.
@@ -28,6 +30,7 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
         options: Overrides by dotted key, as ``--cfg-options`` gives them, for example
             ``{"train_dataloader.batch_size": 4}``. Variables of the config, as
             ``{"max_epochs": 5}``, change all that its files make of them.
+        eval_dtype: The model's, if the config does not say it; None is that of the training.
 
     Returns:
         The config, with ``input_size_hw`` written into the backbone and the transforms.
@@ -48,7 +51,7 @@ def load_config(path: str | PathLike[str], options: dict | None = None) -> Confi
         validate.check_default_hooks(cfg)
         validate.check_optim_wrapper(cfg)
         validate.check_class_count(cfg, nodes)
-        fill_in(cfg, nodes)
+        fill_in(cfg, nodes, eval_dtype)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return cfg

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.data import geometry
+from engine.data.colours import RGB, labels_of_colours
 from engine.data.decoding import EncodedJpeg, decode_image, is_jpeg, read_bytes
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
@@ -34,21 +35,29 @@ def read_image(path: str | Path) -> NDArray:
     return decode_image(read_bytes(path), path)
 
 
-def read_labels(path: str | Path) -> NDArray:
+def read_labels(path: str | Path, color_map: Mapping[RGB, int] | None = None) -> NDArray:
     """Reads a label map (H, W) uint8; a palette PNG gives its indices, not its colours.
 
+    Args:
+        path: The file.
+        color_map: Label of each RGB colour, if the file tells them by colours; alpha is not read.
+
     Raises:
-        DataError: If the file is missing, unreadable, in colour, or holds values above 255.
+        DataError: If the file is missing, unreadable, in colour, or holds values above 255; or if
+            it has a colour that is not in ``color_map``.
     """
     try:
         with Image.open(io.BytesIO(read_bytes(path))) as image:
+            if color_map:
+                return labels_of_colours(np.array(image.convert("RGB")), color_map, str(path))
             labels, mode = np.array(image), image.mode
     except (OSError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a label map: {error}") from error
     if labels.ndim != 2:
         raise DataError(
             f"{path} has {labels.shape[2]} channels (mode {mode}); a label map has one, holding "
-            "class indices (greyscale or palette PNG). Convert its colours to class indices."
+            "class indices (greyscale or palette PNG). Give the dataset the class of each colour, "
+            "color_map={(r, g, b): class}, or convert the files."
         )
     if labels.max(initial=0) > 255 or labels.min(initial=0) < 0:
         raise DataError(
@@ -109,7 +118,8 @@ class LoadLabels(BaseTransform):
 
     Before ``Warp`` the map is warped with the image; after it (as in test pipelines) it stays at
     original size. The record's ``label_map``, ``{label in the file: class index}``, is applied if
-    there is one; labels that it does not list are kept.
+    there is one; labels that it does not list are kept. With a ``color_map``, the labels in the
+    file are those of its colours.
 
     Raises:
         DataError: If the file cannot be read, its size is not the image's, or it holds a label
@@ -123,7 +133,7 @@ class LoadLabels(BaseTransform):
             raise DataError(f"{sample.get('img_path')} has no label map (no seg_map_path).")
         if "ori_size_hw" not in sample:
             raise ConfigError("LoadLabels needs the image's size: put LoadImage before it.")
-        raw = read_labels(path)
+        raw = read_labels(path, sample.get("color_map"))
         if raw.shape != tuple(sample["ori_size_hw"]):
             raise DataError(
                 f"{path} is {_by(raw.shape)}, but its image {sample.get('img_path')} is "

@@ -12,7 +12,8 @@ Sample = dict[str, Any]
 
     img_path, seg_map_path, sample_idx   the dataset's record
     archive, img_span   file, and (offset, length) in it, of an image that is no file of its own
-    label_map, depth_scale, normal_axes   how the record's files are to be read, if not as they are
+    label_map, color_map, depth_scale, normal_axes   how the record's files are to be read, if not
+                  as they are
     metainfo      what the dataset is about: classes, palette, keypoints, flip_pairs, ...
     sample_key    (seed, epoch, index), which seed rng
     rng           numpy.random.Generator, the only source of randomness of every transform

@@ -14,19 +14,25 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def load(args: argparse.Namespace, options: dict[str, Any] | None = None) -> Config:
+def load(
+    args: argparse.Namespace,
+    options: dict[str, Any] | None = None,
+    eval_dtype: str | None = None,
+) -> Config:
     """Loads the config of a command line with its ``--cfg-options``.
 
     Args:
         args: Of a parser with :func:`mmsapiens.commands.arguments.add_config`.
         options: Further overrides by dotted key; those of the command line come after them.
+        eval_dtype: See :func:`engine.config.load_config`.
 
     Raises:
         ConfigError: If there is no such config, or something is wrong with it.
     """
     from engine.config import load_config
 
-    return load_config(find_config(args.config), {**(options or {}), **(args.cfg_options or {})})
+    options = {**(options or {}), **(args.cfg_options or {})}
+    return load_config(find_config(args.config), options, eval_dtype)
 
 
 def find_config(name: str) -> Path:

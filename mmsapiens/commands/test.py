@@ -3,6 +3,9 @@
 mmsapiens test CONFIG CHECKPOINT
 mmsapiens test CONFIG CHECKPOINT --out predictions --show-dir pictures
 mmsapiens test CONFIG CHECKPOINT --tta    # the mean over mirrored and resized images: slow
+mmsapiens test CONFIG CHECKPOINT --cfg-options model.eval_dtype=bfloat16
+
+In float32, as published figures are, whatever the precision of the training.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from mmsapiens.commands.configs import default_dir, load
 
 TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.25)}
 """What --tta overrides."""
+PRECISION = "float32"
+"""Of the evaluation, unless the config or an option says ``model.eval_dtype``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +40,8 @@ def run(args: argparse.Namespace) -> None:
     from engine.config import check_data_roots
     from engine.runner import Runner
 
-    cfg = load(args, {**view_options(args), **(TTA if args.tta else {})})
+    options = {**view_options(args), **(TTA if args.tta else {})}
+    cfg = load(args, options, eval_dtype=PRECISION)
     check_data_roots(cfg, splits=("test",))
     cfg.launcher = args.launcher
     trained_in = cfg.get("work_dir") or default_dir(args.config)

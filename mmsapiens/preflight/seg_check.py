@@ -46,7 +46,8 @@ class SegMapCheck:
 
     def measure(self, sample: Sample) -> SegFacts:
         """Reads ``seg_map`` and measures it."""
-        labels = map_labels(read_labels(sample["seg_map_path"]), sample.get("label_map"))
+        raw = read_labels(sample["seg_map_path"], sample.get("color_map"))
+        labels = map_labels(raw, sample.get("label_map"))
         sample["seg_map"] = labels
         columns, rows = _histograms(labels)
         pixels = columns.sum(axis=1)
@@ -64,7 +65,10 @@ class SegMapCheck:
         ignore_index = metainfo.get("ignore_index")
         ignore_index = IGNORE_INDEX if ignore_index is None else ignore_index
         classes = metainfo["classes"]
-        findings = _misfits(measured, len(classes), ignore_index)
+        findings = [
+            *_misfits(measured, len(classes), ignore_index),
+            _absent([facts for _, facts in measured], classes, ignore_index),
+        ]
         facts = [facts for _, facts in measured]
         pixels, x, y = _by_class(facts, len(classes))
         total = sum(int(f.pixels.sum()) for f in facts)
@@ -135,6 +139,24 @@ def _misfits(
             "all-ignored", "fault", "label maps without any label; remove them", tuple(ignored)
         ),
     ]
+
+
+def _absent(facts: Sequence[SegFacts], classes: Sequence[str], ignore_index: int) -> Finding:
+    """Classes without a pixel; a binary mask of 0 and 255 has one, as 255 is ignored."""
+    occurring = set(np.concatenate([f.labels for f in facts]).tolist())
+    absent = [i for i in range(len(classes)) if i not in occurring]
+    hint = ""
+    if len(absent) == 1 and ignore_index in occurring:
+        hint = (
+            f"is it what {ignore_index} stands for? Then label_map={{{ignore_index}: {absent[0]}}}"
+        )
+    return Finding(
+        "absent-class",
+        "fault",
+        "classes without a pixel in any file: nothing teaches them; map the labels that stand for "
+        "them with label_map, or take them out of the classes",
+        tuple(Case(classes[i], hint) for i in absent),
+    )
 
 
 def _frequencies(pixels: NDArray[np.float64], total: int) -> dict[str, Any]:

@@ -169,9 +169,39 @@ def test_weights_are_clipped(tmp_path):
 
 def test_label_map_comes_before_the_check_of_ids(tmp_path):
     labels = np.full((4, 4), 37, np.uint8)
+    labels[0] = 0
     found, _ = check_labels(tmp_path, [labels], ("a", "b"))
-    assert list(found) == ["unknown-label"]
+    assert list(found) == ["unknown-label", "absent-class"]
     assert check_labels(tmp_path, [labels], ("a", "b"), label_map={37: 1})[0] == {}
+
+
+def test_masks_of_0_and_255_lack_a_class(tmp_path):
+    """255 is ignored: such a training saw background only, and was always right."""
+    masks = np.zeros((3, 4, 10), np.uint8)
+    masks[:, 1:3, 2:5] = 255
+    summary = SegMapCheck().summarise(*measure_labels(tmp_path, masks, ("background", "person")))
+    (finding,) = summary.findings
+    assert (finding.kind, finding.level) == ("absent-class", "fault")
+    assert [case.path for case in finding.cases] == ["person"]
+    assert "label_map={255: 1}" in finding.cases[0].detail
+    classes = ("background", "person")
+    assert check_labels(tmp_path, masks, classes, label_map={255: 1})[0] == {}
+    assert check_labels(tmp_path, masks // 255, classes)[0] == {}
+
+
+def test_a_class_is_absent_if_no_file_has_it(tmp_path):
+    first, second = np.zeros((2, 4, 10), np.uint8)
+    first[0], second[0] = 1, 3
+    found, _ = check_labels(tmp_path, [first, second], "abcde")
+    assert found == {"absent-class": ["c", "e"]}
+
+
+def test_colours_are_checked_as_they_are_loaded(tmp_path):
+    colours = np.zeros((4, 10, 3), np.uint8)
+    colours[:2] = 0, 0, 255  # BGR
+    options = {"color_map": {(0, 0, 0): 0, (255, 0, 0): 1}}
+    found, figures = check_labels(tmp_path, [colours], ("a", "b"), **options)
+    assert found == {} and figures["class_pixel_share"] == [0.5, 0.5]
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from engine.data.colours import parse_color_map
 from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError
 from seg.paired import PairedDataset
@@ -21,6 +22,8 @@ class SegDataset(PairedDataset):
 
     Args:
         label_map: Raw id -> class id for files with other ids; ids not listed stay as they are.
+        color_map: (r, g, b) -> class id for files that tell classes by colours; other colours are
+            errors. A ``label_map`` comes after it.
         metainfo: Overrides of METAINFO.
         **kwargs: ``data_root``, ``split``, ``val_ratio``, ``val_list``, ...: see
             :class:`seg.paired.PairedDataset`.
@@ -30,7 +33,8 @@ class SegDataset(PairedDataset):
 
     def __init__(
         self,
-        label_map: dict[int, int] | None = None,
+        label_map: Mapping[int, int] | None = None,
+        color_map: Mapping[Any, int] | None = None,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
@@ -42,8 +46,12 @@ class SegDataset(PairedDataset):
                 f"{name}: {len(classes)} classes but {len(palette)} colours in the palette."
             )
         index_flip_pairs(classes, metainfo["flip_pairs"], name)  # a wrong pair fails here
+        options: dict[str, Any] = {}
         if label_map is not None:
-            self.file_options = {"label_map": label_map}
+            options["label_map"] = label_map
+        if color_map:
+            options["color_map"] = parse_color_map(color_map)
+        self.file_options = options
         super().__init__(metainfo=metainfo, **kwargs)
 
 
@@ -60,7 +68,8 @@ class SegFolderDataset(SegDataset):
         flip_pairs: Pairs of class names that a mirror exchanges, e.g. ``[("Left_arm",
             "Right_arm")]``.
         **kwargs: ``data_root``, ``split`` ("train", "val" or "all"), ``val_ratio``, ``val_list``,
-            ``label_map``, ``pipeline``, ...: see :class:`seg.parts.datasets.SegDataset`.
+            ``label_map``, ``color_map``, ``pipeline``, ...: see
+            :class:`seg.parts.datasets.SegDataset`.
     """
 
     def __init__(

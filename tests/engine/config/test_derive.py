@@ -16,6 +16,14 @@ def test_the_model_evaluates_in_the_precision_of_its_training(face_config):
     assert face_config(model__eval_dtype="float32").model.eval_dtype == "float32"
 
 
+def test_who_loads_a_config_may_say_its_precision_of_evaluation(root):
+    """As mmsapiens test does; what the config or an option says goes before."""
+    for path in sorted((root / "configs").glob("*/*/sapiens_tiny*.py")):
+        assert load_config(path, eval_dtype="float32").model.eval_dtype == "float32", path
+        options = {"model.eval_dtype": "bfloat16"}
+        assert load_config(path, options, eval_dtype="float32").model.eval_dtype == "bfloat16"
+
+
 def test_the_model_knows_which_labels_a_mirror_exchanges(face_config):
     assert face_config().model.swap_seg_labels == ((3, 4), (5, 6), (7, 8))
     assert face_config(model__swap_seg_labels=[]).model.swap_seg_labels == []

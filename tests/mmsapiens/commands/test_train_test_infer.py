@@ -40,7 +40,7 @@ def test_test_repeats_the_score_and_writes_labels_and_pictures(
     (log,) = trained.glob("*/*.log")
     done = run(
         "test", root / CONFIG, trained / "epoch_2.pth",
-        "--out", "labels", "--show-dir", "pictures", *options,
+        "--out", "labels", "--show-dir", "pictures", *options, "model.eval_dtype=bfloat16",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert score(done.stdout) == score(log.read_text())
@@ -55,6 +55,7 @@ def test_test_repeats_the_score_and_writes_labels_and_pictures(
 def test_test_averages_over_views(trained, run, root, options):
     done = run("test", root / CONFIG, trained / "epoch_2.pth", "--tta", *options)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "eval_dtype='float32'" in done.stdout, "as published figures are"
     assert re.search(r"test_views=dict\(\s*flip=True,\s*scales=\(\s*0.75", done.stdout)
     assert 0 <= float(score(done.stdout)) <= 100
 

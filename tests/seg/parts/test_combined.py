@@ -106,6 +106,11 @@ def test_a_members_own_label_map_comes_first(members):
     assert labels_of(combine(members), [0, 7]) == [22, 2]
 
 
+def test_a_members_own_colours_come_first(members):
+    members[1]["color_map"] = {(9, 9, 9): 13}  # LIP's Face
+    assert labels_of(combine(members), [0, 7]) == [27, 2]
+
+
 def test_an_id_that_is_no_class_of_its_dataset_is_an_error(members, tmp_path):
     write(tmp_path / "other", 21, 1)  # no label of LIP; Torso in Goliath
     with pytest.raises(DataError, match=r"label 21 in .*other"):

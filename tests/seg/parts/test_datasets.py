@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.config import load_config
 from engine.data.mirror import index_flip_pairs, pairs_of
 from engine.errors import ConfigError, DataError
 from seg.paired import select_split
@@ -150,6 +151,32 @@ def test_folder_with_two_images_of_one_name(folder):
 def test_label_map_is_applied(folder):
     dataset = folder_dataset(folder, label_map={0: 1})
     assert dataset[0]["data_samples"].gt_sem_seg.data.eq(1).all()
+
+
+COLOUR_KEYS = ["(0, 0, 0)", "'0, 0, 0'", "'#000000'"]
+
+
+@pytest.mark.parametrize("key", COLOUR_KEYS)
+def test_colours_of_a_config_become_classes(folder, tmp_path, root, key):
+    """Also in a config that was written and read again, as a run writes its own."""
+    template = root / "configs/seg/folder/sapiens_tiny_coco_persons-256x192.py"
+    path = tmp_path / "own.py"
+    path.write_text(
+        f'_base_ = "{template}"\n'
+        f'data = dict(data_root="{folder}", palette=None, color_map={{{key}: 1}})\n'
+    )
+    load_config(path).dump(tmp_path / "dumped.py")
+    for config in (path, tmp_path / "dumped.py"):
+        settings = dict(load_config(config).train_dataloader.dataset)
+        dataset = SegFolderDataset(
+            **{k: v for k, v in settings.items() if k not in ("type", "pipeline")},
+            pipeline=PIPELINE,
+        )
+        assert dataset[0]["data_samples"].gt_sem_seg.data.eq(1).all()
+    save(folder / "labels" / "a.png", np.full((6, 8, 3), 9, np.uint8))
+
+    with pytest.raises(DataError, match=r"a\.png: the colour \(9, 9, 9\) at x=0, y=0"):
+        folder_dataset(folder, color_map={(0, 0, 0): 1})[0]
 
 
 def test_palette_is_made_up_of_distinct_colours(folder):
