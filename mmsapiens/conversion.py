@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
+from engine.checkpoint.meta import flat_with_meta, meta_of
 from engine.checkpoint.read import read_checkpoint
 from engine.errors import WeightsError
 from engine.tables import format_table
@@ -33,7 +34,8 @@ def convert_checkpoint(
 
     The target's suffix says its format. A ``.safetensors`` file holds the tensors, and ``meta`` as
     JSON. A ``.pth`` file holds ``state_dict`` and ``meta``; with ``backbone_only`` it is flat, as
-    the released ``*_clean.pth`` files are: tensors by name and nothing else.
+    the released ``*_clean.pth`` files are: tensors by name and nothing else. What identifies the
+    model, such as its patch padding, is kept all the same; see :func:`flat_with_meta`.
 
     Args:
         source: A ``.pth``, ``.pt`` or ``.safetensors`` file.
@@ -56,12 +58,13 @@ def convert_checkpoint(
     if backbone_only:
         tensors = _backbone_of(tensors, source)
     tensors = {key: _compact(value) for key, value in tensors.items()}
-    meta = checkpoint.get("meta") or {}
+    meta = meta_of(checkpoint)
     if target.suffix == ".safetensors":
         metadata = {key: _to_json(key, value) for key, value in meta.items()}
         _write(target, lambda path: save_file(tensors, path, metadata))
     else:
-        content = tensors if backbone_only else {"state_dict": tensors, "meta": meta}
+        whole = {"state_dict": tensors, "meta": meta}
+        content = flat_with_meta(tensors, meta) if backbone_only else whole
         _write(target, lambda path: torch.save(content, path))
     if "state_dict" not in checkpoint:
         return ()
@@ -149,7 +152,7 @@ def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
     if "state_dict" in checkpoint:
         others = [str(key) for key in checkpoint if key not in ("state_dict", "meta")]
         lines.append(f"\nbesides weights and meta: {', '.join(others) or 'nothing'}")
-    meta = checkpoint.get("meta") or {}
+    meta = meta_of(checkpoint)
     lines.append("meta:" if meta else "no meta")
     lines += [f"  {key}: {_shorten(value)}" for key, value in meta.items()]
     return "\n".join(lines)

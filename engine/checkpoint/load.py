@@ -14,7 +14,7 @@ from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
 from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
-from engine.checkpoint.meta import check_patch_padding
+from engine.checkpoint.meta import check_patch_padding, meta_of
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
 from engine.errors import WeightsError
@@ -79,8 +79,7 @@ def apply_weights(
     """
     model, source = unwrap(model), str(source)
     allow_missing = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
-    meta = checkpoint.get("meta")
-    meta = meta if isinstance(meta, Mapping) else {}
+    meta = meta_of(checkpoint)
     model_tensors = model.state_dict()
 
     file_tensors = tensors_of(checkpoint, source)

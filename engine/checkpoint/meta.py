@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor, nn
 
 from engine.errors import WeightsError
 from engine.model.wrappers import unwrap
+
+IDENTITY = ("patch_padding", "patch_size", "grid_hw", "arch")
+"""What of a checkpoint's meta says which model the weights are of."""
+_OURS = "mmsapiens"
 
 
 def find_backbone(model: nn.Module) -> Any:
@@ -40,6 +45,26 @@ def model_meta(model: nn.Module) -> dict[str, Any]:
         "grid_hw": backbone.grid_hw,
         "arch": dict(backbone.arch),
     }
+
+
+def flat_with_meta(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Returns tensors by name and nothing else, which ``torch.save`` writes with their identity.
+
+    It lies beside the versions of PyTorch's modules, in the ``_metadata`` that state dicts carry,
+    so that whoever loads the file finds its tensors only. :func:`meta_of` finds it again.
+    """
+    flat = OrderedDict(tensors)
+    identity = {key: meta[key] for key in IDENTITY if key in meta}
+    setattr(flat, "_metadata", OrderedDict({_OURS: identity}))  # noqa: B010  PyTorch's own name
+    return flat
+
+
+def meta_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the meta of a checkpoint that was read, of whatever form; empty if it has none."""
+    versions = getattr(checkpoint, "_metadata", None)
+    beside = versions.get(_OURS) if isinstance(versions, Mapping) else None
+    meta = checkpoint.get("meta", beside)
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def check_patch_padding(

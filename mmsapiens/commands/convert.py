@@ -6,7 +6,7 @@
 
 The suffix of TARGET says the format. Weights and meta are kept, the training state (optimizer,
 schedules, logs) is not. --backbone writes the backbone alone, to .pth in the flat form of the
-released *_clean.pth files, which has no meta.
+released *_clean.pth files; of the meta only what says which model it is goes with it.
 """
 
 from __future__ import annotations

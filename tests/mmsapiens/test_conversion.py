@@ -88,6 +88,25 @@ def test_backbones_are_flat_as_the_released_ones(source, model, suffix, again, t
                        model.backbone.layers[1].ffn.layers[1].weight)  # fmt: skip
 
 
+@pytest.mark.parametrize("suffixes", [[".pth"], [".safetensors"], [".pth", ".safetensors", ".pth"]])
+@pytest.mark.parametrize("backbone_only", [True, False])
+def test_the_patch_padding_is_known_to_what_loads_the_file(
+    source, suffixes, backbone_only, tmp_path
+):
+    path = source
+    for index, suffix in enumerate(suffixes):
+        target = tmp_path / f"{index}{suffix}"
+        convert_checkpoint(path, target, backbone_only=backbone_only)
+        path = target
+    padded = VisionTransformer(
+        SMALL, img_size=64, patch_cfg={"padding": 2}, with_cls_token=False, out_type="featmap"
+    )
+    with pytest.raises(WeightsError, match="patch padding 0, but the model's is 2"):
+        load_weights(padded, path)
+    assert "patch_padding: 0" in describe_checkpoint(path)
+    load_weights(padded, path, allow_patch_padding_change=True)
+
+
 def test_data_parallel_names_and_views_are_cleaned(model, tmp_path):
     whole = torch.randn(1000, 32)
     state = {f"module.{key}": value for key, value in model.state_dict().items()}

@@ -18,7 +18,7 @@ def test_the_model_evaluates_in_the_precision_of_its_training(face_config):
 
 def test_who_loads_a_config_may_say_its_precision_of_evaluation(root):
     """As mmsapiens test does; what the config or an option says goes before."""
-    for path in sorted((root / "configs").glob("*/*/sapiens_tiny*.py")):
+    for path in sorted((root / "configs").glob("*/*/sapiens_0.3b_*.py")):
         assert load_config(path, eval_dtype="float32").model.eval_dtype == "float32", path
         options = {"model.eval_dtype": "bfloat16"}
         assert load_config(path, options, eval_dtype="float32").model.eval_dtype == "bfloat16"
