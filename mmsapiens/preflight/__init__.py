@@ -5,12 +5,13 @@ from mmsapiens.preflight.check import Check
 from mmsapiens.preflight.contact_sheet import choose_items, draw_contact_sheet
 from mmsapiens.preflight.image_check import ImageCheck
 from mmsapiens.preflight.map_check import MAP_CHECKS
+from mmsapiens.preflight.people_check import PeopleCheck
 from mmsapiens.preflight.records import list_records
 from mmsapiens.preflight.report import make_report
 from mmsapiens.preflight.scan import scan
 from mmsapiens.preflight.seg_check import SegMapCheck
 
-CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck(), *MAP_CHECKS)
+CHECKS: tuple[Check, ...] = (ImageCheck(), SegMapCheck(), *MAP_CHECKS, PeopleCheck())
 """All checks, in the order in which they see a sample; those without their field pass."""
 
 __all__ = [

@@ -1,13 +1,17 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from engine.data import SampleKey
 from engine.errors import ConfigError, DataError
+from mmsapiens.preflight import CHECKS, make_report, scan
+from mmsapiens.preflight.check import Item
 from pose.datasets import CocoDataset, CocoWholeBodyDataset, GoliathDataset
 from pose.metainfo import GOLIATH_RAW_IDS
 
@@ -188,6 +192,80 @@ def test_an_image_missing_on_disk_is_named(people_json, write):
     dataset = CocoDataset(write(people_json), pipeline=PIPELINE, data_prefix=dict(img="photos"))
     with pytest.raises(DataError, match=r"photos/000000000785.jpg does not exist"):
         dataset[0]
+
+
+@pytest.fixture
+def people(people_dirs, tmp_path):
+    """A copy that a test may spoil, and its annotations."""
+    folder = shutil.copytree(people_dirs["coco"], tmp_path / "people")
+    return folder, folder / "annotations/person_keypoints_train.json"
+
+
+def resize_first(folder, annotations, size_wh):
+    name = json.loads(annotations.read_text())["images"][0]["file_name"]
+    image = Image.open(folder / "images" / name)
+    image.resize(size_wh).save(folder / "images" / name)
+    return name
+
+
+def of_image(folder, annotations, name, **kwargs):
+    dataset = CocoDataset(
+        str(annotations), data_prefix=dict(img=str(folder / "images")), pipeline=PIPELINE, **kwargs
+    )
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return dataset, [i for i, record in enumerate(records) if record["img_path"].endswith(name)]
+
+
+@pytest.mark.parametrize("detected", [False, True])
+def test_an_image_that_was_resized_after_its_annotation_is_an_error(people, tmp_path, detected):
+    folder, annotations = people
+    name = resize_first(folder, annotations, (64, 64))
+    kwargs = {}
+    if detected:
+        image_id = json.loads(annotations.read_text())["images"][0]["id"]
+        boxes = [dict(image_id=image_id, bbox=[10, 10, 50, 60], score=1.0)]
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        kwargs = dict(bbox_file=str(tmp_path / "boxes.json"))
+    dataset, indices = of_image(folder, annotations, name, **kwargs)
+    message = rf"{name} is 64x64, but its annotation says 128x128 .*resized after"
+    with pytest.raises(DataError, match=message):
+        dataset[indices[0]]
+
+
+def test_an_image_that_lies_on_its_side(people):
+    folder, annotations = people
+    name = resize_first(folder, annotations, (128, 100))
+    turned = Image.Exif()
+    turned[0x112] = 6  # shown as 100 wide and 128 high
+    path = folder / "images" / name
+    Image.open(path).save(path, exif=turned)
+    content = json.loads(annotations.read_text())
+    content["images"][0] |= dict(width=100, height=128)
+    annotations.write_text(json.dumps(content))
+    dataset, indices = of_image(folder, annotations, name)
+    dataset[indices[0]]
+    content["images"][0] |= dict(width=128, height=100)
+    annotations.write_text(json.dumps(content))
+    dataset, indices = of_image(folder, annotations, name)
+    with pytest.raises(DataError, match=r"is 128x100.*says 100x128.*lying on its side"):
+        dataset[indices[0]]
+
+
+def test_the_check_of_the_data_compares_sizes(people):
+    folder, annotations = people
+    name = resize_first(folder, annotations, (64, 64))
+    content = json.loads(annotations.read_text())
+    content["annotations"][-1]["keypoints"][:3] = [500, 10, 2]
+    annotations.write_text(json.dumps(content))
+    dataset, _ = of_image(folder, annotations, name)
+    items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
+    report = make_report(CHECKS, {}, list(scan(items, CHECKS, {"train": dataset.metainfo})))
+    found = {f.kind: f for f in report.findings}
+    assert set(found) == {"size-mismatch", "outside"}
+    (case,) = found["size-mismatch"].cases
+    assert case.path.endswith(name) and "64x64" in case.detail
+    assert found["size-mismatch"].level == "fault" and report.num_faults == 1
+    assert report.figures["keypoints"]["labelled"]["max"] <= 17
 
 
 class TestRedrawing:
