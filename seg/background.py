@@ -25,8 +25,8 @@ CONTRAST_RANGE = (0.5, 2.0)
 class RandomBackground(BaseTransform):
     """Replaces what ``img`` shows behind people, and matches their colours to it.
 
-    Foreground is where ``mask`` is not 0; without a mask, where ``seg_map`` is neither 0 nor 255.
-    The background covers the image: scaled to its height and cut at both sides, or stretched to
+    Foreground is where ``mask`` is not 0; without a mask, where ``seg_map`` is neither 0 nor
+    ignored. The background covers the image: scaled to its height and cut at both sides, or stretched to
     its width if too narrow. No other field changes. Stands after what loads those fields, best
     before the geometry. An image without foreground, or with nothing else, stays as it is.
 
@@ -79,7 +79,8 @@ def _foreground(sample: Sample) -> NDArray[np.bool_]:
     if "mask" in sample:
         return sample["mask"] > 0
     if "seg_map" in sample:
-        return (sample["seg_map"] > 0) & (sample["seg_map"] != IGNORE_INDEX)
+        ignored = sample.get("metainfo", {}).get("ignore_index", IGNORE_INDEX)
+        return (sample["seg_map"] > 0) & (sample["seg_map"] != ignored)
     raise ConfigError(
         "RandomBackground tells people by mask or seg_map, and the sample has neither yet: put "
         'what loads it, such as dict(type="LoadLabels"), before.'

@@ -151,10 +151,9 @@ class CocoMetric(BaseMetric):
                 "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
             )
         parts, sigmas = self._parts(), np.array(metainfo.sigmas)
-        annotated = AnnotationFile(self.ann_file, self.KEYPOINTS, metainfo, self.category)
-        truths, image_ids = self._truths(annotated), sorted(annotated.images, key=id_order)
+        truths, image_ids = self._read_truth()
         people = self._select(results, sigmas, set(image_ids))
-        self._write_results(people, annotated.category_id)
+        self._write_results(people)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
         figures = {
@@ -181,8 +180,12 @@ class CocoMetric(BaseMetric):
         parts = {group.replace("_", ""): list(metainfo.groups[group]) for group in self.PARTS}
         return {"whole": list(range(metainfo.num_keypoints)), **parts}
 
-    def _truths(self, annotated: AnnotationFile) -> list[dict]:
-        """Returns what :func:`average_precision` takes, with keypoints (K, 3)."""
+    def _open_truth(self) -> AnnotationFile:
+        return AnnotationFile(self.ann_file, self.KEYPOINTS, self.metainfo, self.category)
+
+    def _read_truth(self) -> tuple[list[dict], list[Id]]:
+        """Returns what :func:`average_precision` takes, with keypoints (K, 3), and image ids."""
+        annotated = self._open_truth()
         truths = []
         for person in annotated.people():
             counts = person.is_labelled and person.box_xyxy is not None
@@ -196,7 +199,7 @@ class CocoMetric(BaseMetric):
                     "counts": counts,
                 }
             )
-        return truths
+        return truths, sorted(annotated.images, key=id_order)
 
     def _area(self, person: Person) -> float:
         if not self.use_area:
@@ -236,11 +239,12 @@ class CocoMetric(BaseMetric):
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
-    def _write_results(self, people: list[dict], category_id: Id) -> None:
+    def _write_results(self, people: list[dict]) -> None:
         if self.outfile_prefix is None:
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
+        category_id = self._open_truth().category_id
         rows = [
             result_row(
                 person["img_id"], person["score"], person["points"], self.metainfo, category_id

@@ -38,6 +38,20 @@ def test_only_the_hardest_keypoints_learn():
     assert (pred.grad.flatten() != 0).tolist() == [False, True, True, False]
 
 
+def test_the_weight_of_the_hardest_is_a_factor(batch):
+    plain = KeypointOHKMMSELoss()(*batch)
+    torch.testing.assert_close(KeypointOHKMMSELoss(loss_weight=0.3)(*batch), 0.3 * plain)
+    assert plain > 0
+
+
+@pytest.mark.parametrize("loss", [KeypointMSELoss(), KeypointOHKMMSELoss(topk=2)])
+def test_a_person_whose_every_keypoint_is_invisible_teaches_nothing(loss):
+    pred = torch.rand(2, 4, 3, 3).requires_grad_()
+    weight = torch.tensor([[1.0, 1, 1, 1], [0, 0, 0, 0]])
+    loss(pred, torch.zeros(2, 4, 3, 3), weight).backward()
+    assert pred.grad[0].abs().sum() > 0 and pred.grad[1].eq(0).all()
+
+
 def test_more_hard_keypoints_than_there_are(batch):
     with pytest.raises(ConfigError, match="topk=18, but there are 17"):
         KeypointOHKMMSELoss(topk=18)(*batch)

@@ -105,6 +105,8 @@ def test_detected_boxes_have_a_score_and_no_keypoints(people_json, write):
         dict(image_id=785, category_id=1, bbox=[639.3, 20, 2, 40], score=0.4),  # at the very edge
     ]
     bbox_file = write(detections, "boxes.json")
+    at_it = CocoDataset(write(people_json), bbox_file=bbox_file, bbox_score_thr=0.5)
+    assert len(at_it) == 2, "the lowest score of a box is its own"
     dataset = CocoDataset(write(people_json), bbox_file=bbox_file, bbox_score_thr=0.3)
     first, second, edge = (dataset.get_data_info(i) for i in range(len(dataset)))
     assert "keypoints" not in first and first["id"] != second["id"]

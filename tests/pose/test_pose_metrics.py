@@ -145,6 +145,40 @@ def test_own_data_need_no_area(people_file, tmp_path):
     assert figures["coco/AP"] == pytest.approx(1)
 
 
+def shifted(samples, pixels):
+    for one in samples:
+        one["pred_instances"]["keypoints"][..., 0] += pixels
+    return samples
+
+
+def test_without_areas_a_person_is_053_of_their_box(people_file, tmp_path):
+    """The same figures as with areas of just that, for predictions that are off."""
+    content = json.loads(people_file.read_text())
+    for found in content["annotations"]:
+        found["area"] = 0.53 * found["bbox"][2] * found["bbox"][3]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(content))
+    samples = shifted(perfect(path, CocoMetric.KEYPOINTS, COCO), 5)
+    derived = evaluate(make(CocoMetric, COCO, people_file, use_area=False), samples)
+    assert derived == evaluate(make(CocoMetric, COCO, path), samples)
+    assert derived != evaluate(make(CocoMetric, COCO, people_file), samples)
+    assert 0 < derived["coco/AP"] < 1
+
+
+@pytest.mark.parametrize("is_crowd", [True, False])
+def test_people_found_in_a_crowd_are_no_mistake(people_file, tmp_path, is_crowd):
+    content = json.loads(people_file.read_text())
+    samples = perfect(people_file, CocoMetric.KEYPOINTS, COCO)
+    crowd = dict(id=1, image_id=785, category_id=1, bbox=[400, 10, 200, 200], area=4e4, iscrowd=1)
+    content["annotations"] += [crowd] if is_crowd else []
+    path = tmp_path / "crowd.json"
+    path.write_text(json.dumps(content))
+    inside = np.random.default_rng(0).uniform((420, 20), (580, 200), (3, 17, 2))
+    found = [sample(785, 10**9 + i, inside[i], np.ones(17), bbox_score=2) for i in range(3)]
+    figures = evaluate(make(CocoMetric, COCO, path, nms_mode="none"), [*samples, *found])
+    assert (figures["coco/AP"] > 1 - 1e-6) == is_crowd
+
+
 def test_contradictions_are_named(people_file):
     with pytest.raises(DataError, match=r"lacks 1 of the predicted images, such as image id 7"):
         evaluate(
@@ -167,6 +201,9 @@ def test_no_prediction_scores_zero(people_file):
 def test_rescore():
     scores = np.array([[0.1, 0.5, 0.7], [0.1, 0.2, 0.0]])
     np.testing.assert_allclose(rescore([0.5, 1.0], scores, 0.2), [0.3, 0])
+    at_it = np.array([[0.25, 0.75]])
+    assert rescore([1.0], at_it, 0.25) == 0.75, "a score at the threshold does not count"
+    assert rescore([1.0], at_it, np.nextafter(0.25, 0)) == 0.5
 
 
 def test_oks_and_nms():
@@ -178,3 +215,6 @@ def test_oks_and_nms():
     scores, areas = np.array([0.5, 0.9, 0.1]), np.array([100.0, 300, 100])
     assert oks_nms(others, scores, areas, sigmas, threshold=0.5) == [1, 2]
     assert oks_nms(others, scores, areas, sigmas, threshold=0.7) == [1, 0, 2]
+    at_it = oks(others[1], areas[1], others[:1], areas[:1], sigmas)[0]
+    assert oks_nms(others, scores, areas, sigmas, threshold=at_it) == [1, 0, 2]
+    assert oks_nms(others, scores, areas, sigmas, threshold=np.nextafter(at_it, 0)) == [1, 2]

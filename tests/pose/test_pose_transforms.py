@@ -135,6 +135,24 @@ def test_keypoints_near_the_crop_count(sample, margin, accepted):
     assert (step(sample) is not None) == accepted
 
 
+@pytest.mark.parametrize(("num", "accepted"), [(9, True), (10, False)])
+@pytest.mark.parametrize("x", [-2.0, 121.0])
+def test_the_number_and_the_margin_themselves_count(sample, num, accepted, x):
+    """Eight are exactly on the margin of 2 pixels, eight beyond it; one is inside."""
+    sample["keypoints"][0, :16, 0] = x
+    sample["keypoints"][0, :8, 0] += np.sign(x) * 1e-3
+    step = build("RequireKeypoints", num_keypoints=num, margin=2)
+    assert (step(sample) is not None) == accepted
+
+
+def test_people_whose_every_keypoint_is_invisible(sample):
+    sample["keypoints_visible"][:] = 0
+    boxed = build("GetBBoxCenterScale")(sample)
+    kept = build("RandomHalfBody", prob=1.0, min_total=0)(dict(boxed))
+    np.testing.assert_array_equal(kept["bbox_scale"], boxed["bbox_scale"])
+    assert build("RequireKeypoints", num_keypoints=1)(boxed) is None
+
+
 @pytest.mark.parametrize("kind", ["box", "gaussian", "median"])
 def test_blur(sample, kind):
     before = sample["img"].copy()

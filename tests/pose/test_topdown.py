@@ -131,6 +131,18 @@ def test_accuracy_counts_keypoints_that_occur(model):
     shares = [pck(heatmaps, keypoints, weight, codec, at).item() for at in (0.05, 0.07, 0.1)]
     assert shares == [0.75, 0.75, 1]
     assert pck(heatmaps, keypoints, torch.zeros(2, 3), codec) == 0
+    heatmaps[1, 1] = heatmaps[0, 1].roll(1, dims=-2)  # a sixteenth of the height
+    at_it, above = (pck(heatmaps, keypoints, weight, codec, 0.0625 + e) for e in (0, 1e-6))
+    assert (at_it, above) == (0.75, 1), "a distance at the threshold is not near"
+
+
+def test_a_batch_whose_every_keypoint_is_invisible_has_no_loss(model):
+    inputs = torch.randn(2, 3, 64, 48)
+    keypoints = torch.full((2, 17, 2), 20.0)
+    losses = model.head.loss(model(inputs), keypoints, torch.zeros(2, 17))
+    losses["loss_kpt"].backward()
+    assert losses["loss_kpt"] == 0 and losses["acc_pose"] == 0
+    assert model.head.final_layer.weight.grad.eq(0).all()
 
 
 def test_accuracy_of_a_keypoint_outside_asks_for_the_border(model):

@@ -39,6 +39,14 @@ def test_only_the_image_behind_the_labelled_person_is_replaced(root, make_sample
         np.testing.assert_array_equal(after[name], before[name])
 
 
+def test_another_label_than_255_may_be_the_ignored_one(root, make_sample):
+    sample = person(make_sample)
+    sample["seg_map"][20:25] = 200
+    sample["metainfo"] = {**sample["metainfo"], "ignore_index": 200}
+    after = RandomBackground(root=str(root), prob=1.0)(sample)
+    assert (after["img"][20:25] == after["img"][0, 0]).all()
+
+
 def test_a_mask_goes_before_labels(root, make_sample):
     mask = np.zeros((40, 30), np.uint8)
     mask[:5] = 255

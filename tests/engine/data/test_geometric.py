@@ -133,17 +133,29 @@ def test_the_last_of_eleven_draws_is_kept(label, make_sample):
     assert sample["size_hw"] == (20, 20)
 
 
-def test_ignored_pixels_do_not_count(make_sample):
+@pytest.mark.parametrize("ignored", [255, 200, 3])
+def test_ignored_pixels_do_not_count(ignored, make_sample):
     """Each crop holds a label to 5 %, one to 45 %, and is half ignored: 10 % and 90 %."""
-    seg_map = np.full((40, 40), 255, np.uint8)
+    seg_map = np.full((40, 40), ignored, np.uint8)
     seg_map[:, ::2] = 1
     seg_map[::10, ::2] = 0
     sample = make_sample((40, 40), seg_map=seg_map)
     for cat_max_ratio, draws in ((0.75, 11), (0.95, 1)):
         sample["rng"] = CountingGenerator(np.random.default_rng(0))
-        crop = RandomCrop(size_hw=(20, 20), cat_max_ratio=cat_max_ratio)
+        options = {} if ignored == 255 else {"ignore_index": ignored}
+        crop = RandomCrop(size_hw=(20, 20), cat_max_ratio=cat_max_ratio, **options)
         crop(dict(sample))
         assert sample["rng"].num_integers == 2 * draws
+
+
+def test_what_a_crop_shows_outside_of_the_image_is_ignored_by_any_label(make_sample):
+    """A turned image leaves corners; with one label in it, no crop is varied."""
+    for ignored in (255, 200):
+        sample = make_sample((40, 40), seg_map=np.ones((40, 40), np.uint8))
+        sample = RandomRotate(prob=1, degree=(45, 45))(sample)
+        sample["rng"] = CountingGenerator(np.random.default_rng(0))
+        RandomCrop(size_hw=(20, 30), cat_max_ratio=0.99, ignore_index=ignored)(sample)
+        assert sample["rng"].num_integers == 2 * 11
 
 
 def test_the_preview_sees_the_crop_through_the_geometry_before_it(make_sample):

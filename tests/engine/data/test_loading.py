@@ -167,6 +167,15 @@ def test_label_beyond_the_classes_is_an_error_that_names_it(labelled):
         LoadLabels()(labelled(labels))
 
 
+def test_another_label_than_255_may_be_the_ignored_one(labelled):
+    sample = labelled(np.full((8, 12), 200, np.uint8))
+    sample["metainfo"] = {**sample["metainfo"], "ignore_index": 200}
+    assert (LoadLabels()(dict(sample))["seg_map"] == 200).all()
+    Image.fromarray(np.full((8, 12), 255, np.uint8)).save(sample["seg_map_path"])
+    with pytest.raises(DataError, match=r"label 255 .*200 = ignored"):
+        LoadLabels()(sample)
+
+
 def test_ignored_pixels_are_no_error(labelled):
     labels = GREY % 4
     labels[0] = 255

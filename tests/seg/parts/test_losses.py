@@ -33,6 +33,20 @@ def test_average_over_valid_pixels(logits, labels):
     torch.testing.assert_close(loss, F.cross_entropy(logits, labels, ignore_index=255))
 
 
+@pytest.mark.parametrize("ignored", [0, 1, 7, 254])
+@pytest.mark.parametrize("avg_non_ignore", [True, False])
+def test_any_label_may_be_the_ignored_one(logits, ignored, avg_non_ignore):
+    labels = torch.randint(0, 3, (2, 4, 5))
+    labels[0, :2] = ignored
+    valid = labels != ignored
+    criterion = CrossEntropyLoss(ignore_index=ignored, avg_non_ignore=avg_non_ignore)
+    loss = criterion(logits, labels.to(torch.uint8))
+    loss.backward()
+    pixels = F.cross_entropy(logits, labels.where(valid, 0), reduction="none")[valid]
+    torch.testing.assert_close(loss, pixels.sum() / (len(pixels) if avg_non_ignore else 40))
+    assert (logits.grad.abs().sum(1) > 0).equal(valid)
+
+
 def test_pixel_weights_and_loss_weight(logits, labels):
     criterion = CrossEntropyLoss(loss_weight=3.0)
     twice = criterion(logits, labels, torch.full(labels.shape, 2.0))

@@ -18,8 +18,8 @@ def as_samples(pred, target):
     ]
 
 
-def make_metric(num_classes):
-    metric = IoUMetric()
+def make_metric(num_classes, **kwargs):
+    metric = IoUMetric(**kwargs)
     metric.dataset_meta = dict(classes=tuple(f"class {i}" for i in range(num_classes)))
     return metric
 
@@ -39,6 +39,20 @@ def test_worked_example():
     metric.process({}, as_samples(pred[None], target[None]))
     # IoU: 0 -> 1/2, 1 -> 2/3; accuracy: 1/2 and 2/2; 3 of 4 pixels are right.
     assert metric.evaluate(1) == dict(aAcc=75.0, mIoU=58.33, mAcc=75.0)
+
+
+@pytest.mark.parametrize("ignored", [2, 3, 200])
+def test_any_label_may_be_the_ignored_one(ignored):
+    """As in the example above; where the ignored label is a class, that one does not occur."""
+    metric = make_metric(3, ignore_index=ignored)
+    target = torch.tensor([[0, 0, 1, 1, ignored]], dtype=torch.uint8)
+    pred = torch.tensor([[0, 1, 1, 1, 0]], dtype=torch.uint8)
+    metric.process({}, as_samples(pred[None], target[None]))
+    assert metric.evaluate(1) == dict(aAcc=75.0, mIoU=58.33, mAcc=75.0)
+    if ignored != 200:
+        return
+    with pytest.raises(DataError, match=r"label 255, but .*200 = ignored"):
+        metric.process({}, as_samples(pred[None], target[None].clamp(min=255)))
 
 
 def test_a_second_evaluation_starts_afresh():

@@ -66,15 +66,17 @@ def test_checkpointing_stores_next_to_nothing_for_two_passes_more(count_calls):
     assert set(calls) == {2 * 2, 2 * 3}, "the last of a stage is not needed a third time"
 
 
-def test_accuracy_counts_valid_pixels_only():
-    head = make_head()
+@pytest.mark.parametrize("ignored", [255, 0, 9])
+def test_accuracy_counts_valid_pixels_only(ignored):
+    loss = dict(type="CrossEntropyLoss", ignore_index=ignored)
+    head = make_head(ignore_index=ignored, loss_decode=loss)
     logits = torch.zeros(1, 5, 8, 8)
     logits[:, 1] = 1
-    labels = torch.full((1, 16, 16), 255)
+    labels = torch.full((1, 16, 16), ignored)
     labels[:, :8] = 1
     labels[:, :8, :8] = 2
     assert head.loss(logits, labels)["acc_seg"] == 50.0
-    assert head.loss(logits, torch.full_like(labels, 255))["acc_seg"] == 0.0
+    assert head.loss(logits, torch.full_like(labels, ignored))["acc_seg"] == 0.0
 
 
 def test_head_and_loss_must_ignore_the_same_label():

@@ -42,6 +42,23 @@ def test_silog_worked_example(silog):
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"floor": 0.01}], ids=["release", "floor"])
+def test_the_weight_of_silog_is_a_factor_of_loss_and_gradient(options):
+    pred = row(0.2, 0.5, 0.7).requires_grad_()
+    losses = [SiLogLoss(loss_weight=w, **options)(pred, row(0.5, 0.6, 0.1)) for w in (1, 0.3)]
+    plain, weighted = (torch.autograd.grad(loss, pred)[0] for loss in losses)
+    torch.testing.assert_close(losses[1], 0.3 * losses[0])
+    torch.testing.assert_close(weighted, 0.3 * plain)
+    assert losses[0] > 0 and plain.ne(0).any()
+
+
+@BOTH
+def test_the_weight_of_losses_of_normals_is_a_factor(loss_type):
+    pred, target = vectors((0.1, 0.2, 0.9), (0, 1, 0)), vectors((0, 0, 1), (1, 0, 0))
+    weighted = loss_type(loss_weight=0.3)(pred, target)
+    torch.testing.assert_close(weighted, 0.3 * loss_type()(pred, target))
+
+
 def test_without_a_floor_nothing_at_or_below_eps_learns_or_counts():
     pred = row(-0.5, 0.5, 0.7).requires_grad_()
     SiLogLoss()(pred, row(0.5, 0.6, 0)).backward()

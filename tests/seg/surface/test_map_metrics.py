@@ -87,6 +87,36 @@ def test_ratios_are_of_positive_depths():
     assert evaluate(DepthMetric(align="none"), sample, none)["d1"] == 100
 
 
+@pytest.mark.parametrize("min_depth", [1e-3, 0.1, 2.0])
+def test_predictions_in_ratios_are_raised_to_the_least_depth(min_depth):
+    """RMSE is of what was predicted."""
+    target = row(1, 4)
+    found = evaluate(
+        DepthMetric(align="none", min_depth=min_depth), sample_of("depth_map", row(-3, 4), target)
+    )
+    raised = max(min_depth, 0)
+    assert found["AbsRel"] == pytest.approx(abs(raised - 1) / 2, abs=1e-4)
+    assert found["log10"] == pytest.approx(abs(math.log10(raised)) / 2, abs=1e-4)
+    assert found["RMSE"] == pytest.approx(math.sqrt(16 / 2), abs=1e-4)
+
+
+@pytest.mark.parametrize(("degrees", "below"), [(180, []), (30.01, []), (22.49, [22.5, 30])])
+def test_angles_at_the_ends_of_a_range(degrees, below):
+    """180 belongs to the last bin."""
+    angle = math.radians(degrees)
+    pred = torch.tensor([math.sin(angle), 0, math.cos(angle)], dtype=torch.float64)
+    target = torch.tensor([0, 0, 1.0], dtype=torch.float64)
+    if degrees == 180:
+        pred = -target
+    maps = [v.view(3, 1, 1).expand(3, 2, 2) for v in (pred, target)]
+    found = evaluate(NormalMetric(), sample_of("normal_map", *maps))
+    assert found["mean_angle"] == pytest.approx(degrees, abs=1e-3)
+    assert found["RMSE_angle"] == pytest.approx(degrees, abs=1e-3)
+    assert found["median_angle"] == pytest.approx(degrees, abs=0.026)
+    within = {float(k.removeprefix("within_")): v for k, v in found.items() if "within" in k}
+    assert within == {t: 100.0 if t in below else 0.0 for t in NormalMetric.thresholds}
+
+
 def test_worked_example_of_normals():
     """Angles 0, 10, 40 and 90 degrees, at lengths other than 1."""
     turned = [(2 * math.sin(a), 0, 2 * math.cos(a)) for a in np.radians([0, 10, 40, 90])]
