@@ -42,6 +42,9 @@ def test_what_is_unsure_or_outside_is_left_out(standing):
         draw_people(image, xy, score, COCO, Pen(1, 1, kpt_thr=0.3))
         (x, y) = points[0, elbow].astype(int)
         assert image[y, x].any() and not image[y + 5 : 54, x - 1 : x + 2].any()
+    score[0, wrist] = 0.3
+    draw_people(image, points, score, COCO, Pen(1, 1, kpt_thr=0.3))
+    assert image[y + 5 : 54, x - 1 : x + 2].any(), "the least score is drawn"
 
 
 def test_ids_are_written(standing):
