@@ -225,7 +225,8 @@ def keypoint_order(
     print_log(
         f"{path} has the keypoints in another order than the metainfo {metainfo.name!r}: the first "
         f"to differ is {_item(names, ids.index(first))} in place of {metainfo.keypoints[first]!r}. "
-        "They are taken by their names."
+        "They are taken by their names.",
+        "current",
     )
     return order
 

@@ -28,7 +28,8 @@ class RandomBackground(BaseTransform):
     Foreground is where ``mask`` is not 0; without a mask, where ``seg_map`` is neither 0 nor
     ignored. The background covers the image: scaled to its height and cut at both sides, or
     stretched to its width if too narrow. No other field changes. Stands after what loads those
-    fields, best before the geometry. An image without foreground, or with nothing else, stays as it is.
+    fields, best before the geometry. An image without foreground, or with nothing else, stays as
+    it is.
 
     Args:
         root: Folder of the backgrounds, with its sub-folders; photographs without people.

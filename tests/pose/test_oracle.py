@@ -231,7 +231,7 @@ def test_results_are_of_the_files_category(tmp_path):
     assert evaluation.stats[0] == pytest.approx(1)
 
 
-def test_keypoints_are_taken_by_name(tmp_path):
+def test_keypoints_are_taken_by_name(tmp_path, capsys):
     """Tools export them in any order: taken by position, left and right would be exchanged."""
     content = make_content()
     plain = CocoDataset(str(write(content, tmp_path)))
@@ -241,6 +241,8 @@ def test_keypoints_are_taken_by_name(tmp_path):
     for i, record in enumerate(expected):
         for key in ("keypoints", "keypoints_visible"):
             np.testing.assert_array_equal(named.get_data_info(i)[key], record[key])
+    told = capsys.readouterr()
+    assert "in another order than the metainfo 'coco'" in told.out + told.err
 
 
 def test_the_names_of_a_wholebody_file_are_its_bodys(people_json, tmp_path):
