@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import IMAGE_SUFFIXES, read_list
+from engine.data.files import IMAGE_SUFFIXES, as_on_disk, find_files, goes_in_circles, read_list
 from engine.errors import DataError
+from pretrain.archives import list_images
 from pretrain.registry import DATASETS
 
 
@@ -50,7 +51,7 @@ class ImageListDataset(BaseDataset):
             DataError: If there is no image, or the list names files that do not exist.
         """
         if self.list_file is None:
-            names = sorted(self._search())
+            names = self._search()
             where = f"no image ({', '.join(IMAGE_SUFFIXES)}) below {str(self.data_root)!r}"
         else:
             names = sorted(read_list(self.list_file))
@@ -58,24 +59,27 @@ class ImageListDataset(BaseDataset):
         if not names:
             raise DataError(f"ImageListDataset: {where}.")
         paths = [os.path.join(self.data_root, name) for name in names]
-        missing = _missing(paths) if self.list_file else []
+        if self.list_file is not None:
+            gone = set(_missing(paths))
+            paths = [
+                as_on_disk(self.data_root, name) if path in gone else path
+                for path, name in zip(paths, names, strict=True)
+            ]
+            self._require(_missing(paths), len(paths))
+        return [{"img_path": path} for path in paths]
+
+    def _require(self, missing: Sequence[str], num: int) -> None:
         if missing:
             raise DataError(
-                f"ImageListDataset: {len(missing)} of {len(paths)} files of the list "
+                f"ImageListDataset: {len(missing)} of {num} files of the list "
                 f"{self.list_file!r} do not exist, such as {', '.join(missing[:3])}. Paths are "
                 "relative to data_root: correct it or the list, or fetch the missing files."
             )
-        return [{"img_path": path} for path in paths]
 
-    def _search(self) -> Iterator[str]:
-        """Yields the paths of the images relative to the root."""
-        # os.walk, as pathlib takes several times as long in a tree of millions of files.
-        for folder, _, names in os.walk(self.data_root, followlinks=True):
-            for name in names:
-                path = os.path.relpath(os.path.join(folder, name), self.data_root)
-                is_image = name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-                if is_image and not any(fnmatch(path, pattern) for pattern in self.exclude):
-                    yield path
+    def _search(self) -> list[str]:
+        """Returns the paths of the images relative to the root."""
+        names = find_files(self.data_root, IMAGE_SUFFIXES)
+        return [n for n in names if not any(fnmatch(n, pattern) for pattern in self.exclude)]
 
 
 def _missing(paths: Sequence[str]) -> list[str]:
@@ -120,7 +124,9 @@ class TarImageDataset(BaseDataset):
         Raises:
             DataError: If there is no archive, one cannot be read, or there is no image in them.
         """
-        shards = sorted(Path(self.data_root).glob(self.shards))
+        names = glob.glob(self.shards, root_dir=self.data_root, recursive=True)
+        shards = [Path(self.data_root, name) for name in sorted(names)]
+        shards = [path for path in shards if not goes_in_circles(path)]
         where = f"{self.shards!r} in {str(self.data_root)!r}"
         if not shards:
             raise DataError(f"TarImageDataset: no archive matches {where}.")
@@ -131,31 +137,3 @@ class TarImageDataset(BaseDataset):
                 f"TarImageDataset: the {len(shards)} archives {where} hold no image ({suffixes})."
             )
         return records
-
-
-def list_images(archive: Path) -> list[dict]:
-    """Finds the images of an archive.
-
-    Returns:
-        For each ``archive``, ``img_span`` (offset, length) in it, and ``img_path``, the member's
-        name below the archive's path.
-
-    Raises:
-        DataError: If the archive is compressed, cut short, or none.
-    """
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            return [
-                {
-                    "img_path": f"{archive}/{member.name}",
-                    "archive": str(archive),
-                    "img_span": (member.offset_data, member.size),
-                }
-                for member in tar
-                if member.isreg() and member.name.lower().endswith(IMAGE_SUFFIXES)
-            ]
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(
-            f"{archive} cannot be read as an uncompressed tar archive: {error}. Copy it again if "
-            "it is cut short; unpack it if it is compressed."
-        ) from error

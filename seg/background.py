@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.data.arguments import require_probability
 from engine.data.decoding import EncodedJpeg
-from engine.data.files import IMAGE_SUFFIXES
+from engine.data.files import IMAGE_SUFFIXES, find_files
 from engine.data.loading import IGNORE_INDEX, read_image
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
@@ -68,7 +68,7 @@ def _list_backgrounds(root: Path) -> list[Path]:
             f"RandomBackground: there is no folder {str(root)!r}. Set root to a folder of "
             "photographs without people, or remove the transform from the pipeline."
         )
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = [root / name for name in find_files(root, IMAGE_SUFFIXES)]
     if not paths:
         raise DataError(
             f"RandomBackground: {str(root)!r} holds no images ({', '.join(IMAGE_SUFFIXES)})."

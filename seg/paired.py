@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import Named, Partner, pair_folders, read_list
+from engine.data.files import Named, Partner, composed, pair_folders, read_list
 from engine.errors import ConfigError, DataError
 
 Split = Literal["all", "train", "val"]
@@ -90,8 +91,11 @@ def select_split(
     if split == "all":
         return [record for _, record in records]
     names = {name for name, _ in records}
+    if not names:
+        return []  # an error that says so follows
     if val_list is not None:
-        held_out = {n if n in names else str(Path(n).with_suffix("")) for n in read_list(val_list)}
+        listed = map(composed, read_list(val_list))
+        held_out = {n if n in names else str(Path(n).with_suffix("")) for n in listed}
         unknown = sorted(held_out - names)
         if unknown:
             raise DataError(
@@ -99,7 +103,7 @@ def select_split(
                 f"such as {', '.join(unknown[:3])}."
             )
     else:
-        by_hash = sorted(names, key=lambda name: hashlib.sha1(name.encode()).digest())
+        by_hash = sorted(names, key=lambda name: hashlib.sha1(os.fsencode(name)).digest())
         held_out = set(by_hash[: round(val_ratio * len(by_hash))])
     if not 0 < len(held_out) < len(names):
         raise ConfigError(

@@ -155,7 +155,7 @@ class BaseDataset(MMEngineBaseDataset):
         """Returns the packed sample of ``key``; a plain index means seed 0, epoch 0."""
         key = key if isinstance(key, SampleKey) else SampleKey(0, 0, int(key))
         self.full_init()
-        while True:
+        for _ in range(len(self)):
             record = self.record_of(key)
             if self._corrupt is not None:
                 self._corrupt.read[record] = True
@@ -173,6 +173,10 @@ class BaseDataset(MMEngineBaseDataset):
                     f"(sample {tuple(key)} = seed, epoch, index)"
                 ) from error
             key = key._replace(index=(key.index + 1) % len(self))
+        raise DataError(
+            f"{type(self).__name__}: none of its {len(self)} samples can be read; the warnings "
+            "above say why."
+        )
 
     def record_of(self, key: SampleKey) -> int:
         """Returns the index of the record that a sample is made of; not every one need be used."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from engine.data.geometry import SizeHW
+from engine.data.integrity import decoder_warnings, open_image, require_whole
 from engine.errors import DataError
 
 _DECODE_FLAGS = {
@@ -37,7 +37,7 @@ def read_bytes(path: str | Path, span: tuple[int, int] | None = None) -> bytes:
             data = file.read(length)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter if the path holds a NUL
         raise DataError(f"{path} cannot be read: {error}") from error
     if span and len(data) < length:
         raise DataError(f"{path} ends within an image. Copy the file again.")
@@ -57,48 +57,48 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
 
 
-def decode_image(data: bytes, name: str | Path, reduction: int = 1) -> NDArray:
+def decode_image(
+    data: bytes, name: str | Path, reduction: int = 1, *, strict: bool = False
+) -> NDArray:
     """Decodes an image; see ``engine.data.loading.read_image``.
 
     Args:
         data: The encoded image.
         name: Its name, for errors.
         reduction: 2, 4 or 8 decodes a JPEG at that fraction of its resolution.
+        strict: Also refuse what the decoder warns of: see ``decoder_warnings``.
 
     Raises:
-        DataError: If it is cut short, or no image that OpenCV can read.
+        DataError: If it is damaged or too large, or no image that OpenCV can read.
     """
-    if _is_cut_jpeg(data):
-        raise DataError(f"{name} is cut short: the JPEG has no end marker. Copy the file again.")
-    flags = _DECODE_FLAGS[reduction]
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        raise DataError(f"{name} cannot be decoded: {error}") from error
-    if image is None:
-        raise DataError(
-            f"{name} ({len(data)} bytes) is not an image that OpenCV can read: it is empty, "
-            "damaged or of another format. Copy the file again, or remove it from the dataset."
-        )
+    if not strict:
+        return decode(data, name, _DECODE_FLAGS[reduction])
+    with decoder_warnings() as warnings:
+        image = decode(data, name, _DECODE_FLAGS[reduction])
+    if warnings:
+        raise DataError(f"{name} is damaged: {warnings[0]}. Copy the file again.")
     return image
 
 
-def is_jpeg(data: bytes) -> bool:
-    """Whether the data begins as a JPEG does."""
-    return data.startswith(b"\xff\xd8")
+def decode(data: bytes, name: str | Path, flags: int) -> NDArray:
+    """Decodes an image with flags of OpenCV, after a look at its size and its end.
 
-
-def _is_cut_jpeg(data: bytes) -> bool:
-    """Whether a JPEG's scan has no end marker (ITU-T T.81, annex B).
-
-    Walks the header's segments first, since a thumbnail in them has an end marker of its own.
+    Raises:
+        DataError: If it is damaged or too large, or no image that OpenCV can read.
     """
-    if not is_jpeg(data):
-        return False
-    position = 2
-    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return data.find(b"\xff\xd9", position) < 0
+    require_whole(data, name)
+    with open_image(data, name):
+        pass
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except (cv2.error, MemoryError) as error:
+        raise DataError(f"{name} cannot be decoded: {error}") from error
+    if image is None:
+        raise DataError(
+            f"{name} ({len(data)} bytes) is not an image that OpenCV can read: it is damaged or of "
+            "another format. Copy the file again, or remove it from the dataset."
+        )
+    return image
 
 
 def exif_orientation(image: Image.Image) -> int:
@@ -120,23 +120,24 @@ class EncodedJpeg:
     """(H, W, 3) of the whole image, turned as its EXIF orientation says."""
     is_turned: bool
     """Whether it is turned at all."""
+    strict: bool = False
+    """See ``decode_image``."""
 
     @classmethod
-    def open(cls, data: bytes, name: str) -> EncodedJpeg:
+    def open(cls, data: bytes, name: str, *, strict: bool = False) -> EncodedJpeg:
         """Reads the header.
 
         Raises:
             DataError: If it cannot be read.
         """
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                width, height = image.size
-                orientation = exif_orientation(image)
-        except (Image.DecompressionBombError, OSError, SyntaxError) as error:
-            raise DataError(f"{name}: the header cannot be read: {error}") from error
+        with open_image(data, name) as image:
+            width, height = image.size
+            orientation = exif_orientation(image)
         if orientation in (5, 6, 7, 8):  # quarter turns
             height, width = width, height
-        return cls(data, name, (height, width, 3), is_turned=orientation in range(2, 9))
+        return cls(
+            data, name, (height, width, 3), is_turned=orientation in range(2, 9), strict=strict
+        )
 
     def reduced_hw(self, reduction: int) -> SizeHW | None:
         """The size at 1 / ``reduction``; None if the pixel grid would shift.
@@ -155,7 +156,7 @@ class EncodedJpeg:
         Raises:
             DataError: If it is damaged.
         """
-        image = decode_image(self.data, self.name, reduction)
+        image = decode_image(self.data, self.name, reduction, strict=self.strict)
         if image.shape[:2] != self.reduced_hw(reduction):
             raise DataError(f"{self.name}: the header says another size than the image has.")
         return image

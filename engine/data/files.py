@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
+
+from mmengine.logging import print_log
 
 from engine.errors import DataError
 
@@ -25,22 +31,131 @@ class Partner(NamedTuple):
     what: str
 
 
-_left_out: ContextVar[list[tuple[Path, str]] | None] = ContextVar("left_out", default=None)
+class LeftOut(NamedTuple):
+    """What a listing leaves out, each with the reason: files without a partner, and others."""
+
+    unpaired: list[tuple[Path, str]]
+    passed_over: list[tuple[Path, str]]
+
+
+_left_out: ContextVar[LeftOut | None] = ContextVar("left_out", default=None)
 
 
 @contextmanager
-def leave_out_unpaired() -> Iterator[list[tuple[Path, str]]]:
-    """Inside it, ``require_partners`` leaves unpaired files out instead of raising.
+def collect_left_out() -> Iterator[LeftOut]:
+    """Inside it, unpaired files are left out instead of raising, and nothing is logged.
 
     Yields:
-        A list that fills with them: (file, what is missing).
+        What fills with all that listings leave out.
     """
-    left_out: list[tuple[Path, str]] = []
+    left_out = LeftOut([], [])
     token = _left_out.set(left_out)
     try:
         yield left_out
     finally:
         _left_out.reset(token)
+
+
+class PassedOver:
+    """Counts what a search passes over, by reason; :meth:`report` says it.
+
+    Args:
+        where: What is searched.
+    """
+
+    def __init__(self, where: str | Path) -> None:
+        self.where = Path(where)
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
+
+    def add(self, reason: str, name: str) -> None:
+        """Counts one."""
+        self.counts[reason] += 1
+        self.first.setdefault(reason, name)
+
+    def report(self) -> None:
+        """Logs the counts, or adds them to what :func:`collect_left_out` collects."""
+        collected = _left_out.get()
+        for reason, num in sorted(self.counts.items()):
+            text = f"{num} {reason}, such as {self.first[reason]}"
+            if collected is not None:
+                collected.passed_over.append((self.where, text))
+            else:
+                print_log(f"{self.where}: passed over {text}", "current", logging.WARNING)
+
+
+def find_files(root: str | Path, suffixes: Sequence[str]) -> list[str]:
+    """Finds the files below a folder, its linked folders included; reports what it passes over.
+
+    Args:
+        root: The folder.
+        suffixes: Of the files, in lower case. Names that begin with a dot are passed over silently.
+
+    Returns:
+        Their paths relative to it, sorted.
+
+    Raises:
+        DataError: If a folder cannot be read.
+    """
+    passed_over = PassedOver(root)
+    found = []
+    prefix = os.path.join(str(root), "")
+    for path in _walk(str(root), (), passed_over):
+        name = os.path.basename(path)
+        if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
+            found.append(path.removeprefix(prefix))
+        elif not name.startswith("."):
+            suffix = os.path.splitext(name)[1].lower()
+            kind = f"with the suffix {suffix}" if suffix else "without a suffix"
+            passed_over.add(f"files {kind}", path)
+    passed_over.report()
+    return sorted(found)
+
+
+def _walk(folder: str, above: tuple[str, ...], passed_over: PassedOver) -> Iterator[str]:
+    """Yields the files below a folder; ``above`` are those that it was come to through."""
+    # Not pathlib, which takes several times as long in a tree of millions of files.
+    real = os.path.realpath(folder)
+    if real in above:
+        passed_over.add("links to a folder that holds them", folder)
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DataError(f"The folder {folder!r} cannot be read: {error}") from error
+    for entry in entries:
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:  # a link to itself, or into a folder that is closed to us
+            is_folder = is_file = False
+        if is_folder:
+            yield from _walk(entry.path, (*above, real), passed_over)
+        elif is_file:
+            yield entry.path
+        else:
+            passed_over.add("links to nothing" if entry.is_symlink() else "no files", entry.path)
+
+
+def goes_in_circles(path: str | Path) -> bool:
+    """Whether a path leads back, by a link, to a folder that it came through."""
+    return any(
+        os.path.realpath(folder) in map(os.path.realpath, folder.parents)
+        for folder in Path(path).parents
+        if folder.is_symlink()
+    )
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC); macOS writes letters and accents apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def as_on_disk(root: str | Path, name: str) -> str:
+    """Joins a name that someone wrote to a folder, in the Unicode form in which the file exists."""
+    paths = [os.path.join(root, name)]
+    if not name.isascii():
+        paths += [os.path.join(root, unicodedata.normalize(form, name)) for form in ("NFC", "NFD")]
+    return next((path for path in paths if os.path.exists(path)), paths[0])
 
 
 def pair_folders(root: str | Path, img_dir: str, partners: Mapping[str, Partner]) -> list[Named]:
@@ -82,16 +197,27 @@ def require_partners(
     Raises:
         DataError: With the number of files without one, and some of their names.
     """
+    if files and not set(files) & set(partners):
+        raise DataError(
+            f"No file has its {what} in {str(where)!r}; a partner has the same path without suffix."
+            f" The files are {_some(files)}. There are {_some(partners)}."
+        )
     alone = sorted(set(files) - set(partners))
     left_out = _left_out.get()
     if left_out is not None:
-        left_out += [(files[stem], f"no {what} in {str(where)!r}") for stem in alone]
+        reason = f"no {what} in {str(where)!r}"
+        left_out.unpaired.extend((files[stem], reason) for stem in alone)
     elif alone:
         raise DataError(
             f"{len(alone)} of {len(files)} files have no {what} in {str(where)!r}, such as "
             f"{', '.join(str(files[stem]) for stem in alone[:3])}. Add the missing files "
             "or remove these."
         )
+
+
+def _some(files: Mapping[str, Path]) -> str:
+    names = [repr(path.name) for _, path in sorted(files.items())]
+    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''} ({len(names)})"
 
 
 def join_by_stem(files: Mapping[str, Mapping[str, Path]]) -> list[Named]:
@@ -101,27 +227,55 @@ def join_by_stem(files: Mapping[str, Mapping[str, Path]]) -> list[Named]:
 
 
 def list_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Lists the files below ``folder`` by their path relative to it, without suffix.
+    """Lists the files below ``folder`` by their path relative to it, without suffix, composed.
 
     Raises:
-        DataError: If the folder does not exist, or two files differ only in their suffix.
+        DataError: If the folder does not exist, or two files have one such name.
     """
     if not folder.is_dir():
         raise DataError(f"The folder {str(folder)!r} does not exist.")
+    return by_stem(folder, find_files(folder, suffixes))
+
+
+def by_stem(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Keys the paths of files of a folder by their names without suffix, composed.
+
+    Raises:
+        DataError: If two files have one such name.
+    """
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            stem = path.relative_to(folder).with_suffix("").as_posix()
-            if stem in found:
-                raise DataError(f"{found[stem]} and {path} differ only in their suffix; keep one.")
-            found[stem] = path
+    for name in names:
+        stem, path = composed(Path(name).with_suffix("").as_posix()), folder / name
+        if stem in found:
+            raise DataError(
+                f"{found[stem]} and {path} differ only in their suffix, or in how Unicode writes "
+                "them; keep one."
+            )
+        found[stem] = path
     return found
 
 
 def read_list(path: str | Path) -> list[str]:
-    """Reads one name a line; empty lines and lines starting with ``#`` are skipped."""
+    """Reads one name a line; empty lines and lines starting with ``#`` are skipped.
+
+    Raises:
+        DataError: If the file is missing, or no text in UTF-8, with or without byte order mark.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"The list file {str(path)!r} does not exist.")
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"The list file {str(path)!r} does not exist.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The list file {str(path)!r} is not in UTF-8 (byte {error.start}). Save it anew; > in "
+            "PowerShell writes UTF-16, Out-File -Encoding utf8 does not."
+        ) from error
+    except OSError as error:
+        raise DataError(f"The list file {str(path)!r} cannot be read: {error}") from error
+    # Each list of some that were joined may begin with a mark.
+    lines = [line.strip().removeprefix("\ufeff") for line in text.split("\n")]
+    for number, line in enumerate(lines, 1):
+        if any(unicodedata.category(character) == "Cc" for character in line):
+            raise DataError(f"Line {number} of {str(path)!r} is no name of a file: {line!r}.")
     return [line for line in lines if line and not line.startswith("#")]

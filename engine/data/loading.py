@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 from numpy.typing import NDArray
-from PIL import Image
 
 from engine.data import geometry
 from engine.data.colours import RGB, labels_of_colours
-from engine.data.decoding import EncodedJpeg, decode_image, is_jpeg, read_bytes
+from engine.data.decoding import EncodedJpeg, decode_image, read_bytes
+from engine.data.integrity import is_jpeg, open_image, require_whole
 from engine.data.sample import Sample
 from engine.errors import ConfigError, DataError
 
@@ -26,11 +25,11 @@ def read_image(path: str | Path) -> NDArray:
     """Reads any image as (H, W, 3) uint8 BGR, turned as its EXIF orientation says.
 
     Grey and palette images become three channels, 16-bit ones keep their upper byte, an alpha
-    channel is dropped: what ``cv2.imread(path)`` does, but missing, unreadable and cut files are
-    errors. (OpenCV fills the missing part of a cut JPEG with grey.)
+    channel is dropped: what ``cv2.imread(path)`` does, but missing, unreadable, cut and oversized
+    files are errors; see :mod:`engine.data.integrity`.
 
     Raises:
-        DataError: If the file is missing, cut short, or no image that OpenCV can read.
+        DataError: If the file is missing, damaged or too large, or no image that OpenCV can read.
     """
     return decode_image(read_bytes(path), path)
 
@@ -46,13 +45,12 @@ def read_labels(path: str | Path, color_map: Mapping[RGB, int] | None = None) ->
         DataError: If the file is missing, unreadable, in colour, or holds values above 255; or if
             it has a colour that is not in ``color_map``.
     """
-    try:
-        with Image.open(io.BytesIO(read_bytes(path))) as image:
-            if color_map:
-                return labels_of_colours(np.array(image.convert("RGB")), color_map, str(path))
-            labels, mode = np.array(image), image.mode
-    except (OSError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as a label map: {error}") from error
+    data = read_bytes(path)
+    require_whole(data, path)
+    with open_image(data, path) as image:
+        if color_map:
+            return labels_of_colours(np.array(image.convert("RGB")), color_map, str(path))
+        labels, mode = np.array(image), image.mode
     if labels.ndim != 2:
         raise DataError(
             f"{path} has {labels.shape[2]} channels (mode {mode}); a label map has one, holding "
@@ -80,13 +78,16 @@ class LoadImage(BaseTransform):
             resolution where the canvas needs no more. A photograph of 12 megapixels is then decoded
             1.7 times as fast at 1/2 and 3 times at 1/4, and shrunk a little differently than by
             ``Warp`` alone. Until then ``img`` is an ``EncodedJpeg``, which knows its shape only.
+        strict: Refuse an image that the decoder warns of, as ``mmsapiens check`` does: damage to a
+            JPEG before its end, which otherwise shows as wrong colours or shifted blocks.
 
     Raises:
         DataError: If the file cannot be read, or a given ``img`` is not (H, W, 3) uint8.
     """
 
-    def __init__(self, *, reduce: bool = False) -> None:
+    def __init__(self, *, reduce: bool = False, strict: bool = False) -> None:
         self.reduce = reduce
+        self.strict = strict
 
     def transform(self, sample: Sample) -> Sample:
         """Adds img, ori_size_hw, size_hw, matrix and flip."""
@@ -94,8 +95,9 @@ class LoadImage(BaseTransform):
         if image is None:
             path = sample["img_path"]
             data = read_bytes(sample.get("archive") or path, sample.get("img_span"))
-            lazily = self.reduce and is_jpeg(data)
-            image = EncodedJpeg.open(data, path) if lazily else decode_image(data, path)
+            is_lazy = self.reduce and is_jpeg(data)
+            read = EncodedJpeg.open if is_lazy else decode_image
+            image = read(data, path, strict=self.strict)
         elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise DataError(
                 f"an image given as an array is (H, W, 3) uint8 in BGR order; found "

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.data.files import IMAGE_SUFFIXES, read_list
+from engine.data.files import (
+    IMAGE_SUFFIXES,
+    PassedOver,
+    as_on_disk,
+    find_files,
+    goes_in_circles,
+    read_list,
+)
 from engine.errors import ConfigError, DataError
 
 
@@ -44,13 +51,11 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
     """
     path = Path(source)
     if path.suffix.lower() == ".txt" and not path.is_dir():
-        paths = [path.parent / line for line in read_list(path)]
+        paths = [Path(as_on_disk(path.parent, line)) for line in read_list(path)]
     elif path.is_file():
         paths = [path]
     else:
-        found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(source, recursive=True))
-        paths = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-        paths = [p for p in paths if not p.name.startswith(".")]  # as the ._a.jpg of macOS
+        paths = _of_folder(path) if path.is_dir() else _of_pattern(source)
         if out_dir is not None:
             results = Path(out_dir).resolve()
             inputs = [p for p in paths if not p.resolve().is_relative_to(results)]
@@ -61,6 +66,27 @@ def find_images(source: str, out_dir: str | Path | None = None) -> list[InputIma
             f"{', '.join(IMAGE_SUFFIXES)}, or a .txt file with one path a line."
         )
     return name_results(paths, path if path.is_dir() else None)
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    return [folder / name for name in find_files(folder, IMAGE_SUFFIXES)]
+
+
+def _of_pattern(pattern: str) -> list[Path]:
+    passed_over = PassedOver(pattern)
+    paths = []
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        path = Path(name)
+        if path.is_dir() or goes_in_circles(path) or path.name.startswith("."):
+            continue
+        if not path.is_file():
+            passed_over.add("links to nothing", name)
+        elif path.suffix.lower() not in IMAGE_SUFFIXES:
+            passed_over.add(f"files with the suffix {path.suffix}", name)
+        else:
+            paths.append(path)
+    passed_over.report()
+    return paths
 
 
 def name_results(paths: Iterable[Path], root: Path | None = None) -> list[InputImage]:
@@ -82,6 +108,7 @@ def check_results(
     out_dir: Path,
     suffixes: Sequence[str],
     others: Iterable[str] = (),
+    common: Iterable[str] = (),
 ) -> None:
     """Checks that no result would replace an image, another result or another file.
 
@@ -90,19 +117,26 @@ def check_results(
         out_dir: Folder of the results.
         suffixes: What is written for an image, such as ``("_seg.npy", ".npy", ".png")``.
         others: Files besides the images that must stay.
+        common: Names of the files that are written once for all images.
 
     Raises:
         ConfigError: If one would.
     """
     sources = {path.resolve() for path in (*map(Path, others), *(i.path for i in images))}
+    common = set(common)
     writers: dict[str, InputImage] = {}
+    for name in common:
+        if (out_dir / name).resolve() in sources:
+            raise ConfigError(_overwritten(out_dir / name))
     for image in images:
         for suffix in suffixes:
             target = f"{image.out_stem}{suffix}"
             if (out_dir / target).resolve() in sources:
+                raise ConfigError(_overwritten(out_dir / target))
+            if target in common:
                 raise ConfigError(
-                    f"{out_dir / target} is a file of the input and would be overwritten; write "
-                    "the results to another folder."
+                    f"{image.path}: its result {target} has the name of a file of all results; "
+                    "rename the image."
                 )
             if target in writers:
                 raise ConfigError(
@@ -110,3 +144,10 @@ def check_results(
                     "them to separate runs, or rename one."
                 )
             writers[target] = image
+
+
+def _overwritten(path: Path) -> str:
+    return (
+        f"{path} is a file of the input and would be overwritten; write the results to another "
+        "folder."
+    )

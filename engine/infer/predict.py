@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.infer.images import InputImage
 from engine.model.base import BaseModel, build_model
+
+T = TypeVar("T")
 
 
 def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tuple[BaseModel, dict]:
@@ -128,7 +130,38 @@ def predict_images(
     for batch, failures in loader:
         yield from failures
         if batch is not None:
-            with torch.inference_mode():
-                predictions = model.test_step(batch)
-            for sample in predictions:
-                yield images[sample.sample_idx], sample
+            for index, predicted in _predict_each(model, batch):
+                if isinstance(predicted, Exception):
+                    yield Failure.of(images[index], predicted)
+                else:
+                    yield images[index], predicted
+
+
+def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSample | Exception]]:
+    """Predicts the images of a batch together, or one by one if that fails."""
+    samples: list[DataSample] = batch["data_samples"]
+    predicted = try_predict(lambda: model.test_step(batch))
+    if not isinstance(predicted, Exception):
+        yield from ((sample.sample_idx, sample) for sample in predicted)
+    elif len(samples) == 1:
+        yield samples[0].sample_idx, predicted
+    else:
+        for i, sample in enumerate(samples):
+            yield from _predict_each(
+                model, {"inputs": batch["inputs"][i : i + 1], "data_samples": [sample]}
+            )
+
+
+def try_predict(predict: Callable[[], T]) -> T | Exception:
+    """Predicts; returns what that raises, such as that the memory does not suffice.
+
+    A prediction that fails must not stop those of other images.
+    """
+    try:
+        with torch.inference_mode():
+            return predict()
+    except Exception as error:
+        problem = error.with_traceback(None)  # its frames hold the tensors that filled the memory
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return problem

@@ -33,11 +33,13 @@ class Writer(Protocol):
 
     Attributes:
         suffixes: Of the files of an image, such as ``("_seg.npy", ".npy", ".png")``.
+        common: Names of the files that :meth:`finish` writes.
         takes_masks: Whether :meth:`write` uses ``sample.mask`` (1, H, W), the foreground.
         label_suffix: Of the file that :meth:`write_labels` makes; None if there is none.
     """
 
     suffixes: Sequence[str] = ()
+    common: Sequence[str] = ()
     takes_masks: bool = False
     label_suffix: str | None = None
 

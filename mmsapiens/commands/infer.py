@@ -123,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
             frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
             return finish_video(frames, args.output, console)
         predictions = predict_people(model, cfg, images, find_boxes, size, args.num_workers)
-    check_results(images, args.output, writer.suffixes)
+    given_files = [args.boxes] if args.boxes else []
+    check_results(images, args.output, writer.suffixes, given_files, writer.common)
     return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
 
 

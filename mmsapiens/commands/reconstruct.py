@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from engine.errors import ConfigError, DataError
+    from engine.errors import ConfigError
     from engine.infer import find_images, init_model
     from pretrain import MAE
     from pretrain.pictures import Reconstructor
@@ -52,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
     for index, image in enumerate(track(images, description="drawing", console=console)):
         try:
             reconstructor.write(index, image, args.output)
-        except DataError as error:
+        except Exception as error:  # whatever is wrong with one file must not stop the others
             failed += 1
-            console.print(f"failed: {image.path}: {error}", style="red", soft_wrap=True)
+            reason = f"failed: {image.path}: {type(error).__name__}: {error}"
+            console.print(reason, style="red", markup=False, soft_wrap=True)
     print(f"{len(images) - failed} of {len(images)} images done; pictures are in {args.output}")
     return 1 if failed else 0

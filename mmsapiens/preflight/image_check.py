@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from engine.data.decoding import decode_image, exif_orientation, read_bytes
+from engine.data.integrity import decoder_warnings, open_image
 from engine.data.loading import LoadImage
 from engine.data.sample import Sample
 from engine.tables import format_table
@@ -33,6 +33,10 @@ TRAITS = {
     ),
 }
 
+DAMAGED = (
+    "images that decode with a warning, parts of them lost or shifted; copy them again, or look at "
+    "them and allow them"
+)
 ASPECT_EDGES = (0.0, 1 / 2, 2 / 3, 0.9, 1.1, 3 / 2, 2, float("inf"))
 
 
@@ -43,12 +47,14 @@ class ImageFacts(NamedTuple):
         size_hw: Height and width after EXIF rotation.
         traits: Keys of TRAITS.
         deviation: Largest standard deviation of a channel.
+        damage: What the decoder warned of; "" if of nothing.
         fingerprint: For the search for duplicates.
     """
 
     size_hw: tuple[int, int]
     traits: frozenset[str]
     deviation: float
+    damage: str
     fingerprint: Fingerprint
 
 
@@ -62,14 +68,16 @@ class ImageCheck:
         """Reads ``img`` and measures it."""
         path = sample["img_path"]
         data = read_bytes(sample.get("archive") or path, sample.get("img_span"))
-        image = sample["img"] = decode_image(data, path)
+        with decoder_warnings() as warnings:
+            image = sample["img"] = decode_image(data, path)
         LoadImage()(sample)
-        traits = file_traits(data)
+        traits = file_traits(data, path)
         coarse = image[::16, ::16]  # most images with colour show it here already
         if all((shown == shown[..., :1]).all() for shown in (coarse, image)):
             traits |= {"grey"}
         deviation = float(cv2.meanStdDev(image)[1].max())
-        return ImageFacts(sample["ori_size_hw"], traits, deviation, fingerprint(image))
+        damage = ", ".join(warnings)
+        return ImageFacts(sample["ori_size_hw"], traits, deviation, damage, fingerprint(image))
 
     def summarise(self, metainfo: dict, measured: Sequence[tuple[Item, ImageFacts]]) -> Summary:
         """Lists blank, unusual and double images, and tells their sizes."""
@@ -79,7 +87,9 @@ class ImageCheck:
         traits = {t: [item for item, facts in images if t in facts.traits] for t in TRAITS}
         # A blank image looks like all others.
         prints = [(i, f.fingerprint) for i, f in images if f.deviation >= BLANK_DEVIATION]
+        damaged = tuple(Case(item.path, facts.damage) for item, facts in images if facts.damage)
         findings = [
+            Finding("damaged", "fault", DAMAGED, damaged),
             Finding("blank", "fault", "images of one colour; remove them", _cases(blank)),
             *(Finding(t, "note", TRAITS[t], _cases(items)) for t, items in traits.items()),
             *find_duplicates(prints),
@@ -105,13 +115,13 @@ def _cases(items: Sequence[Item]) -> tuple[Case, ...]:
     return tuple(Case(item.path) for item in items)
 
 
-def file_traits(data: bytes) -> frozenset[str]:
+def file_traits(data: bytes, name: str) -> frozenset[str]:
     """Returns which of "alpha", "palette", "16-bit", "exif-rotated" hold.
 
     Each loads right (see :func:`engine.data.loading.read_image`), but whoever made the labels may
     have read the file in another way.
     """
-    with Image.open(BytesIO(data)) as image:
+    with open_image(data, name) as image:
         traits = {
             "alpha": "A" in image.getbands() or "transparency" in image.info,
             "palette": image.mode in ("P", "PA"),

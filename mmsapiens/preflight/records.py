@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from engine.data.files import leave_out_unpaired
+from engine.data.files import collect_left_out
 from engine.errors import ConfigError, DataError
 from mmsapiens.preflight.check import Case, Finding, Item
 
@@ -36,23 +36,28 @@ def list_records(
     items: list[Item] = []
     metainfos: dict[str, dict] = {}
     unpaired: dict[Case, None] = {}  # the splits of one folder find the same ones
+    passed_over: dict[Case, None] = {}
     broken = []
     for name, dataset_cfg in _distinct(cfg, SPLITS if split == "all" else (split,)).items():
         dataset = DATASETS.build({**dataset_cfg, "pipeline": [], "lazy_init": True})
         metainfos[name] = dataset.metainfo
-        with leave_out_unpaired() as left_out:
+        with collect_left_out() as left_out:
             try:
                 dataset.full_init()
             except DataError as error:
                 broken.append(Case(name, str(error)))
                 continue
             finally:
-                unpaired.update((Case(str(path), reason), None) for path, reason in left_out)
+                unpaired.update((Case(str(path), why), None) for path, why in left_out.unpaired)
+                passed_over.update(
+                    (Case(str(path), what), None) for path, what in left_out.passed_over
+                )
         for i in spread(len(dataset), max_samples):
             items.append(Item(name, dataset.get_data_info(i)))
     _check_classes(metainfos)
     findings = [
         Finding("unpaired", "fault", "files without their partner; add or remove", tuple(unpaired)),
+        Finding("passed-over", "note", "files that are no part of it", tuple(passed_over)),
         Finding("broken-dataset", "fault", "datasets that cannot be made", tuple(broken)),
     ]
     return items, metainfos, [finding for finding in findings if finding.cases]

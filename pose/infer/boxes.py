@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.decoding import read_json
+from engine.data.files import composed
 from engine.errors import DataError
 
 Boxes = NDArray[np.float32]
@@ -50,7 +51,7 @@ class BoxesFile:
                 f'{path}: expected an object {{"a.jpg": [[x1, y1, x2, y2, score], ...]}}, found a '
                 f"{type(content).__name__}."
             )
-        self.boxes = {name: self._check(name, boxes) for name, boxes in content.items()}
+        self.boxes = {composed(name): self._check(name, boxes) for name, boxes in content.items()}
 
     def _check(self, name: str, boxes: list) -> Boxes:
         try:
@@ -69,8 +70,8 @@ class BoxesFile:
             DataError: If the file does not list it.
         """
         for key in (name, Path(name).name):
-            if key in self.boxes:
-                return self.boxes[key]
+            if composed(key) in self.boxes:
+                return self.boxes[composed(key)]
         raise DataError(
             f"{self.path} has no boxes of {name!r}; give it an empty list if nobody is there."
         )

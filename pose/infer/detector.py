@@ -88,7 +88,7 @@ class OnnxDetector:
 def fit(image: NDArray, size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
     """Fits an image into the upper left of a padded one (H, W, 3); returns the scale as well."""
     scale = min(size_hw[0] / image.shape[0], size_hw[1] / image.shape[1])
-    height, width = round(image.shape[0] * scale), round(image.shape[1] * scale)
+    height, width = (max(round(n * scale), 1) for n in image.shape[:2])  # of a thin one too
     padded = np.full((*size_hw, 3), _PADDING, np.float32)
     padded[:height, :width] = cv2.resize(image, (width, height))
     return padded, scale

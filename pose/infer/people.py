@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from engine.data.loading import read_image
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
-from engine.infer import Failure, ImageFiles, InputImage
+from engine.infer import Failure, ImageFiles, InputImage, try_predict
 from engine.model.base import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
 
@@ -150,8 +150,19 @@ def predict_people(
 def _predict_together(
     model: BaseModel, waiting: list[_Prepared], batch_size: int
 ) -> Iterator[PeopleOfImage | Failure]:
+    """Predicts the people of several images together, or image by image if that fails."""
     crops = [crop for item in waiting for crop in item.crops]
-    everybody = predict_crops(model, crops, batch_size)
+    everybody = try_predict(lambda: predict_crops(model, crops, batch_size))
+    if isinstance(everybody, Exception) and len(waiting) > 1:
+        for item in waiting:
+            yield from _predict_together(model, [item], batch_size)
+        return
+    if isinstance(everybody, Exception) and batch_size > 1:
+        everybody = try_predict(lambda: predict_crops(model, crops, 1))
+    if isinstance(everybody, Exception):
+        yield from (Failure(waiting[0].image, reason) for reason in waiting[0].bad_boxes)
+        yield Failure.of(waiting[0].image, everybody)
+        return
     start = 0
     for image, pixels, crops, bad_boxes in waiting:
         yield from (Failure(image, reason) for reason in bad_boxes)

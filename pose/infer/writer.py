@@ -42,6 +42,8 @@ class PoseWriter(Writer):
             ControlNet takes it, as ``<stem>.png``.
     """
 
+    common = ("coco_results.json", "keypoint_set.json")
+
     def __init__(
         self,
         metainfo: str | Mapping[str, Any],
@@ -102,8 +104,8 @@ class PoseWriter(Writer):
                 {"file_name": name, **result_row(image_id, score, points, self.metainfo)}
                 for points, score in zip(everybody, scores, strict=True)
             ]
-        write_json(out_dir / "coco_results.json", rows)
-        write_json(out_dir / "keypoint_set.json", self.metainfo.as_dict())
+        for name, content in zip(self.common, (rows, self.metainfo.as_dict()), strict=True):
+            write_json(out_dir / name, content)
 
 
 def _image_id(name: str, taken: set[int]) -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.decoding import read_bytes
-from engine.data.files import MASK_SUFFIXES
+from engine.data.decoding import decode, read_bytes
+from engine.data.files import MASK_SUFFIXES, as_on_disk
+from engine.data.integrity import require_size
 from engine.errors import ConfigError, DataError
 
 NormalAxes = Literal[
@@ -116,23 +119,38 @@ def axis_signs(axes: NormalAxes) -> tuple[int, int, int]:
 
 
 def _read_image_unchanged(path: str | Path) -> NDArray:
-    data = read_bytes(path)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error as error:
-        raise DataError(f"{path} cannot be decoded: {error}") from error
-    if image is None:
-        raise DataError(f"{path} is not an image that OpenCV can read. Copy the file again.")
-    return image
+    return decode(read_bytes(path), path, cv2.IMREAD_UNCHANGED)
 
 
 def _read_npy(path: str | Path) -> NDArray:
+    """Reads an array whose header says what the file holds, no more and no less."""
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            shape, is_fortran, dtype = _read_npy_header(file)
+            require_size(path, *(*shape, 1, 1)[:2])
+            expected, found = math.prod(shape) * dtype.itemsize, Path(path).stat().st_size
+            if file.tell() + expected != found:
+                raise DataError(
+                    f"{path} is damaged: its header says {dtype} {shape}, {expected} bytes, and "
+                    f"{found - file.tell()} follow. Copy the file again."
+                )
+            values = np.fromfile(file, dtype)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except (OSError, ValueError, EOFError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged header is parsed as Python: errors of many kinds
         raise DataError(f"{path} cannot be read as a NumPy array: {error}") from error
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version not in ((2, 0), (3, 0)):
+        raise ValueError(f"its version is {version}")
+    return np.lib.format.read_array_header_2_0(file)
 
 
 def load_mask(seg_dir: Path, stem: str, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -149,7 +167,7 @@ def load_mask(seg_dir: Path, stem: str, size_hw: tuple[int, int]) -> NDArray[np.
     Raises:
         DataError: If there is no ``<stem>.npy`` or ``.png``, or it is no mask.
     """
-    paths = [seg_dir / f"{stem}{suffix}" for suffix in MASK_SUFFIXES]
+    paths = [Path(as_on_disk(seg_dir, f"{stem}{suffix}")) for suffix in MASK_SUFFIXES]
     found = [path for path in paths if path.is_file()]
     if not found:
         raise DataError(f"no mask: neither {paths[0]} nor {paths[1].name} exists.")
@@ -172,22 +190,56 @@ def read_exr_depth(path: str | Path) -> NDArray[np.float32]:
         raise ConfigError(
             'Reading .exr needs OpenEXR: pip install "mmsapiens[exr]", or save depth as .npy.'
         ) from error
-    data = io.BytesIO(read_bytes(path))
+    data = read_bytes(path)
+    for low_x, low_y, high_x, high_y in _data_windows(data, path):
+        require_size(path, high_y - low_y + 1, high_x - low_x + 1)
     try:
         # Threads of the library would not survive the fork of data workers.
-        with OpenEXR.File(data, separate_channels=True, num_threads=0) as file:
+        with OpenEXR.File(io.BytesIO(data), separate_channels=True, num_threads=0) as file:
             parts = file.parts
             if len(parts) == 1:
                 return _depth_of(parts[0], path)
-    except (RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # the library raises many kinds for damaged files
         raise DataError(
             f"{path} is damaged or no OpenEXR file: {error}. Copy the file again."
         ) from error
     if not parts:  # what the library makes of pixels that it cannot read
         raise DataError(f"{path} is damaged: its pixels cannot be read. Copy the file again.")
     raise DataError(f"{path} has {len(parts)} parts. Save it with one, or as .npy.")
+
+
+def _data_windows(data: bytes, path: str | Path) -> Iterator[tuple[int, int, int, int]]:
+    """Yields x1, y1, x2, y2 (inclusive) of each part, from the headers of an OpenEXR file.
+
+    A header is a list of attributes, name\\0 type\\0 size value, that an empty name ends (OpenEXR
+    File Layout). The library itself reads all pixels with it.
+
+    Raises:
+        DataError: If the headers cannot be followed.
+    """
+    position = 8  # behind the magic number and the version
+    try:
+        is_multipart = data[5] & 0x10
+        while data[position]:
+            while data[position]:
+                name_end = data.index(0, position)
+                value = data.index(0, name_end + 1) + 5
+                (size,) = struct.unpack_from("<i", data, value - 4)
+                if data[position:name_end] == b"dataWindow":
+                    yield struct.unpack_from("<4i", data, value)
+                if size < 0:
+                    raise ValueError("an attribute of negative size")
+                position = value + size
+            position += 1
+            if not is_multipart:
+                return
+    except (IndexError, ValueError, struct.error) as error:
+        raise DataError(
+            f"{path} is damaged or no OpenEXR file: its header cannot be followed ({error}). Copy "
+            "the file again."
+        ) from error
 
 
 def _depth_of(part: Any, path: str | Path) -> NDArray[np.float32]:

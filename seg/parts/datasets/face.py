@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from engine.data.files import Named, join_by_stem, require_partners
+from engine.data.files import Named, by_stem, join_by_stem, require_partners
 from engine.errors import DataError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -41,9 +41,10 @@ class FaceDataset(SegDataset):
     def find_records(self) -> list[Named]:
         """See base class."""
         root = Path(self.data_root)
-        paths = sorted(root.glob("*.png"))
-        labels = {p.stem.removesuffix("_seg"): p for p in paths if p.stem.endswith("_seg")}
-        images = {p.stem: p for p in paths if not p.stem.endswith("_seg")}
+        names = (path.name for path in root.iterdir() if path.suffix.lower() == ".png")
+        paths = by_stem(root, (name for name in names if not name.startswith(".")))
+        labels = {n.removesuffix("_seg"): p for n, p in paths.items() if n.endswith("_seg")}
+        images = {name: path for name, path in paths.items() if not name.endswith("_seg")}
         if not images:
             raise DataError(
                 f"No NNNNNN.png in {str(root)!r}; expected FaceSynthetics' flat folder."

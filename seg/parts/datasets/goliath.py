@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.data.decoding import read_json
-from engine.data.files import Named
+from engine.data.files import Named, as_on_disk, composed
 from engine.errors import ConfigError, DataError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -101,7 +101,8 @@ def _read_records(path: Path, root: Path) -> list[Named]:
     for i, entry in enumerate(entries):
         image, seg_map = (_value(entry, keys, f"{path}: entry {i}") for keys in _LIST_KEYS)
         name = Path(image).with_suffix("").as_posix()
-        records.append((name, {"img_path": str(root / image), "seg_map_path": str(root / seg_map)}))
+        paths = {"img_path": as_on_disk(root, image), "seg_map_path": as_on_disk(root, seg_map)}
+        records.append((composed(name), paths))
     files = [file for _, record in records for file in record.values()]
     missing = [file for file in files if not Path(file).is_file()]
     if missing:

@@ -118,3 +118,19 @@ def test_the_default_is_to_raise():
         Images(corrupt=[5], on_corrupt="raise")[5]
     with pytest.raises(ConfigError, match="expected 'raise' or 'skip'"):
         Images(on_corrupt="ignore")
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_dataset_without_a_sample_that_can_be_read_ends(length):
+    dataset = Images(corrupt=range(length), length=length)
+    with pytest.raises(DataError, match=r"none of its 1 samples can be read|2 of 2 samples"):
+        dataset[0]
+
+
+def test_an_epoch_that_goes_to_one_corrupt_record_ends():
+    class One(Images):
+        def record_of(self, key):
+            return 7
+
+    with pytest.raises(DataError, match="none of its 300 samples"):
+        One(corrupt=[7])[0]

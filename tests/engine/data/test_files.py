@@ -1,6 +1,19 @@
-import pytest
+import logging
+import os
+import unicodedata
 
-from engine.data.files import Partner, leave_out_unpaired, pair_folders
+import pytest
+from mmengine.logging import MMLogger
+
+from engine.data.files import (
+    Partner,
+    as_on_disk,
+    collect_left_out,
+    find_files,
+    goes_in_circles,
+    pair_folders,
+    read_list,
+)
 from engine.errors import DataError
 
 PARTNERS = {
@@ -42,10 +55,10 @@ def test_a_file_without_partner(root, lost, message):
     (root / lost).unlink()
     with pytest.raises(DataError, match=message):
         pair_folders(root, "images", PARTNERS)
-    with leave_out_unpaired() as left_out:
+    with collect_left_out() as left_out:
         records = pair_folders(root, "images", PARTNERS)
     assert [name for name, _ in records] == ["sub/a"]
-    assert all(path.stem == "b" for path, _ in left_out) and left_out
+    assert all(path.stem == "b" for path, _ in left_out.unpaired) and left_out.unpaired
 
 
 def test_folders_without_images(tmp_path, root):
@@ -53,3 +66,96 @@ def test_folders_without_images(tmp_path, root):
         pair_folders(root, "nowhere", PARTNERS)
     with pytest.raises(DataError, match=r"No images \(\.jpg, .*\) in .*depths"):
         pair_folders(root, "depths", {})
+
+
+@pytest.fixture
+def warnings():
+    """What is logged."""
+    messages = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    MMLogger.get_current_instance().addHandler(handler)
+    return messages
+
+
+def test_linked_folders_are_searched_and_circles_are_not(tmp_path, warnings):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "a.png").touch()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "real")
+    (root / "again").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(root)
+    assert find_files(root, (".png",)) == ["again/deep/a.png", "linked/deep/a.png"]
+    (warning,) = warnings
+    assert "passed over 2 links to a folder that holds them, such as" in warning
+    assert goes_in_circles(root / "linked" / "back" / "x.png")
+    assert not goes_in_circles(root / "linked" / "deep" / ".." / "deep" / "a.png")
+
+
+def test_what_a_search_passes_over_is_counted_and_named(tmp_path, warnings):
+    for name in ("a.png", "b.heic", "c.HEIC", "README", ".hidden.png", "._a.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert find_files(tmp_path, (".png",)) == ["a.png"]
+    said = " ".join(warnings)
+    for text in (
+        "2 files with the suffix .heic", "1 files without a suffix, such as", "README",
+        "2 links to nothing", "1 no files, such as",
+    ):  # fmt: skip
+        assert text in said
+    assert "hidden" not in said and "._a" not in said
+    with collect_left_out() as left_out:
+        find_files(tmp_path, (".png",))
+    assert len(left_out.passed_over) == len(warnings) == 4, "collected instead of logged"
+
+
+def test_letters_with_accents_pair_however_they_are_written(tmp_path):
+    for form, name in (("NFC", "images/é.jpg"), ("NFD", "masks/é.png")):
+        path = tmp_path / unicodedata.normalize(form, name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    ((name, record),) = pair_folders(tmp_path, "images", {"mask_path": PARTNERS["mask_path"]})
+    assert name == "\u00e9"
+    assert all(os.path.exists(path) for path in record.values()), "paths stay as they are on disk"
+    assert os.path.exists(as_on_disk(tmp_path, "masks/\u00e9.png"))
+    assert os.path.exists(as_on_disk(tmp_path, "images/e\u0301.jpg"))
+    (tmp_path / "images" / "e\u0301.png").touch()
+    with pytest.raises(DataError, match="differ only in their suffix, or in how Unicode"):
+        pair_folders(tmp_path, "images", {})
+
+
+def test_if_nothing_pairs_names_of_both_sides_are_shown(root):
+    for path in (root / "masks").rglob("*.*"):
+        path.rename(path.with_name(f"{path.stem}_mask{path.suffix}"))
+    message = (
+        r"No file has its mask in .*masks.*'b.webp', 'a.JPG' \(2\).*'b_mask.png', 'a_mask.npy'"
+    )
+    with pytest.raises(DataError, match=message):
+        pair_folders(root, "images", PARTNERS)
+    with collect_left_out(), pytest.raises(DataError, match=message):
+        pair_folders(root, "images", PARTNERS)
+
+
+def test_lists_with_byte_order_marks_and_line_ends_of_windows(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes("\ufeffé.jpg\r\n# no\r\n\r\n\ufeffb c.jpg\rd\u3000e.jpg".encode())
+    assert read_list(path) == ["é.jpg", "b c.jpg", "d\u3000e.jpg"]
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("a.jpg\n".encode("utf-16"), r"list.txt' is not in UTF-8 \(byte 0\).*PowerShell"),
+        (b"a.jpg\nb\xff.jpg", r"not in UTF-8 \(byte 7\)"),
+        (b"a.jpg\nb\0.jpg\n", r"Line 2 of .*list.txt' is no name of a file: 'b"),
+    ],
+)
+def test_lists_that_are_no_text(tmp_path, data, message):
+    (tmp_path / "list.txt").write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        read_list(tmp_path / "list.txt")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list(tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.data.files import leave_out_unpaired
+from engine.data.files import collect_left_out
 from mmsapiens.synthetic.labels import FACE_LABELS
 from seg.parts.datasets import FaceDataset
 from tests.mmsapiens.commands.conftest import run_verb
@@ -59,7 +59,7 @@ class Folder:
 
     def train_and_val(self):
         """Numbers of the images in each split."""
-        with leave_out_unpaired():
+        with collect_left_out():
             datasets = [
                 FaceDataset(data_root=str(self.path), split=split, val_ratio=0.15)
                 for split in ("train", "val")

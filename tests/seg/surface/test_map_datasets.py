@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.data.files import leave_out_unpaired
+from engine.data.files import collect_left_out
 from engine.errors import ConfigError, DataError
 from mmsapiens.preflight import CHECKS, make_report, scan
 from mmsapiens.preflight.check import Item
@@ -92,9 +92,9 @@ def test_unpaired_files_are_named(people, folder, what):
     path.unlink()
     with pytest.raises(DataError, match=rf"of \d files have no {what} in .*{folder}.*000002"):
         DepthGeneralDataset(data_root=str(people))
-    with leave_out_unpaired() as left_out:
+    with collect_left_out() as left_out:
         assert len(DepthGeneralDataset(data_root=str(people))) == 7
-    assert left_out and all("000002" in str(file) for file, _ in left_out)
+    assert left_out.unpaired and all("000002" in str(file) for file, _ in left_out.unpaired)
 
 
 def test_an_empty_mask_is_an_error_or_a_counted_skip(people):
