@@ -28,7 +28,8 @@ LIMIT_VARIABLE = "MMSAPIENS_MAX_PIXELS"
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAID_OF_DAMAGE = re.compile(
-    r"Corrupt JPEG data.*|Premature end of JPEG.*|Inconsistent progression.*|(?<=TIFF_Error ).*"
+    r"(?:\[ *ERROR:.*TIFF_Error (?P<tiff>.*)"
+    r"|(?P<jpeg>(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression).*))\n?"
 )
 _stderr_lock = threading.Lock()
 
@@ -44,7 +45,8 @@ def max_pixels() -> int:
         return MAX_PIXELS
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{LIMIT_VARIABLE}={text!r}: expected a number of pixels above 0.")
-    Image.MAX_IMAGE_PIXELS = int(text)  # else Pillow keeps to a limit of its own
+    if Image.MAX_IMAGE_PIXELS is not None and int(text) > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = int(text)  # Pillow would keep to its own
     return int(text)
 
 
@@ -171,9 +173,7 @@ def decoder_warnings() -> Iterator[list[str]]:
             os.dup2(kept, 2)
             os.close(kept)
             file.seek(0)
-            for line in file.read().decode(errors="replace").splitlines(keepends=True):
-                said = _SAID_OF_DAMAGE.search(line)
-                if said:
-                    found.append(said.group().strip())
-                else:
-                    os.write(2, line.encode())
+            said = file.read().decode(errors="replace")
+            for match in _SAID_OF_DAMAGE.finditer(said):
+                found.append((match["tiff"] or match["jpeg"]).strip())
+            os.write(2, _SAID_OF_DAMAGE.sub("", said).encode())

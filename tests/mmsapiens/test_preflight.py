@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from engine.errors import ConfigError
 from mmsapiens.preflight import (
@@ -158,3 +159,15 @@ def test_browsing_a_split_that_is_not_there(cfg, tmp_path):
     cfg.val_dataloader = None
     with pytest.raises(ConfigError, match="no val_dataloader"):
         next(browse(cfg, "val", 1, tmp_path))
+
+
+def test_what_a_search_passes_over_is_noted_once(faces_dir, tmp_path):
+    (tmp_path / "linked").symlink_to(faces_dir)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    dataset = {"type": "pretrain.ImageListDataset", "data_root": str(tmp_path)}
+    loader = {"dataset": dataset}
+    cfg = Config({"train_dataloader": loader, "val_dataloader": loader})
+    items, _, (finding,) = list_records(cfg, "train")
+    assert len(items) == 32, "images and label maps, through the link"
+    assert (finding.kind, finding.level) == ("passed-over", "note")
+    assert any("1 links to nothing" in case.detail for case in finding.cases)

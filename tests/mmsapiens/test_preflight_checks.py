@@ -27,6 +27,18 @@ def check_images(files):
     return {f.kind: [c.path.rsplit("/", 1)[1] for c in f.cases] for f in summary.findings}, summary
 
 
+def test_jpegs_that_decode_with_a_warning_are_a_fault_of_their_own(tmp_path):
+    data = bytearray(cv2.imencode(".jpg", RGB.repeat(8, 0).repeat(8, 1))[1].tobytes())
+    (tmp_path / "sound.jpg").write_bytes(data)
+    start = data.index(b"\xff\xda") + 100
+    data[start : start + 60] = bytes(60)
+    (tmp_path / "scratched.jpg").write_bytes(data)
+    found, summary = check_images([("train", tmp_path / f) for f in ("sound.jpg", "scratched.jpg")])
+    assert found["damaged"] == ["scratched.jpg"]
+    (finding,) = (f for f in summary.findings if f.kind == "damaged")
+    assert finding.level == "fault" and finding.cases[0].detail.startswith("Corrupt JPEG data")
+
+
 def rgb_16(path):
     cv2.imwrite(str(path), RGB.astype(np.uint16) * 257)
 

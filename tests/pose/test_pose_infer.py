@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
-from engine.infer import Failure, find_images
+from engine.infer import Failure, InputImage, check_results, find_images
 from pose.infer import (
     BoxesFile,
     OnnxDetector,
@@ -365,6 +365,11 @@ class TestDetector:
         assert scale == 0.64 and padded.shape == (64, 64, 3)
         assert (padded[:32] == 7).all() and (padded[32:] == 114).all()
 
+    def test_images_that_are_thinner_than_a_pixel_when_fitted(self):
+        for size_hw in ((3, 2000), (2000, 3), (1, 1)):
+            padded, _ = fit(np.full((*size_hw, 3), 7, np.uint8), (64, 64))
+            assert (padded == 7).any()
+
     def test_nms(self):
         assert nms(self.boxes, 0.65) == [0, 2] and nms(self.boxes, 0.99) == [0, 1, 2]
         assert nms(np.zeros((0, 5), np.float32), 0.65) == []
@@ -394,3 +399,54 @@ class TestDetector:
         image[:100, :50] = 0
         (found,) = detector(image, "a.jpg")
         np.testing.assert_allclose(found, [0, 0, 50, 100, 0.9], atol=3)
+
+
+def fails_for(name, limit=None):
+    """Makes a model's test_step fail if one of this name, or too many, are in the batch."""
+
+    def wrap(test_step):
+        def step(batch):
+            if limit is not None and len(batch["inputs"]) > limit:
+                raise MemoryError("too many at once")
+            if any(str(sample.img_path).endswith(name) for sample in batch["data_samples"]):
+                raise RuntimeError("this one is too much")
+            return test_step(batch)
+
+        return step
+
+    return wrap
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_prediction_that_fails_does_not_stop_the_others(
+    model, cfg, photos, boxes_file, monkeypatch, limit
+):
+    images = find_images(str(photos))
+    source = BoxesFile(boxes_file)
+    whole = list(predict_people(model, cfg, images, source, 8, 0))
+    monkeypatch.setattr(model, "test_step", fails_for("b.jpg", limit)(model.test_step))
+    found = list(predict_people(model, cfg, images, source, 8, 0))
+    assert [item.image for item in found] == [item.image for item in whole]
+    failures = {i.image.path.name: i.reason for i in found if isinstance(i, Failure)}
+    assert set(failures) == {"b.jpg", "broken.jpg"}
+    assert failures["b.jpg"] == "RuntimeError: this one is too much"
+    assert len(found[0].sample.pred_instances.keypoints) == 2
+
+
+def test_a_result_of_an_image_does_not_take_the_name_of_one_of_all(tmp_path):
+    writer = PoseWriter(COCO.as_dict())
+    images = [InputImage(tmp_path / "coco_results.jpg", "coco_results")]
+    check_results(images, tmp_path / "out", writer.suffixes)
+    with pytest.raises(ConfigError, match=r"coco_results.jpg: its result coco_results.json"):
+        check_results(images, tmp_path / "out", writer.suffixes, (), writer.common)
+    images = [InputImage(tmp_path / "sub/coco_results.jpg", "sub/coco_results")]
+    check_results(images, tmp_path / "out", writer.suffixes, (), writer.common)
+    with pytest.raises(ConfigError, match=r"keypoint_set.json is a file of the input"):
+        boxes = [tmp_path / "keypoint_set.json"]
+        check_results(images, tmp_path, writer.suffixes, boxes, writer.common)
+
+
+def test_boxes_are_found_by_names_with_accents_however_they_are_written(tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"e\u0301.jpg": [[0, 0, 4, 5]]}), encoding="utf-8-sig")
+    assert len(BoxesFile(path)(np.zeros((9, 9, 3), np.uint8), "\u00e9.jpg")) == 1

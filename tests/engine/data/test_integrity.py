@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.data import LoadImage
 from engine.data.decoding import decode_image
-from engine.data.integrity import LIMIT_VARIABLE, decoder_warnings, max_pixels
+from engine.data.integrity import LIMIT_VARIABLE, decoder_warnings, max_pixels, open_image
 from engine.data.loading import read_image, read_labels
 from engine.errors import ConfigError, DataError
 
@@ -65,26 +65,22 @@ def test_the_limit_can_be_set(monkeypatch, photo):
     monkeypatch.setenv(LIMIT_VARIABLE, "19200")
     assert np.array_equal(decode_image(data, "a.png"), photo)
     monkeypatch.setenv(LIMIT_VARIABLE, "1000000000")
-    with pytest.raises(DataError, match="not an image that|cannot be decoded"):
-        read_labels_of(png(20000, 20000))
+    with (
+        pytest.raises(DataError, match="not an image that"),
+        open_image(png(20000, 20000), "a.png") as image,
+    ):
+        image.load()
     assert Image.MAX_IMAGE_PIXELS == 10**9, "Pillow's own limit gives way"
     monkeypatch.setenv(LIMIT_VARIABLE, "1e9")
     with pytest.raises(ConfigError, match="expected a number of pixels"):
         max_pixels()
 
 
-def read_labels_of(data):
-    from engine.data.integrity import open_image
-
-    with open_image(data, "a.png") as image:
-        image.load()
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
 def test_a_cut_at_any_place_is_an_error(photo, suffix):
     data = cv2.imencode(suffix, photo)[1].tobytes()
     for length in np.linspace(0, len(data) - 3, 25).astype(int):
-        with pytest.raises(DataError, match="a.img"):
+        with pytest.raises(DataError, match=r"a\.img"):
             decode_image(data[:length], "a.img")
 
 
@@ -96,7 +92,7 @@ def test_each_byte_of_a_png_counts(photo):
     for place in [*range(60), *range(60, len(whole), 997), *range(len(whole) - 60, len(whole))]:
         data = bytearray(whole)
         data[place] ^= 4
-        with pytest.raises(DataError, match="a.png"):
+        with pytest.raises(DataError, match=r"a\.png"):
             decode_image(bytes(data), "a.png")
 
 
@@ -138,4 +134,4 @@ def test_other_words_on_standard_error_are_passed_on(scratched, capfd):
         decode_image(scratched.read_bytes(), scratched)
     os.write(2, b" after\n")
     assert len(found) == 1 and found[0].startswith("Corrupt JPEG data")
-    assert capfd.readouterr().err.startswith("before\nno end of line")
+    assert capfd.readouterr().err.startswith("before\nno end of line after")

@@ -105,6 +105,24 @@ def test_a_row_that_the_table_names_twice(tmp_path):
         read_exr_depth(tmp_path / "a.exr")
 
 
+def test_a_huge_size_is_refused_by_the_header(tmp_path, monkeypatch):
+    write_exr(tmp_path / "a.exr", {"Z": np.zeros((40, 50), np.float32)}, "ZIP")
+    read_exr_depth(tmp_path / "a.exr")
+    monkeypatch.setenv("MMSAPIENS_MAX_PIXELS", "1999")
+    with pytest.raises(DataError, match=r"a\.exr: its header says 40x50"):
+        read_exr_depth(tmp_path / "a.exr")
+
+
+def test_a_header_that_cannot_be_followed(tmp_path):
+    write_exr(tmp_path / "a.exr", {"Z": np.zeros((40, 50), np.float32)})
+    data = (tmp_path / "a.exr").read_bytes()
+    place = data.index(b"box2i\0") + 6
+    for size in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f"):
+        (tmp_path / "a.exr").write_bytes(data[:place] + size + data[place + 4 :])
+        with pytest.raises(DataError, match=r"a\.exr is damaged.*header cannot be followed"):
+            read_exr_depth(tmp_path / "a.exr")
+
+
 def test_without_the_library(tmp_path, monkeypatch):
     importer = builtins.__import__
 

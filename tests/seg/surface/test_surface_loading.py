@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, DataError
-from seg.surface.reading import axis_signs, read_depth, read_mask
+from seg.surface.reading import axis_signs, read_depth, read_mask, read_normal
 from seg.surface.transforms import LoadDepth, LoadMask, LoadNormal
 
 SIZE_HW = (4, 6)
@@ -63,6 +63,34 @@ def test_unreadable_files(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(DataError, match=r"broken\.\w+"):
         read_depth(tmp_path / name)
+
+
+@pytest.mark.parametrize("read", [read_mask, read_depth, lambda p: read_normal(p, (1, 1, 1))])
+def test_an_array_whose_header_says_another_size_than_the_file_has(tmp_path, read):
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((40, 30, 3), np.float32))
+    data = path.read_bytes()
+    for damaged, message in (
+        (data[:-1], "14400 bytes, and 14399 follow"),
+        (data + b"x", "and 14401 follow"),
+        (data.replace(b"(40, 30, 3)", b"(40, 99, 3)"), "and 14400 follow"),
+        (data.replace(b"(40, 30, 3)", b"(4000000, 3000000, 3)"), "MMSAPIENS_MAX_PIXELS|read as"),
+        (data.replace(b"(40, 30, 3), ", b"(99999, 99999)"), "MMSAPIENS_MAX_PIXELS|read as"),
+        (data.replace(b"(40, 30, 3)", b"(-40, -30,3)"), "header says|read as"),
+        (data.replace(b"NUMPY\x01", b"NUMPY\x07"), "version is .7, 0"),
+        (data.replace(b"'<f4'", b"'|O8'"), "read as a NumPy array|is damaged"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=message):
+            read(path)
+
+
+def test_a_tiny_mask_or_depth_of_a_huge_size_is_refused_by_its_header(tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 50), np.uint16))
+    monkeypatch.setenv("MMSAPIENS_MAX_PIXELS", "1999")
+    for read in (read_mask, read_depth):
+        with pytest.raises(DataError, match=r"a\.png: .*40x50"):
+            read(tmp_path / "a.png")
 
 
 def test_an_empty_mask(sample, tmp_path):

@@ -1,0 +1,95 @@
+"""Which images --input names, and that one of them which fails leaves the others alone."""
+
+import unicodedata
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from engine.data.integrity import LIMIT_VARIABLE
+from engine.infer import Failure, find_images, predict_images
+from engine.model.base import BaseModel
+
+PIPELINE = [
+    {"type": "LoadImage"},
+    {"type": "Resize", "size_hw": (8, 8)},
+    {"type": "Warp"},
+    {"type": "PackInputs"},
+]
+CFG = Config({"test_dataloader": {"dataset": {"pipeline": PIPELINE}}})
+
+
+class Fragile(BaseModel):
+    """Predicts the mean of an image; fails of some names, and of more images than a limit."""
+
+    def __init__(self, fails_of=(), most=99):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.fails_of = fails_of
+        self.most = most
+
+    def predict(self, inputs, data_samples=None):
+        for sample, image in zip(data_samples, inputs, strict=True):
+            sample.mean = float(image.mean())  # also of those of a batch that fails
+            if sample.img_path.endswith(self.fails_of):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 TiB")
+        if len(inputs) > self.most:
+            raise MemoryError
+        return data_samples
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(5):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((20, 30, 3), 40 * i, np.uint8))
+    return tmp_path
+
+
+@pytest.mark.parametrize("model", [Fragile(("1.png", "4.png")), Fragile(("1.png", "4.png"), 1)])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_predictions_that_fail_are_failures_of_their_images(photos, model, batch_size):
+    images = find_images(str(photos))
+    results = list(predict_images(model, CFG, images, batch_size, num_workers=0))
+    reasons = {r.image.path.name: r.reason for r in results if isinstance(r, Failure)}
+    assert set(reasons) == {"1.png", "4.png"}
+    assert reasons["1.png"].startswith("OutOfMemoryError: CUDA out of memory")
+    done = {r[0].path.name: r[1].mean for r in results if not isinstance(r, Failure)}
+    alone = {
+        image.path.name: sample.mean
+        for image, sample in predict_images(Fragile(), CFG, images, 1, num_workers=0)
+    }
+    assert done == {name: alone[name] for name in ("0.png", "2.png", "3.png")}
+
+
+def test_an_image_of_too_many_pixels_is_a_failure(photos, monkeypatch):
+    cv2.imwrite(str(photos / "large.png"), np.zeros((40, 40, 3), np.uint8))
+    monkeypatch.setenv(LIMIT_VARIABLE, "600")
+    results = list(predict_images(Fragile(), CFG, find_images(str(photos)), 4, num_workers=1))
+    (failure,) = (result for result in results if isinstance(result, Failure))
+    assert failure.image.path.name == "large.png" and "40x40" in failure.reason
+    assert len(results) == 6
+
+
+def names(images):
+    return [(image.path.name, image.out_stem) for image in images]
+
+
+def test_linked_folders_are_searched_once_round(photos, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    (root / "photos").symlink_to(photos)
+    (photos / "back").symlink_to(root)
+    (root / "gone.png").symlink_to(root / "nowhere.png")
+    expected = [(f"{i}.png", f"photos/{i}") for i in range(5)]
+    assert names(find_images(str(root))) == expected
+    assert [name for name, _ in names(find_images(f"{root}/**/*.png"))] == [n for n, _ in expected]
+
+
+def test_lists_of_windows_and_macos(photos):
+    name = unicodedata.normalize("NFD", "é.png")
+    (photos / "0.png").rename(photos / name)
+    (photos / "list.txt").write_text("\ufeff1.png\r\n\u00e9.png\r\n", encoding="utf-8")
+    found = find_images(str(photos / "list.txt"))
+    assert [image.path.name for image in found] == ["1.png", name]
+    assert all(image.path.is_file() for image in found)
