@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import IMAGE_SUFFIXES, as_on_disk, find_files, goes_in_circles, read_list
+from engine.data.files import IMAGE_SUFFIXES, as_on_disk, find_files, match_files, read_list
 from engine.errors import DataError
 from pretrain.archives import list_images
 from pretrain.registry import DATASETS
@@ -124,9 +124,8 @@ class TarImageDataset(BaseDataset):
         Raises:
             DataError: If there is no archive, one cannot be read, or there is no image in them.
         """
-        names = glob.glob(self.shards, root_dir=self.data_root, recursive=True)
-        shards = [Path(self.data_root, name) for name in sorted(names)]
-        shards = [path for path in shards if not goes_in_circles(path)]
+        pattern = os.path.join(glob.escape(str(self.data_root)), self.shards)
+        shards = [Path(name) for name in match_files(pattern)]
         where = f"{self.shards!r} in {str(self.data_root)!r}"
         if not shards:
             raise DataError(f"TarImageDataset: no archive matches {where}.")

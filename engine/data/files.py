@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 import logging
 import os
 import unicodedata
@@ -100,20 +102,38 @@ def find_files(root: str | Path, suffixes: Sequence[str]) -> list[str]:
     passed_over = PassedOver(root)
     found = []
     prefix = os.path.join(str(root), "")
-    for path in _walk(str(root), (), passed_over):
-        name = os.path.basename(path)
-        if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
-            found.append(path.removeprefix(prefix))
-        elif not name.startswith("."):
-            suffix = os.path.splitext(name)[1].lower()
-            kind = f"with the suffix {suffix}" if suffix else "without a suffix"
-            passed_over.add(f"files {kind}", path)
+    for _, paths in _walk(str(root), (), passed_over):
+        for path in paths:
+            name = os.path.basename(path)
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(tuple(suffixes)):
+                found.append(path.removeprefix(prefix))
+            else:
+                suffix = os.path.splitext(name)[1].lower()
+                kind = f"with the suffix {suffix}" if suffix else "without a suffix"
+                passed_over.add(f"files {kind}", path)
     passed_over.report()
     return sorted(found)
 
 
-def _walk(folder: str, above: tuple[str, ...], passed_over: PassedOver) -> Iterator[str]:
-    """Yields the files below a folder; ``above`` are those that it was come to through."""
+def match_files(pattern: str) -> list[str]:
+    """Does ``glob.glob(pattern, recursive=True)``, sorted, without going round links in circles."""
+    if pattern.endswith("**"):
+        pattern += "/*"
+    head, stars, tail = pattern.partition("**/")
+    if not stars:
+        return sorted(glob.glob(pattern))
+    roots = glob.glob(head) if head else ["."]
+    folders = [folder for root in roots for folder, _ in _walk(root, (), PassedOver(root))]
+    found = (match_files(os.path.join(glob.escape(folder), tail)) for folder in folders)
+    return sorted(set(itertools.chain.from_iterable(found)))
+
+
+def _walk(
+    folder: str, above: tuple[str, ...], passed_over: PassedOver
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields a folder and those below it, each with its files; ``above`` is how it was reached."""
     # Not pathlib, which takes several times as long in a tree of millions of files.
     real = os.path.realpath(folder)
     if real in above:
@@ -123,26 +143,21 @@ def _walk(folder: str, above: tuple[str, ...], passed_over: PassedOver) -> Itera
         entries = list(os.scandir(folder))
     except OSError as error:
         raise DataError(f"The folder {folder!r} cannot be read: {error}") from error
+    files, folders = [], []
     for entry in entries:
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError:  # a link to itself, or into a folder that is closed to us
             is_folder = is_file = False
         if is_folder:
-            yield from _walk(entry.path, (*above, real), passed_over)
+            folders.append(entry.path)
         elif is_file:
-            yield entry.path
+            files.append(entry.path)
         else:
             passed_over.add("links to nothing" if entry.is_symlink() else "no files", entry.path)
-
-
-def goes_in_circles(path: str | Path) -> bool:
-    """Whether a path leads back, by a link, to a folder that it came through."""
-    return any(
-        os.path.realpath(folder) in map(os.path.realpath, folder.parents)
-        for folder in Path(path).parents
-        if folder.is_symlink()
-    )
+    yield folder, files
+    for path in folders:
+        yield from _walk(path, (*above, real), passed_over)
 
 
 def composed(name: str) -> str:

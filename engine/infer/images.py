@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from engine.data.files import (
     PassedOver,
     as_on_disk,
     find_files,
-    goes_in_circles,
+    match_files,
     read_list,
 )
 from engine.errors import ConfigError, DataError
@@ -75,9 +74,9 @@ def _of_folder(folder: Path) -> list[Path]:
 def _of_pattern(pattern: str) -> list[Path]:
     passed_over = PassedOver(pattern)
     paths = []
-    for name in sorted(glob.glob(pattern, recursive=True)):
+    for name in match_files(pattern):
         path = Path(name)
-        if path.is_dir() or goes_in_circles(path) or path.name.startswith("."):
+        if path.is_dir() or path.name.startswith("."):
             continue
         if not path.is_file():
             passed_over.add("links to nothing", name)

@@ -1,3 +1,4 @@
+import glob
 import logging
 import os
 import unicodedata
@@ -10,7 +11,7 @@ from engine.data.files import (
     as_on_disk,
     collect_left_out,
     find_files,
-    goes_in_circles,
+    match_files,
     pair_folders,
     read_list,
 )
@@ -89,8 +90,30 @@ def test_linked_folders_are_searched_and_circles_are_not(tmp_path, warnings):
     assert find_files(root, (".png",)) == ["again/deep/a.png", "linked/deep/a.png"]
     (warning,) = warnings
     assert "passed over 2 links to a folder that holds them, such as" in warning
-    assert goes_in_circles(root / "linked" / "back" / "x.png")
-    assert not goes_in_circles(root / "linked" / "deep" / ".." / "deep" / "a.png")
+
+
+def test_patterns_do_not_go_round_in_circles(tmp_path, monkeypatch):
+    """Two links back would be followed 40 deep, in 2 ** 40 ways."""
+    for name in ("a.png", "sub/b.png", "sub/deep/c.png", "sub/deep/.d.png", "x[1]/e.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(pattern):
+        return [os.path.relpath(path, tmp_path) for path in match_files(f"{tmp_path}/{pattern}")]
+
+    patterns = ("**/*.png", "*.png", "s*/**/c.png", "sub/**", "**/deep/**/*.png", "**/x[[]1]/*")
+    expected = [
+        sorted(
+            os.path.relpath(p, tmp_path) for p in set(glob.glob(f"{tmp_path}/{p}", recursive=True))
+        )
+        for p in patterns
+    ]
+    assert [found(p) for p in patterns] == [[n for n in e if n != "sub"] for e in expected]
+    for name in ("back", "again"):
+        (tmp_path / "sub" / name).symlink_to(tmp_path)
+    assert found("**/*.png") == ["a.png", "sub/b.png", "sub/deep/c.png", "x[1]/e.png"]
+    monkeypatch.chdir(tmp_path / "sub")
+    assert [os.path.normpath(path) for path in match_files("**/c.png")] == ["deep/c.png"]
 
 
 def test_what_a_search_passes_over_is_counted_and_named(tmp_path, warnings):
