@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
 from engine.checkpoint.meta import flat_with_meta, meta_of
 from engine.checkpoint.read import read_checkpoint
+from engine.checkpoint.values import check_whole
 from engine.errors import WeightsError
 from engine.tables import format_table
 
@@ -54,14 +56,20 @@ def convert_checkpoint(
     source, target = Path(source), Path(target)
     _check_target(source, target, overwrite)
     checkpoint = read_checkpoint(source, trust=trust)
-    tensors = tensors_of(checkpoint, str(source))
+    tensors, meta = tensors_of(checkpoint, str(source)), meta_of(checkpoint, str(source))
     if backbone_only:
         tensors = _backbone_of(tensors, source)
-    tensors = {key: _compact(value) for key, value in tensors.items()}
-    meta = meta_of(checkpoint)
+    check_whole(tensors, str(source))
+    storages: set[int] = set()
+    tensors = {key: _compact(value, storages) for key, value in tensors.items()}
     if target.suffix == ".safetensors":
-        metadata = {key: _to_json(key, value) for key, value in meta.items()}
-        _write(target, lambda path: save_file(tensors, path, metadata))
+        metadata = {str(key): _to_json(key, value) for key, value in meta.items()}
+        try:
+            _write(target, lambda path: save_file(tensors, path, metadata))
+        except (SafetensorError, KeyError) as error:
+            raise WeightsError(
+                f"{source} has numbers that .safetensors cannot hold ({error}). Convert to .pth."
+            ) from error
     else:
         whole = {"state_dict": tensors, "meta": meta}
         content = flat_with_meta(tensors, meta) if backbone_only else whole
@@ -70,7 +78,7 @@ def convert_checkpoint(
         return ()
     flat = backbone_only and target.suffix != ".safetensors"
     kept = {"state_dict"} if flat else {"state_dict", "meta"}
-    return tuple(key for key in checkpoint if key not in kept)
+    return tuple(str(key) for key in checkpoint if key not in kept)
 
 
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
@@ -95,10 +103,15 @@ def _backbone_of(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Tenso
     )
 
 
-def _compact(tensor: Tensor) -> Tensor:
-    """A tensor that is all of its storage: the rest of it would be written, too."""
-    is_whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return tensor if is_whole and tensor.is_contiguous() else tensor.contiguous().clone()
+def _compact(tensor: Tensor, storages: set[int]) -> Tensor:
+    """A tensor that is all of its storage, of which the rest would be written too, and alone."""
+    storage = tensor.untyped_storage()
+    is_whole = storage.nbytes() == tensor.numel() * tensor.element_size()
+    is_first = storage.data_ptr() not in storages
+    storages.add(storage.data_ptr())
+    if is_whole and is_first and tensor.is_contiguous():
+        return tensor
+    return tensor.contiguous().clone()
 
 
 def _write(target: Path, write: Callable[[Path], Any]) -> None:
@@ -124,7 +137,12 @@ def _to_json(key: str, value: Any) -> str:
             "Convert to .pth."
         )
 
-    return json.dumps(value, default=plain)
+    try:
+        return json.dumps(value, default=plain)
+    except (TypeError, ValueError, RecursionError) as error:  # a key that is no text, say
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"meta[{key!r}] cannot be JSON ({error}). Convert to .pth.") from error
 
 
 def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
@@ -152,7 +170,7 @@ def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
     if "state_dict" in checkpoint:
         others = [str(key) for key in checkpoint if key not in ("state_dict", "meta")]
         lines.append(f"\nbesides weights and meta: {', '.join(others) or 'nothing'}")
-    meta = meta_of(checkpoint)
+    meta = meta_of(checkpoint, str(path))
     lines.append("meta:" if meta else "no meta")
     lines += [f"  {key}: {_shorten(value)}" for key, value in meta.items()]
     return "\n".join(lines)

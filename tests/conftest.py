@@ -25,6 +25,11 @@ from mmsapiens.synthetic.write_dataset import write_split
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``--fuzz``: damaged files of each test of tests/fuzz; the first ones are the same."""
+    parser.addoption("--fuzz", type=int, default=40, metavar="NUM", help="damaged files a test")
+
+
 class Golden:
     """A recorded file: ``meta``, and tensors by key."""
 
@@ -74,21 +79,26 @@ def face_config(faces_dir: Path, tmp_path: Path) -> Callable[..., Config]:
     Options are added by dotted key, as ``--cfg-options`` does.
     """
     runs = itertools.count()
+    return lambda **options: make_face_config(faces_dir, tmp_path / f"run{next(runs)}", **options)
 
-    def load(**options: Any) -> Config:
-        options = {key.replace("__", "."): value for key, value in options.items()}
-        cfg = load_config(
-            ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py",
-            {"input_size_hw": (64, 48), **face_options(faces_dir), **options},
-        )
-        cfg.model.backbone.arch = TINIEST_ARCH
-        cfg.work_dir = str(tmp_path / f"run{next(runs)}")
-        cfg.launcher = "none"
-        # Runners of one process share loggers and visualizers by name, made of the time in seconds.
-        cfg.experiment_name = Path(cfg.work_dir).as_posix()
-        return cfg
 
-    return load
+def make_face_config(faces_dir: Path, work_dir: Path, **options: Any) -> Config:
+    """Does what the fixture ``face_config`` does, for fixtures of a wider scope."""
+    options = {key.replace("__", "."): value for key, value in options.items()}
+    cfg = load_config(
+        ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py",
+        {"input_size_hw": (64, 48), **face_options(faces_dir), **options},
+    )
+    cfg.model.backbone.arch = TINIEST_ARCH
+    cfg.work_dir = str(work_dir)
+    cfg.launcher = "none"
+    # Runners of one process share loggers and visualizers by name, made of the time in seconds.
+    cfg.experiment_name = work_dir.as_posix()
+    return cfg
+
+
+BARE = {"custom_hooks": [], "visualizer__vis_backends": []}
+"""Options of a run that draws and shows nothing."""
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) 
     prefix = patches[0].removesuffix(PATCHES)
     layer = re.compile(re.escape(prefix) + r"layers\.(\d+)\.")
     layers = {match[1] for key in tensors if (match := layer.match(key))}
-    theirs = (tensors[patches[0]].shape[0], len(layers))
+    theirs = (next(iter(tensors[patches[0]].shape), 0), len(layers))
     backbone = find_backbone(model)
     looks_like = f"this looks like {_kind(tensors)} with {_describe(theirs, backbone)}"
     ours = (backbone.embed_dims, backbone.num_layers) if backbone is not None else None

@@ -14,9 +14,10 @@ from torch import nn
 
 from engine.checkpoint.diagnose import check_backbone
 from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
-from engine.checkpoint.meta import check_patch_padding, meta_of
+from engine.checkpoint.meta import check_patch_padding, grid_of, meta_of
 from engine.checkpoint.pos_embed import fit_pos_embed
 from engine.checkpoint.read import read_checkpoint
+from engine.checkpoint.values import check_finite, check_kinds
 from engine.errors import WeightsError
 from engine.model.wrappers import unwrap
 
@@ -79,20 +80,22 @@ def apply_weights(
     """
     model, source = unwrap(model), str(source)
     allow_missing = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
-    meta = meta_of(checkpoint)
+    meta = meta_of(checkpoint, source)
     model_tensors = model.state_dict()
 
     file_tensors = tensors_of(checkpoint, source)
     tensors = rename(file_tensors, model_tensors, prefix, source)
-    grid_hw = tuple(meta["grid_hw"]) if "grid_hw" in meta else None
-    tensors, resized = fit_pos_embed(model, tensors, grid_hw, source)
+    check_kinds(tensors, model_tensors, source)
+    tensors, resized = fit_pos_embed(model, tensors, grid_of(meta, source), source)
     report = compare(model_tensors, tensors, resized, source)
     check_backbone(model, file_tensors, report)
     check_complete(report, allow_missing)
     check_patch_padding(model, meta, source, allow_patch_padding_change)
 
+    loaded = {key: tensors[key].to(model_tensors[key].dtype) for key in report.matched}
+    check_finite(loaded, source)
     try:
-        model.load_state_dict({key: tensors[key] for key in report.matched}, strict=False)
+        model.load_state_dict(loaded, strict=False)
     except WeightsError as error:  # of a module that checks what it is given
         raise WeightsError(f"{source}: {error}") from None
     print_log(str(report), logger="current")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from engine.errors import WeightsError
@@ -74,15 +75,39 @@ class LoadReport:
 
 
 def tensors_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Returns the tensors of a flat or nested checkpoint, without the names of wrappers."""
-    tensors = {}
-    for key, value in checkpoint.get("state_dict", checkpoint).items():
-        if isinstance(value, Tensor):
-            tensors[plain_name(key).removeprefix("module.")] = value
+    """Returns the tensors of a flat or nested checkpoint, without the names of wrappers.
+
+    Raises:
+        WeightsError: There are none, or one has no name, one name is of two, or one is not plain.
+    """
+    content = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(content, Mapping):
+        raise WeightsError(
+            f"{source}: its 'state_dict' is a {type(content).__name__}. Expected tensors by name."
+        )
+    tensors: dict[str, Tensor] = {}
+    for key, value in content.items():
+        if not isinstance(value, Tensor):
+            continue
+        if not isinstance(key, str):
+            raise WeightsError(
+                f"{source}: a tensor stands under {key!r:.80} ({type(key).__name__}). Expected "
+                "the name that it has in a model."
+            )
+        is_plain = value.layout == torch.strided and not (value.is_nested or value.is_quantized)
+        if not is_plain or value.is_meta:
+            raise WeightsError(
+                f"{source}: {key} is a sparse, nested, quantized or meta tensor. Expected numbers: "
+                "save what .to_dense() or .dequantize() returns."
+            )
+        name = plain_name(key).removeprefix("module.")
+        if name in tensors:
+            raise WeightsError(f"{source} holds {name} twice, within a wrapper and without.")
+        tensors[name] = value
     if not tensors:
         raise WeightsError(
             f"{source} holds no tensors. Expected them by name, or under 'state_dict'; "
-            f"found {listing(map(repr, checkpoint))}."
+            f"found {listing(f'{key!r:.80}' for key in checkpoint)}."
         )
     return tensors
 

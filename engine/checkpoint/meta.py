@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -59,12 +60,62 @@ def flat_with_meta(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> di
     return flat
 
 
-def meta_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the meta of a checkpoint that was read, of whatever form; empty if it has none."""
+def meta_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Returns the meta of a checkpoint that was read, of whatever form; empty if it has none.
+
+    Raises:
+        WeightsError: It is no dict.
+    """
     versions = getattr(checkpoint, "_metadata", None)
     beside = versions.get(_OURS) if isinstance(versions, Mapping) else None
     meta = checkpoint.get("meta", beside)
-    return meta if isinstance(meta, Mapping) else {}
+    if meta is not None and not isinstance(meta, Mapping):
+        raise WeightsError(f"{source}: its 'meta' is a {type(meta).__name__}. Expected a dict.")
+    return meta or {}
+
+
+def grid_of(meta: Mapping[str, Any], source: str) -> tuple[int, int] | None:
+    """Returns the position grid (h, w) that a checkpoint says it has, None if it says nothing.
+
+    Raises:
+        WeightsError: It is no pair of positive whole numbers.
+    """
+    grid_hw = meta.get("grid_hw")
+    if grid_hw is None:
+        return None
+    is_pair = isinstance(grid_hw, list | tuple) and len(grid_hw) == 2
+    if not is_pair or not all(type(side) is int and side > 0 for side in grid_hw):
+        raise WeightsError(
+            f"{source}: its meta['grid_hw'] is {grid_hw!r:.80}. Expected two whole numbers, the "
+            "rows and columns of the patches."
+        )
+    return grid_hw[0], grid_hw[1]
+
+
+def saved_dataset_meta(checkpoint: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Returns what a checkpoint says of the dataset that it was trained on; empty if nothing.
+
+    Raises:
+        WeightsError: Its classes are no names, or its palette is not a colour of each.
+    """
+    found = meta_of(checkpoint, source).get("dataset_meta")
+    meta = {} if found is None else found
+    if not isinstance(meta, Mapping) or not all(isinstance(key, str) for key in meta):
+        raise WeightsError(f"{source}: its meta['dataset_meta'] is {meta!r:.80}. Expected a dict.")
+    classes, palette = meta.get("classes", ()), meta.get("palette")
+    if not isinstance(classes, list | tuple) or not all(isinstance(c, str) for c in classes):
+        raise WeightsError(f"{source}: its classes are {classes!r:.80}. Expected a list of names.")
+    if palette is not None:
+        try:
+            shape = np.asarray(palette, np.uint8).shape
+        except (ValueError, TypeError, OverflowError):
+            shape = ()
+        if len(shape) != 2 or shape[1] != 3 or len(classes) not in (0, shape[0]):
+            raise WeightsError(
+                f"{source}: its palette is {palette!r:.80}. Expected a colour (red, green, blue) "
+                f"from 0 to 255 of each of {len(classes)} classes."
+            )
+    return dict(meta)
 
 
 def check_patch_padding(
@@ -82,6 +133,11 @@ def check_patch_padding(
     if theirs is None:
         print_log(
             f"{source} does not say its patch padding; the model's is {ours}.", logger="current"
+        )
+    elif type(theirs) is not int:
+        raise WeightsError(
+            f"{source}: its meta['patch_padding'] is {theirs!r:.80}. Expected pixels, a whole "
+            "number."
         )
     elif theirs != ours and not allow_change:
         raise WeightsError(

@@ -38,7 +38,8 @@ def fit_pos_embed(
             continue
         prefix = f"{name}." if name else ""
         key = f"{prefix}pos_embed"
-        if key not in tensors or tensors[key].shape[-1] != module.pos_embed.shape[-1]:
+        shape = tensors[key].shape if key in tensors else ()
+        if len(shape) != 3 or (shape[0], shape[2]) != (1, module.pos_embed.shape[2]):
             continue  # reported as missing or mismatched
         try:
             fitted[key], source_hw = _fit(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import pickle
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
-from safetensors import SafetensorError, safe_open
+from mmengine.logging import print_log
+from safetensors import safe_open
 from torch.serialization import safe_globals
 
+from engine.checkpoint.unpickle import check_names, plain, stand_ins
 from engine.errors import WeightsError
 
 _WEB_PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
@@ -39,7 +39,10 @@ def read_checkpoint(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         WeightsError: The file is missing, damaged, no checkpoint, or needs ``trust``.
     """
     path = Path(path)
-    _check_file(path)
+    try:
+        _check_file(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error}).") from error
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     checkpoint = _read_torch(path, trust)
@@ -87,26 +90,48 @@ def _check_file(path: Path) -> None:
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
-    # Mapped tensors cost no memory of their own, so eight processes share one copy of a file.
-    # Only the zip format can be mapped.
-    mmap = zipfile.is_zipfile(path)
-    if mmap:
-        _check_not_exported(path)
     try:
-        with safe_globals(_training_log_types()):
-            return torch.load(path, map_location="cpu", weights_only=not trust, mmap=mmap)
+        # Mapped tensors cost no memory of their own, so eight processes share one copy of a file.
+        # Only the zip format can be mapped.
+        mmap = zipfile.is_zipfile(path)
+        if mmap:
+            _check_archive(path, trust)
+        if trust:
+            return torch.load(path, map_location="cpu", weights_only=False, mmap=mmap)
+        if not mmap:
+            with path.open("rb") as file:
+                for _ in range(4):  # of the format of old: three of its own, then the content
+                    check_names(file)
+        with safe_globals(stand_ins()):
+            return plain(torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
+    except WeightsError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise WeightsError(_explain(path, error)) from error
 
 
-def _check_not_exported(path: Path) -> None:
+def _check_archive(path: Path, trust: bool) -> None:
+    """Requires a whole archive of torch.save; PyTorch reads on where a checksum is wrong."""
     with zipfile.ZipFile(path) as archive:
-        names = {Path(name).name for name in archive.namelist()}
-    if "data.pkl" not in names or "constants.pkl" in names:
-        raise WeightsError(
-            f"{path} is an exported program (TorchScript or torch.export) or another archive, "
-            "not weights. Give the .pth file that it was made from."
-        )
+        entries = archive.infolist()
+        names = [Path(entry.filename).name for entry in entries]
+        if names.count("data.pkl") != 1 or "constants.pkl" in names:
+            raise WeightsError(
+                f"{path} is an exported program (TorchScript or torch.export) or another archive, "
+                "not weights. Give the .pth file that it was made from."
+            )
+        size = sum(entry.file_size for entry in entries)
+        if any(entry.compress_type for entry in entries) or size > path.stat().st_size:
+            raise WeightsError(
+                f"{path} was packed again: its tensors are compressed, which torch.save never "
+                "does, and cannot be mapped. Take the file that torch.save wrote."
+            )
+        for entry in entries:
+            with archive.open(entry) as file:
+                while entry.CRC and file.read(2**20):  # 0: saved without checksums
+                    pass
+    if not trust:
+        check_names(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
 
 
 def _explain(path: Path, error: Exception) -> str:
@@ -125,33 +150,12 @@ def _explain(path: Path, error: Exception) -> str:
     )
 
 
-def _training_log_types() -> list[Any]:
-    """What MMEngine's checkpoints hold beyond tensors, under NumPy 1's and NumPy 2's names."""
-    make_scalar = np.float64().__reduce__()[0]
-    make_array = np.empty(0).__reduce__()[0]
-    allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype]
-    allowed.append((_history_method, "builtins.getattr"))
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        allowed.append((make_scalar, f"{module}.scalar"))
-        allowed.append((make_array, f"{module}._reconstruct"))
-    # Each dtype is an instance of a class of its own. Object arrays are left out.
-    codes = np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?SU"
-    return allowed + list({type(np.dtype(code)) for code in codes})
-
-
-def _history_method(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr``: a HistoryBuffer is pickled with references to its methods."""
-    if owner is not HistoryBuffer or name.startswith("_"):
-        raise pickle.UnpicklingError(f"GLOBAL getattr of {name!r}")
-    return getattr(HistoryBuffer, name)
-
-
 def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             meta = {key: _decode(value) for key, value in (file.metadata() or {}).items()}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # a header can name any type and size
         raise WeightsError(
             f"{path} is not a safetensors file, or was cut short ({error}). "
             "Copy or download it again."
@@ -162,5 +166,5 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _decode(value: str) -> Any:
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return value  # the format allows any text

@@ -13,9 +13,10 @@ from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 from engine.allocator import keep_freed_memory
-from engine.checkpoint import apply_weights, read_checkpoint
+from engine.checkpoint import apply_weights, read_checkpoint, saved_dataset_meta
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
+from engine.errors import WeightsError
 from engine.infer.images import InputImage
 from engine.model.base import BaseModel, build_model
 
@@ -42,12 +43,16 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)
     apply_weights(model, loaded, source=checkpoint)
-    saved, of_config = loaded.get("meta", {}).get("dataset_meta") or {}, {}
+    saved, of_config = saved_dataset_meta(loaded, checkpoint), {}
     if cfg.get("test_dataloader") is not None:  # lazily: the dataset's files need not be there
         of_config = DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo
-    same = tuple(saved.get("classes", ())) in ((), tuple(of_config.get("classes", ())))
-    meta = {**of_config, **saved} if same else saved  # released ones say little
-    return model.to(device).eval(), meta
+    num, expected = (len(meta.get("classes", ())) for meta in (saved, of_config))
+    if num and expected and num != expected:
+        raise WeightsError(
+            f"{checkpoint}: its meta names {num} classes, and the config's dataset {expected}. "
+            "Give the config of the training."
+        )
+    return model.to(device).eval(), {**of_config, **saved}  # released ones say little
 
 
 class Failure(NamedTuple):

@@ -118,6 +118,32 @@ def test_data_parallel_names_and_views_are_cleaned(model, tmp_path):
     assert tensors["neck.mask_token"].untyped_storage().nbytes() == 32 * 4
 
 
+def test_tied_weights_are_written_twice(model, tmp_path):
+    state = model.state_dict()
+    torch.save({**state, "tied": state["neck.mask_token"]}, tmp_path / "tied.pth")
+    convert_checkpoint(tmp_path / "tied.pth", tmp_path / "tied.safetensors")
+    tensors = read_checkpoint(tmp_path / "tied.safetensors")["state_dict"]
+    assert torch.equal(tensors["tied"], state["neck.mask_token"])
+    assert torch.equal(tensors["neck.mask_token"], state["neck.mask_token"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"state_dict": [1], "meta": {}}, "its 'state_dict' is a list"),
+        ({"a": torch.zeros(1), "meta": 3}, "its 'meta' is a int"),
+        ({"a": torch.zeros(1), "meta": {"b": {(1, 2): 3}}}, r"meta\['b'\] cannot be JSON"),
+        ({"a": torch.zeros(1).expand(2**50)}, "a: the file has fewer numbers than the shape"),
+        ({"a": torch.zeros(1, dtype=torch.complex128)}, "that .safetensors cannot hold"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(content, message, tmp_path):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=message):
+        convert_checkpoint(tmp_path / "a.pth", tmp_path / "a.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pth"]
+
+
 def test_nothing_is_overwritten_unasked(source, tmp_path):
     target = tmp_path / "clean.pth"
     convert_checkpoint(source, target, backbone_only=True)

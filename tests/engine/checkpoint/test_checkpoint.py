@@ -139,6 +139,7 @@ def test_code_in_a_pickle_is_refused_by_name_and_run_only_with_trust(tmp_path, z
     [
         ("none.pth", None, "is not a file.*SAPIENS_CHECKPOINT_ROOT"),
         ("empty.pth", b"", "is empty"),
+        (f"{'long' * 99}.pth", None, "cannot be read"),
         ("page.pth", b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page"),
         ("page.safetensors", b"<html>Sign in</html>", "is a web page"),
         ("lfs.pth", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
@@ -353,6 +354,78 @@ def test_report_fits_a_log():
     MMLogger.get_current_instance().removeHandler(handler)
     assert "m.pth does not say its patch padding; the model's is 0" in log.getvalue()
     assert text in log.getvalue()
+
+
+# ---- what the tensors hold
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda v: v.int(), "another kind of numbers.*: ln1.weight int32 in the file, float32 in"),
+        (lambda v: v.to(torch.complex64), "ln1.weight complex64 in the file"),
+        (lambda v: v.bool(), "ln1.weight bool in the file"),
+        (lambda v: v.to(torch.float8_e4m3fn), "ln1.weight float8_e4m3fn in the file"),
+        (lambda v: v * float("nan"), r"infinite or not a number \(NaN\): ln1.weight"),
+        (lambda v: torch.where(v.cumsum(0) > 30, float("inf"), v), "infinite or not.*: ln1.weight"),
+        (lambda v: v.double() * 1e300, "infinite or not a number.*: ln1.weight"),
+        (lambda v: v[:1].clone().expand(32), "ln1.weight: the file has fewer numbers than the sh"),
+    ],
+    ids=["int", "complex", "bool", "float8", "nan", "inf", "overflow", "expanded"],
+)
+def test_weights_are_finite_numbers_of_the_models_kind(tmp_path, spoil, message):
+    state = mae_state()
+    torch.save(state | {"ln1.weight": spoil(state["ln1.weight"])}, tmp_path / "x.pth")
+    model = backbone(init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "x.pth")})
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for load in (lambda: load_weights(model, tmp_path / "x.pth"),
+                 lambda: initialize(model, model.init_cfg)):  # fmt: skip
+        with pytest.raises(WeightsError, match=rf"x\.pth.*{message}"):
+            load()
+    assert not changed(model, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_cast(dtype):
+    state, model = mae_state(), backbone()
+    apply_weights(model, {key: value.to(dtype) for key, value in state.items()})
+    expected = state["layers.0.attn.qkv.weight"].to(dtype).float()
+    assert torch.equal(model.layers[0].attn.qkv.weight, expected)
+
+
+def test_large_weights_are_not_taken_for_infinite_ones():
+    state = backbone().state_dict()
+    state["ln1.weight"] = torch.full((32,), 3e38)  # their sum is infinite
+    model = backbone()
+    apply_weights(model, state)
+    assert torch.equal(model.ln1.weight, state["ln1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda state: {"state_dict": None}, "its 'state_dict' is a NoneType. Expected tensors by"),
+        (lambda state: {"state_dict": [*state.values()]}, "its 'state_dict' is a list"),
+        (lambda state: {7: state["ln1.bias"]} | state, r"a tensor stands under 7 \(int\)"),
+        (lambda state: {"ln1.bias": None} | prefixed(state, "x."), "0 of 29 tensors"),
+        (lambda state: {"module.ln1.bias": state["ln1.bias"]} | state, "holds ln1.bias twice"),
+        (lambda state: state | {"pos_embed": torch.tensor(1.0)}, r"pos_embed \(\) in the file"),
+        (lambda state: state | {"pos_embed": torch.ones(2, 65, 32)}, r"pos_embed \(2, 65, 32\) in"),
+        (lambda state: {"patch_embed.projection.weight": torch.tensor(1.0)}, "embed_dims 0 and 0"),
+        (lambda state: {"state_dict": state, "meta": ["a"]}, "its 'meta' is a list"),
+        *(
+            (lambda state, grid=grid: {"state_dict": state, "meta": {"grid_hw": grid}}, "'grid_hw'")
+            for grid in (8, "ab", (8,), (8.0, 8), (0, 3), (True, 64), torch.ones(2), [[8, 8]])
+        ),
+        (
+            lambda state: {"state_dict": state, "meta": {"patch_padding": "2"}},
+            "patch_padding",
+        ),
+    ],
+)
+def test_checkpoints_of_another_structure_are_refused(make, message):
+    with pytest.raises(WeightsError, match=rf"(?s)^x\.pth.*{message}"):
+        apply_weights(backbone(), make(mae_state()), source="x.pth")
 
 
 # ---- position embedding
