@@ -16,13 +16,23 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from engine.allocator import keep_freed_memory
-from engine.checkpoint import apply_weights, latest_checkpoint, model_meta, read_checkpoint
+from engine.checkpoint import (
+    apply_weights,
+    latest_checkpoint,
+    model_meta,
+    read_checkpoint,
+    training_state,
+)
 from engine.compile import compile_blocks
+from engine.errors import MMSapiensError, WeightsError
 from engine.launch import init_cpu_group
 from engine.model.base import build_model
 from engine.model.wrappers import unwrap
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
+
+_PROGRESS = {"last_step", "_global_step", "_last_value"}  # of a schedule
+_PROGRESS |= {"best", "num_bad_epochs", "cooldown_counter"}
 
 
 class Runner(MMEngineRunner):
@@ -94,14 +104,41 @@ class Runner(MMEngineRunner):
                 always so when resuming.
 
         Returns:
-            The whole checkpoint.
+            The whole checkpoint; when resuming, what :func:`training_state` leaves of it.
         """
-        checkpoint = read_checkpoint(filename)
-        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        checkpoint, model = read_checkpoint(filename), unwrap(self.model)
+        if self._resume:
+            checkpoint = training_state(checkpoint, filename, self)
+            self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         allowed = () if strict or self._resume else self.cfg.get("allow_missing", ())
-        apply_weights(unwrap(self.model), checkpoint, source=filename, allow_missing=allowed)
+        apply_weights(model, checkpoint, source=filename, allow_missing=allowed)
+        if not self._resume:  # hooks look for the model's own names, which a file need not have
+            checkpoint = {**checkpoint, "state_dict": model.state_dict()}
+            self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self._has_loaded = True
         return checkpoint
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Restores the whole state; see MMEngine. What a schedule is, the config says.
+
+        Raises:
+            WeightsError: A part of it is missing or does not fit the run.
+        """
+        self._resume = True  # load_checkpoint takes, and checks, more than the weights then
+        own = [dict(vars(schedule)) for schedule in self.param_schedulers or ()]
+        try:
+            super().resume(filename, *args, **kwargs)
+        except MMSapiensError:
+            raise
+        except ValueError as error:  # of PyTorch, for other groups of parameters
+            raise WeightsError(
+                f"{filename} cannot be resumed: {error}. Resume with the config of the training, "
+                "or start anew from the weights with --load-from."
+            ) from error
+        for schedule, settings in zip(self.param_schedulers or (), own, strict=True):
+            progress = {key: vars(schedule)[key] for key in _PROGRESS & settings.keys()}
+            vars(schedule).clear()
+            vars(schedule).update({**settings, **progress})
 
     def _checkpoint_to_load(self) -> str | None:
         """Returns what to load or resume from; ``--resume`` alone takes the work dir's last one."""
