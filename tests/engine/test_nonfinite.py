@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import get_rank
 
+from engine.checkpoint import read_checkpoint
 from engine.errors import NonFiniteError
 from engine.model.wrappers import unwrap
 from engine.replay import replay
@@ -38,7 +39,7 @@ def test_an_infinite_loss_names_the_term_and_saves_the_batch(face_config):
     runner = Runner.from_cfg(cfg)
     with pytest.raises(NonFiniteError, match=r"Iteration 1: decode\.loss_ce is inf.*--replay"):
         runner.train()
-    saved = torch.load(Path(cfg.work_dir, "nan_batch.pth"), weights_only=False)
+    saved = read_checkpoint(Path(cfg.work_dir, "nan_batch.pth"))
     assert saved["data_batch"]["inputs"].shape == (4, 3, 64, 48)
     assert len(saved["img_paths"]) == 4 and saved["iter"] == 0
     report = replay_in(cfg)
@@ -133,3 +134,4 @@ def test_each_rank_says_whether_its_own_batch_is_at_fault(face_config, tmp_path)
     errors = [Path(cfg.work_dir, f"error{rank}").read_text() for rank in (0, 1)]
     assert "finite on rank 0; the loss, of all ranks" in errors[0]
     assert "Iteration 2: decode.loss_ce is nan" in errors[1] and "nan_batch_rank1.pth" in errors[1]
+    assert read_checkpoint(Path(cfg.work_dir, "nan_batch_rank1.pth"))["rank"] == 1
