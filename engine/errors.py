@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class MMSapiensError(ValueError):
@@ -10,7 +11,33 @@ class MMSapiensError(ValueError):
 
 
 class ConfigError(MMSapiensError):
-    """A config asks for something that does not exist or contradicts itself."""
+    """A config asks for something that does not exist or contradicts itself.
+
+    Args:
+        *args: What is wrong, a sentence each.
+    """
+
+    def __str__(self) -> str:
+        if len(self.args) == 1:
+            return str(self.args[0])
+        return f"{len(self.args)} errors:" + "".join(f"\n  * {text}" for text in self.args)
+
+    def within(self, place: str) -> ConfigError:
+        """Returns the same with each sentence beginning with a place, such as a file."""
+        return ConfigError(*(f"{place}: {text}" for text in self.args))
+
+
+def collect(errors: list[str], check: Callable[..., object], *args: Any) -> bool:
+    """Runs a check, and puts what its ConfigError says into a list; returns whether all is well.
+
+    So that all that is wrong with a config is said at once.
+    """
+    try:
+        check(*args)
+    except ConfigError as error:
+        errors += [text for text in map(str, error.args) if text not in errors]
+        return False
+    return True
 
 
 class DataError(MMSapiensError):
@@ -23,6 +50,12 @@ class WeightsError(MMSapiensError):
 
 class NonFiniteError(MMSapiensError, FloatingPointError):
     """A loss or a gradient is infinite or not a number."""
+
+
+def shorten(value: object, length: int = 60) -> str:
+    """Returns how a value is written, the end of a long one cut off."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def edit_distance(a: str, b: str) -> int:

@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "browse",
     "convert",
+    "port",
     "benchmark",
     "synthesize",
     "reconstruct",

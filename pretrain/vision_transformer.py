@@ -55,7 +55,8 @@ class VisionTransformer(nn.Module):
         pos_embed_init: Of a model from scratch: ``"trunc_normal"``, noise of 0.02 as in the
             release, or ``"sincos"``, the table that MAE keeps, from which a short training gets
             farther. Both are then learnt.
-        frozen_stages: Freezes the embeddings (0) and the first n layers (n). -1 freezes nothing.
+        frozen_stages: Freezes the embeddings (0) and the first n layers (n), at most all of them.
+            -1 freezes nothing.
         activation_checkpointing: Recompute each layer in the backward pass instead of storing its
             activations.
         init_cfg: Stored for MMEngine; read by the model that holds this one.
@@ -67,7 +68,8 @@ class VisionTransformer(nn.Module):
         grid_hw: Rows and columns of patches that ``pos_embed`` is for.
 
     Raises:
-        ValueError: Unknown arch, out_type, patch_cfg, pos_embed_init or out_indices.
+        ValueError: Unknown arch, out_type, patch_cfg, pos_embed_init or out_indices, or more
+            frozen_stages than layers.
     """
 
     ARCHS = ARCHS
@@ -105,6 +107,11 @@ class VisionTransformer(nn.Module):
         self.arch = _arch_settings(arch)
         self.embed_dims = self.arch["embed_dims"]
         self.num_layers = self.arch["num_layers"]
+        if not -1 <= frozen_stages <= self.num_layers:
+            raise ValueError(
+                f"frozen_stages is in -1..{self.num_layers}, the number of layers; "
+                f"got {frozen_stages}"
+            )
         self.out_indices = _layer_indices(out_indices, self.num_layers)
         self.out_type = out_type
         self.final_norm = final_norm

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.config import load_config
+from engine.runner import Runner
 from mmsapiens.cli import VERBS, build_parser, command_of
-from mmsapiens.commands.configs import find_config
+from mmsapiens.commands.configs import find_config, load
+from tests.conftest import TINIEST_ARCH, face_options
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -72,6 +75,67 @@ def test_the_commands_run(page, tmp_path):
         assert done.returncode == 0, (
             f"{shlex.join(words)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
         )
+
+
+ONE_LINES = re.findall(
+    r"^\| (?!what|-)(.+?) \| .*?`(.+?)` \|$",
+    (ROOT / "docs" / "training.md").read_text().partition("## One line each")[2],
+    re.MULTILINE,
+)
+EFFECTS = {
+    "gradient accumulation": lambda runner: runner.optim_wrapper._accumulative_counts == 4,
+    "exponential moving average": lambda runner: (
+        [hook.ema_model.steps for hook in runner.hooks if type(hook).__name__ == "EMAHook"] == [2]
+    ),
+    "compile each block": lambda runner: all(
+        block._compiled_call_impl for block in runner.model.backbone.layers
+    ),
+    "activation checkpointing": lambda runner: (
+        runner.model.backbone.activation_checkpointing
+        and runner.model.decode_head.activation_checkpointing
+    ),
+    "cosine instead of linear decay": lambda runner: (
+        "CosineAnnealingLR" in [type(s).__name__ for s in runner.param_schedulers]
+    ),
+    "layer-wise decay": lambda runner: (
+        runner.optim_wrapper.param_groups[0]["initial_lr"]
+        == pytest.approx(3e-3 * 0.9 ** (runner.model.backbone.num_layers + 1))
+    ),
+    "gradient clipping": lambda runner: runner.optim_wrapper.clip_grad_kwargs["max_norm"] == 0.5,
+}
+"""What each line of the table does to a training."""
+
+
+def test_every_line_has_an_effect():
+    assert [what for what, _ in ONE_LINES] == list(EFFECTS)
+
+
+@pytest.mark.parametrize(("what", "line"), ONE_LINES)
+def test_one_line_each(what, line, faces_dir, tmp_path):
+    """Each runs as it stands, in a training of two steps."""
+    config = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
+    is_option = "=" in line
+    if not is_option:
+        bases = [str(config), str(ROOT / "configs" / "_base_" / line)]
+        config = tmp_path / "config.py"
+        config.write_text(f"_base_ = {bases}")
+    options = {
+        **face_options(faces_dir),
+        "train_cfg.max_epochs": 1,
+        "train_dataloader.dataset.indices": 8,
+        "val_dataloader.dataset.indices": 1,
+        "input_size_hw": (64, 48),
+        "model.backbone.arch": TINIEST_ARCH,
+    }
+    words = [f"{key}={value!r}" for key, value in options.items()] + [line] * is_option
+    args = build_parser("train").parse_args([str(config), "--cfg-options", *words])
+    cfg = load(args)
+    cfg.work_dir = cfg.experiment_name = str(tmp_path / "work")
+    cfg.launcher = "none"
+    runner = Runner.from_cfg(cfg)
+    with torch.compiler.set_stance("force_eager"):  # what is compiled has tests of its own
+        runner.train()
+    assert runner.iter == 2 and EFFECTS[what](runner)
 
 
 def test_links_lead_to_files():

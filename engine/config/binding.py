@@ -14,14 +14,15 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from engine.config.merge import merge, without_delete
+from engine.config.placeholders import Placeholders
 from engine.config.sources import BASE, Layer, parse
 from engine.config.unread import check_names, unread
 from engine.config.validate import KNOWN_KEYS
-from engine.errors import ConfigError
+from engine.errors import ConfigError, collect
 
 
-def read_config(path: Path, variables: dict[str, Any]) -> Config:
-    """Reads a config as ``Config.fromfile`` does, with three differences.
+def read_config(path: Path, options: dict[str, Any], errors: list[str]) -> Config:
+    """Reads a config as ``Config.fromfile`` does, with four differences.
 
     Bases may define the same key: each is merged over the ones before it, as the file itself is
     merged over all of them; so that one base can give the head and another the backbone.
@@ -31,31 +32,50 @@ def read_config(path: Path, variables: dict[str, Any]) -> Config:
 
     The config has sections alone. Its variables are spent, and must have been used.
 
+    What a placeholder of the environment stands for is a value, and never becomes source.
+
     Args:
         path: A Python config; for ``_base_``, ``{{$VARIABLE:default}}`` and ``{{_base_.name}}``
             see MMEngine. Files of other kinds, and those that import their bases, are read as
             MMEngine does.
-        variables: Values for variables of the config, by dotted key: a layer above the file.
+        options: Values by dotted key. Those of variables are a layer above the file; those of
+            sections are merged over what comes out.
+        errors: Gets what is wrong with names that are given: nothing reads them.
 
     Raises:
-        ConfigError: If a name is given that nothing reads, a dict meets what it cannot be merged
-            with, or a file cannot be executed.
+        ConfigError: If a dict meets what it cannot be merged with, or a file cannot be executed.
         FileNotFoundError: If the file, or one of its bases, does not exist.
     """
+    of_sections = {key: options[key] for key in options if key.split(".")[0] in KNOWN_KEYS}
+    variables = {key: options[key] for key in options if key not in of_sections}
     if path.suffix != ".py" or Config._is_lazy_import(str(path)):
+        errors += [f"{path}: {unread(option, is_option=True)}" for option in variables]
+        cfg = Config.fromfile(path, use_environment_variables=False)
+        sections, text = Placeholders(path).fill(cfg.to_dict()), cfg.text
+        env_variables: dict[str, str] = {}
+    else:
+        layers, sections = _read(path, variables)
+        collect(errors, check_names, layers, variables)
         for option in variables:
-            raise ConfigError(f"{path}: {unread(option, is_option=True)}")
-        return Config.fromfile(path)
-    layers, sections = _read(path, variables)
-    check_names(layers, variables)
-    for option in variables:
-        _check_effect(option, variables, layers, sections)
-    return Config(
-        sections,
-        cfg_text="\n".join(f"{layer.path}\n{layer.source}" for layer in layers),
-        filename=str(path),
-        env_variables={k: v for layer in layers for k, v in layer.env_variables.items()},
-    )
+            collect(errors, _check_effect, option, variables, layers, sections)
+        text = "\n".join(f"{layer.path}\n{layer.source}" for layer in layers)
+        env_variables = {k: v for layer in layers for k, v in layer.env_variables.items()}
+    sections = merge(_nested(of_sections), sections)
+    return Config(sections, cfg_text=text, filename=str(path), env_variables=env_variables)
+
+
+def read_unbound(top: Layer) -> dict[str, Any]:
+    """Executes a config as MMEngine does: a base never sees the names of the layers above it.
+
+    Args:
+        top: The file, parsed.
+
+    Returns:
+        All values that it amounts to, by name.
+    """
+    for layer in top:
+        layer.values, layer.from_bases = _execute(layer, None)
+    return without_delete(_merged(top))
 
 
 def _read(path: Path, variables: dict[str, Any]) -> tuple[list[Layer], dict[str, Any]]:

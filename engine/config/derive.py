@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
 
 from engine.config.walk import Node, parameters
 from engine.data.mirror import index_flip_pairs
-from engine.errors import ConfigError
+from engine.errors import ConfigError, collect
 from engine.registry import WRITERS
 
 
@@ -49,11 +49,14 @@ def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
         raise ConfigError(
             f"input_size_hw: expected (height, width) in pixels, found {cfg.input_size_hw!r}."
         )
+    errors: list[str] = []
     for node in nodes:
         if node.registry is TRANSFORMS:
-            _fill_size(node, "size_hw", size_hw)
+            collect(errors, _fill_size, node, "size_hw", size_hw)
         elif node.path == "model.backbone":
-            _fill_size(node, "img_size", size_hw)
+            collect(errors, _fill_size, node, "img_size", size_hw)
+    if errors:
+        raise ConfigError(*errors)
 
 
 def fill_schedule(cfg: Config) -> None:

@@ -13,6 +13,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f' Did you mean "{miss}"?' if miss else ""
 
 
+def unknown_keys(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Says of each name that is no known one what was probably meant."""
+    listing = ", ".join(sorted(known)) or "nothing"
+    return [
+        f'nothing reads the key "{name}".{did_you_mean(name, known)} Accepted here: {listing}.'
+        for name in names
+        if name not in known
+    ]
+
+
 def reject_unknown(where: str, names: Iterable[str], known: Collection[str]) -> None:
     """Checks that every name is a known one.
 
@@ -22,28 +32,8 @@ def reject_unknown(where: str, names: Iterable[str], known: Collection[str]) -> 
         known: Keys that something reads.
 
     Raises:
-        ConfigError: For the first unknown name.
+        ConfigError: For the unknown names.
     """
-    for name in names:
-        if name not in known:
-            listing = ", ".join(sorted(known)) or "nothing"
-            raise ConfigError(
-                f'{where}: nothing reads the key "{name}".{did_you_mean(name, known)} '
-                f"Accepted here: {listing}."
-            )
-
-
-def check_paramwise_cfg(paramwise_cfg: dict, known: Collection[str]) -> None:
-    """Checks the keys of ``optim_wrapper.paramwise_cfg`` and of its ``custom_keys``.
-
-    Args:
-        paramwise_cfg: What the config gives the constructor of the optimizer wrapper.
-        known: Keys that this constructor reads.
-
-    Raises:
-        ConfigError: For an unknown key at either level.
-    """
-    where = "optim_wrapper.paramwise_cfg"
-    reject_unknown(where, paramwise_cfg, known)
-    for pattern, rule in paramwise_cfg.get("custom_keys", {}).items():
-        reject_unknown(f'{where}.custom_keys["{pattern}"]', rule, ("lr_mult", "decay_mult"))
+    unknown = unknown_keys(names, known)
+    if unknown:
+        raise ConfigError(*unknown).within(where)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
-
+from engine.config.placeholders import Placeholders
 from engine.errors import ConfigError
 
 BASE = "_base_"
@@ -28,6 +26,7 @@ class Statement(NamedTuple):
     """A top-level statement of a config file.
 
     Attributes:
+        node: Its syntax.
         code: To execute it.
         line: Where it begins, from 1.
         reads: Names whose value it uses.
@@ -37,6 +36,7 @@ class Statement(NamedTuple):
         needs_base: Whether it uses the layers below at all.
     """
 
+    node: ast.stmt
     code: CodeType
     line: int
     reads: frozenset[str]
@@ -92,7 +92,7 @@ class Layer:
         try:
             yield
         except ConfigError as error:
-            raise ConfigError(f"{self.path}: {error}") from error
+            raise error.within(str(self.path)) from error
 
 
 def parse(path: Path, parents: tuple[Path, ...] = ()) -> Layer:
@@ -105,25 +105,22 @@ def parse(path: Path, parents: tuple[Path, ...] = ()) -> Layer:
     if path.resolve() in parents:
         raise ConfigError(f"{path}: the file is among its own bases. Take it out of {BASE}.")
     source = path.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = str(Path(folder, path.name))
-        Config._substitute_predefined_vars(str(path.absolute()), temporary)
-        env_variables = Config._substitute_env_variables(temporary, temporary)
-        text = Path(temporary).read_text(encoding="utf-8")
-    found, names = statements(PLACEHOLDER.sub(_lookup, text), path)
+    placeholders = Placeholders(path)
+    tree = placeholders.parse(PLACEHOLDER.sub(_lookup, source))
+    found, names = statements(tree, path)
     bases = [parse(path.parent / name, (*parents, path.resolve())) for name in names]
-    return Layer(path, source, env_variables, found, bases)
+    return Layer(path, source, placeholders.env_variables, found, bases)
 
 
 def _lookup(placeholder: re.Match) -> str:
     return BASE + "".join(f"[{key!r}]" for key in placeholder[1].split("."))
 
 
-def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
+def statements(tree: ast.Module, path: Path) -> tuple[list[Statement], list[str]]:
     """Splits a config file.
 
     Args:
-        source: Its text, with ``_base_.name`` for each placeholder.
+        tree: Its syntax, with ``_base_["name"]`` for each placeholder of its bases.
         path: The file, for messages.
 
     Returns:
@@ -135,7 +132,7 @@ def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
     """
     found = []
     bases: list[str] = []
-    for node in ast.parse(source, str(path)).body:
+    for node in tree.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == BASE:
             bases = _bases(node, path)
         else:
@@ -145,11 +142,11 @@ def statements(source: str, path: Path) -> tuple[list[Statement], list[str]]:
 
 def _bases(node: ast.Assign, path: Path) -> list[str]:
     try:
-        names = eval(compile(ast.Expression(node.value), str(path), "eval"))
-    except Exception as error:
+        names = ast.literal_eval(node.value)
+    except ValueError as error:
         raise ConfigError(
             f"{path}, line {node.lineno}: {BASE} is a list of file names, which nothing before it "
-            f"can help to make: {error}."
+            "can help to make."
         ) from error
     return [names] if isinstance(names, str) else list(names)
 
@@ -174,6 +171,7 @@ def _statement(node: ast.stmt, path: Path) -> Statement:
     is_assignment = isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign))
     reads = frozenset(loads - {BASE})
     return Statement(
+        node=node,
         code=compile(ast.Module([node], []), str(path), "exec"),
         line=node.lineno,
         reads=reads,

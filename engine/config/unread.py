@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from engine.config.keys import did_you_mean
 from engine.config.sources import Layer
-from engine.config.validate import KNOWN_KEYS, VARIABLES, check_top_level_keys
+from engine.config.validate import KNOWN_KEYS, VARIABLES, misspelt_keys
 from engine.errors import ConfigError
 
 #: Customary names of variables, and what they are meant to set.
@@ -49,32 +49,36 @@ def check_names(layers: Sequence[Layer], options: Iterable[str]) -> None:
         options: Dotted keys of the variables that a command line gives.
 
     Raises:
-        ConfigError: For the first such name.
+        ConfigError: For all such names.
     """
     given = {name for layer in layers for name in layer.values}
     read = {name for layer in layers for name in layer.reads | layer.base_reads}
     variables = given & read
-    for option in options:
-        if option.split(".")[0] not in variables:
-            with layers[-1].naming():
-                raise unread(option, variables, is_option=True)
+    errors = [
+        f"{layers[-1].path}: {unread(option, variables, is_option=True)}"
+        for option in options
+        if option.split(".")[0] not in variables
+    ]
     for index, layer in enumerate(layers):
         names = _unread_names(layer, layers[index + 1 :], read)
-        with layer.naming():
-            if names and not _is_dump(layers, variables):
-                raise unread(
-                    names[0], variables - {names[0]}, of_bases=names[0] in layer.from_bases & read
-                )
-            check_top_level_keys(layer.values)
-        if names:
+        if names and _is_dump(layers, variables):
             message = f"{layer.path}: nothing reads {', '.join(names)}."
             print_log(message, "current", logging.WARNING)
+            names = []
+        found = [
+            unread(name, variables - {name}, of_bases=name in layer.from_bases & read)
+            for name in names
+        ]
+        found += misspelt_keys(layer.values)
+        errors += [f"{layer.path}: {text}" for text in found]
+    if errors:
+        raise ConfigError(*dict.fromkeys(errors))
 
 
 def unread(
     name: str, variables: Iterable[str] = (), is_option: bool = False, of_bases: bool = False
-) -> ConfigError:
-    """Makes the error about a name that nothing reads.
+) -> str:
+    """Says what to do about a name that nothing reads.
 
     Args:
         name: The name; of an option, its dotted key.
@@ -89,12 +93,12 @@ def unread(
         advice += f" Set {example} instead."
     advice = advice or " Use it in a section, such as model or train_dataloader, or take it out."
     if of_bases:
-        return ConfigError(
+        return (
             f'"{first}" follows from {{{{_base_...}}}}: the files below, which read it, never see '
             f"it.{advice}"
         )
     subject = f'option "{name}": ' if is_option else ""
-    return ConfigError(f'{subject}nothing reads the key "{first}".{advice}')
+    return f'{subject}nothing reads the key "{first}".{advice}'
 
 
 def _unread_names(layer: Layer, above: Sequence[Layer], read: set[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ from mmengine.runner import (
     EpochBasedTrainLoop,
     IterBasedTrainLoop,
     LogProcessor,
-    Runner,
     TestLoop,
     ValLoop,
 )
@@ -26,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from engine.config.keys import did_you_mean
 from engine.errors import ConfigError
+from engine.foreign import advice
 from engine.registry import WRITERS
 
 #: The packages of this project that registered names may be prefixed with.
@@ -42,10 +42,15 @@ class Node(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """The keyword arguments of a constructor; ``open`` if it takes any others as well."""
+    """The keyword arguments of a constructor, with their types; ``open`` if it takes any others."""
 
-    names: frozenset[str]
+    named: Mapping[str, inspect.Parameter]
     open: bool
+
+    @property
+    def names(self) -> Collection[str]:
+        """Their names."""
+        return self.named.keys()
 
 
 # Top-level key -> the registry of its `type`, and what MMEngine's Runner builds without one.
@@ -60,7 +65,7 @@ SECTIONS: dict[str, tuple[Registry | None, Callable | None]] = {
     "test_evaluator": (root.METRICS, None),
     "optim_wrapper": (root.OPTIM_WRAPPERS, OptimWrapper),
     "param_scheduler": (root.PARAM_SCHEDULERS, None),
-    "train_cfg": (root.LOOPS, EpochBasedTrainLoop),
+    "train_cfg": (root.LOOPS, None),
     "val_cfg": (root.LOOPS, ValLoop),
     "test_cfg": (root.LOOPS, TestLoop),
     "default_hooks": (root.HOOKS, None),
@@ -68,7 +73,6 @@ SECTIONS: dict[str, tuple[Registry | None, Callable | None]] = {
     "visualizer": (root.VISUALIZERS, Visualizer),
     "log_processor": (root.LOG_PROCESSORS, LogProcessor),
     "writer": (WRITERS, None),
-    "randomness": (None, Runner.set_randomness),
 }
 
 # Registry of a mapping -> the registry of what lies under its keys; "*" stands for every other key.
@@ -99,39 +103,68 @@ def typed_nodes(cfg: Config) -> list[Node]:
     Raises:
         ConfigError: If a ``type`` is in no registry that the builder will look into.
     """
-    scope = cfg.get("default_scope")
-    nodes: list[Node] = []
-    for key, (registry, default) in SECTIONS.items():
-        section = cfg.get(key)
-        if key == "train_cfg" and section and not section.get("by_epoch", True):
-            default = IterBasedTrainLoop
-        if key.endswith("_evaluator") and isinstance(section, dict) and "metrics" in section:
-            registry, default = root.EVALUATOR, Evaluator
-        nodes.extend(_walk(section, key, registry, default, scope))
+    errors: list[str] = []
+    nodes = find_nodes(cfg, errors)
+    if errors:
+        raise ConfigError(*errors)
     return nodes
 
 
-def _walk(
-    node: Any, path: str, registry: Registry | None, default: Callable | None, scope: str | None
-) -> Iterator[Node]:
-    if isinstance(node, (list, tuple)):
-        for index, item in enumerate(node):
-            yield from _walk(item, f"{path}[{index}]", registry, default, scope)
-    if not isinstance(node, dict):
-        return
-    children = CHILDREN.get(registry, {})
-    if registry is not None and "type" in node:
-        target = _resolve(registry, node["type"], f"{path}.type", scope)
-        yield Node(path, node, registry, target)
-    elif default is not None:
-        yield Node(path, node, registry, default)
-    elif registry is not None:  # a plain grouping, such as default_hooks
-        children = {"*": registry, **children}
-    for key, child in node.items():
-        # `norm_cfg`, `test_cfg`, ... are the private vocabulary of the module that reads them.
-        below = children.get(key) or (None if key.endswith("_cfg") else children.get("*"))
-        if below is not None:
-            yield from _walk(child, f"{path}.{key}", below, None, scope)
+def find_nodes(cfg: Config | dict, errors: list[str]) -> list[Node]:
+    """Lists what can be built from the config; what is wrong with the rest goes to ``errors``."""
+    walker = _Walker(cfg.get("default_scope"), errors)
+    nodes: list[Node] = []
+    for key, (registry, default) in SECTIONS.items():
+        section: Any = cfg.get(key)
+        is_dict = isinstance(section, dict)
+        if key == "train_cfg" and is_dict:  # without either, MMEngine counts iterations
+            loops = {True: EpochBasedTrainLoop, False: IterBasedTrainLoop}
+            default = loops.get(section.get("by_epoch"))
+        if key.endswith("_evaluator") and is_dict and "metrics" in section:
+            registry, default = root.EVALUATOR, Evaluator
+        nodes.extend(walker.walk(section, key, registry, default, key == "default_hooks"))
+    return nodes
+
+
+class _Walker(NamedTuple):
+    scope: str | None
+    errors: list[str]
+
+    def walk(
+        self,
+        node: Any,
+        path: str,
+        registry: Registry | None,
+        default: Callable | None = None,
+        may_be_plain: bool = False,
+    ) -> Iterator[Node]:
+        """Yields what will be built from a value and from what it holds."""
+        if isinstance(node, (list, tuple)):
+            may_be_plain = may_be_plain and registry is root.MODELS
+            for index, item in enumerate(node):
+                yield from self.walk(item, f"{path}[{index}]", registry, default, may_be_plain)
+        if not isinstance(node, dict):
+            return
+        children = CHILDREN.get(registry, {})
+        if registry is not None and "type" in node:
+            try:
+                target = _resolve(registry, node["type"], f"{path}.type", self.scope)
+            except ConfigError as error:
+                self.errors.append(str(error))
+            else:
+                yield Node(path, node, registry, target)
+        elif default is not None:
+            yield Node(path, node, registry, default)
+        elif registry is not None and may_be_plain:  # a grouping, such as default_hooks
+            children = {"*": registry, **children}
+        elif registry is not None:
+            self.errors.append(f"{path}: it gives no type, the name of a {registry.name}.")
+        for key, child in node.items():
+            # `norm_cfg`, `test_cfg`, ... are the private vocabulary of the module that reads them.
+            below = children.get(key) or (None if key.endswith("_cfg") else children.get("*"))
+            if below is not None:
+                plain = key not in children
+                yield from self.walk(child, f"{path}.{key}", below, may_be_plain=plain)
 
 
 def _resolve(registry: Registry, name: Any, where: str, scope: str | None) -> Callable:
@@ -157,6 +190,8 @@ def _resolve(registry: Registry, name: Any, where: str, scope: str | None) -> Ca
 
 def _suggestion(home: Registry, name: str) -> str:
     bare = name.rpartition(".")[2]
+    if advice(bare):
+        return advice(bare)
     known = {*home.module_dict, *home.root.module_dict}
     for child in home.root.children.values():
         if bare in child.module_dict:
@@ -174,16 +209,32 @@ def parameters(target: Callable) -> Parameters:
     list of names may there be others.
     """
     owners = target.__mro__ if inspect.isclass(target) else (target,)
-    names: set[str] = set()
+    named: dict[str, inspect.Parameter] = {}
     is_open = False
     for owner in owners:
         init = vars(owner).get("__init__") if inspect.isclass(owner) else owner
         if owner is object or init is None:
             continue
-        kinds = {p.name: p.kind for p in inspect.signature(init).parameters.values()}
+        found = _resolved(init)
+        kinds = {parameter.kind for parameter in found}
         variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-        names.update(name for name, kind in kinds.items() if kind not in variable)
-        is_open = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        named = {p.name: p for p in found if p.kind not in variable and p.name != "self"} | named
+        is_open = inspect.Parameter.VAR_KEYWORD in kinds
         if not is_open:
             break
-    return Parameters(frozenset(names - {"self"}), is_open)
+    return Parameters(named, is_open)
+
+
+def _resolved(init: Callable) -> list[inspect.Parameter]:
+    """Returns the parameters of a function, with types for their annotations, or ``Any``."""
+    found = inspect.signature(init).parameters.values()
+    return [p.replace(annotation=_type(p.annotation, init)) for p in found]
+
+
+def _type(annotation: Any, init: Callable) -> Any:
+    if not isinstance(annotation, str):
+        return Any if annotation is inspect.Parameter.empty else annotation
+    try:  # as typing.get_type_hints does, which gives all up for one name that it does not know
+        return eval(annotation, getattr(init, "__globals__", {}))
+    except Exception:
+        return Any

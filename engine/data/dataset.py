@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -22,6 +22,22 @@ from engine.errors import ConfigError, DataError, MMSapiensError
 
 MAX_SHARE = 0.01
 _MOST_NAMES = 20
+
+
+class Metainfo(TypedDict, total=False):
+    """What a config can say of a dataset's labels.
+
+    Attributes:
+        classes: Names in the order of their ids.
+        palette: RGB (0-255) a class.
+        flip_pairs: Pairs of names that a mirror exchanges.
+        ignore_index: Label that does not count.
+    """
+
+    classes: Sequence[str]
+    palette: Sequence[Sequence[int]]
+    flip_pairs: Sequence[tuple[str, str]]
+    ignore_index: int
 
 
 class CorruptRecords:
@@ -101,7 +117,7 @@ class BaseDataset(MMEngineBaseDataset):
         self,
         data_root: str = "",
         pipeline: Sequence[dict] = (),
-        metainfo: dict | None = None,
+        metainfo: Annotated[dict | None, Metainfo] = None,
         test_mode: bool = False,
         indices: int | Sequence[int] | None = None,
         lazy_init: bool = False,

@@ -78,8 +78,11 @@ def collate_samples(batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``{"inputs": (B, 3, H, W) uint8, "targets": see stack_targets, "data_samples": list of B}``.
 
     Raises:
+        ConfigError: If the samples are not packed.
         DataError: If the images differ in size.
     """
+    if any("inputs" not in packed for packed in batch):
+        raise ConfigError('a pipeline ends with dict(type="PackInputs"); one of this run does not.')
     images = [packed["inputs"] for packed in batch]
     samples = [packed["data_samples"] for packed in batch]
     if len({image.shape for image in images}) > 1:

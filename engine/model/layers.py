@@ -80,6 +80,14 @@ def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.new_ones(x.shape[1], dtype=dtype), x.new_zeros(x.shape[1], dtype=dtype)
 
 
+def _check_lengths(name: str, out_channels: Sequence[int], kernels: Sequence[int]) -> None:
+    if len(out_channels) != len(kernels):
+        raise ConfigError(
+            f"{name}_out_channels says {len(out_channels)} layers, {name}_kernel_sizes "
+            f"{len(kernels)}. Give each layer one of both."
+        )
+
+
 def deconv_layers(
     in_channels: int, out_channels: Sequence[int], kernels: Sequence[int]
 ) -> nn.Sequential:
@@ -88,8 +96,9 @@ def deconv_layers(
     The norm has no parameters, and so no state-dict keys.
 
     Raises:
-        ConfigError: If a kernel is not 2, 3 or 4.
+        ConfigError: If a kernel is not 2, 3 or 4, or not each layer has one.
     """
+    _check_lengths("deconv", out_channels, kernels)
     layers: list[nn.Module] = []
     for channels, kernel in zip(out_channels, kernels, strict=True):
         if kernel not in _DECONV_PADDING:
@@ -106,7 +115,12 @@ def deconv_layers(
 def conv_layers(
     in_channels: int, out_channels: Sequence[int], kernels: Sequence[int]
 ) -> nn.Sequential:
-    """Convolutions that keep the size, each followed by InstanceNorm and SiLU."""
+    """Convolutions that keep the size, each followed by InstanceNorm and SiLU.
+
+    Raises:
+        ConfigError: If not each layer has a kernel.
+    """
+    _check_lengths("conv", out_channels, kernels)
     layers: list[nn.Module] = []
     for channels, kernel in zip(out_channels, kernels, strict=True):
         conv = nn.Conv2d(in_channels, channels, kernel, padding=(kernel - 1) // 2)

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from engine.config.keys import check_paramwise_cfg
+from engine.config.validate import wrong_rules
 from engine.errors import ConfigError
 from engine.model.wrappers import plain_name, unwrap
 
@@ -40,7 +40,9 @@ class LayerDecayOptimWrapperConstructor:
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         paramwise_cfg = paramwise_cfg or {}
-        check_paramwise_cfg(paramwise_cfg, self.PARAMWISE_KEYS)
+        wrong = list(wrong_rules(paramwise_cfg, self.PARAMWISE_KEYS))
+        if wrong:
+            raise ConfigError(*wrong)
         self.rate = paramwise_cfg.get("layer_decay_rate")
         if not isinstance(self.rate, (int, float)) or not 0 < self.rate <= 1:
             raise ConfigError(

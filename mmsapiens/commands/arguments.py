@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from mmsapiens.commands.options import read_value
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,14 +24,15 @@ class CfgOptions(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Merges the pairs into those read so far."""
-        from mmengine.config import DictAction
-
         options = dict(getattr(namespace, self.dest) or {})
         for pair in values:
             key, equals, value = pair.partition("=")
             if not equals:
                 parser.error(f"{option_string} {pair!r}: expected key=value.")
-            options[key] = DictAction._parse_iterable(value)
+            try:
+                options[key] = read_value(value)
+            except ValueError as error:
+                parser.error(f"{option_string} {pair!r}: {error}.")
         setattr(namespace, self.dest, options)
 
 
@@ -44,7 +47,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action=CfgOptions,
         metavar="KEY=VALUE",
-        help="override config keys: key=value, key.sub=value, key=[a,b], key.0.sub=value",
+        help="override config keys: key=value, key.sub=value, key.0.sub=value; values as "
+        "4, text, 'text', [a, b], (1, 2), dict(type=X, n=1)",
     )
 
 

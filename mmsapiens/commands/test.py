@@ -37,11 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
-    from engine.config import check_data_roots
+    from engine.config import check_data_roots, check_runs
     from engine.runner import Runner
 
     options = {**view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
+    check_runs(cfg, "test")
     check_data_roots(cfg, splits=("test",))
     cfg.launcher = args.launcher
     trained_in = cfg.get("work_dir") or default_dir(args.config)

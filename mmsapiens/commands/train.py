@@ -39,12 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the training."""
-    from engine.config import check_data_roots, check_weights_exist
+    from engine.config import check_data_roots, check_runs, check_weights_exist
     from engine.model.wrappers import unwrap
     from engine.replay import replay
     from engine.runner import Runner
 
     cfg = load(args)
+    check_runs(cfg, "train")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir(args.config))
     if args.seed is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
@@ -24,6 +24,12 @@ from pose.registry import DATASETS
 
 MAX_REDRAWS = 1000
 _SLOTS = 256  # of counters: the process itself and its data workers
+
+
+class DataPrefix(TypedDict, total=False):
+    """Folders below ``data_root``: of the images."""
+
+    img: str
 
 
 @DATASETS.register_module()
@@ -63,7 +69,7 @@ class CocoDataset(BaseDataset):
         self,
         ann_file: str,
         data_root: str = "",
-        data_prefix: dict | None = None,
+        data_prefix: DataPrefix | None = None,
         metainfo: str | Mapping[str, Any] | None = None,
         category: Id | None = None,
         bbox_file: str | None = None,

@@ -35,7 +35,7 @@ def break_gradient(runner, at_iterations):
 
 
 def test_an_infinite_loss_names_the_term_and_saves_the_batch(face_config):
-    cfg = face_config(model__decode_head__loss_decode__loss_weight=float("inf"))
+    cfg = face_config(model__decode_head__loss_decode__loss_weight=1e300)
     runner = Runner.from_cfg(cfg)
     with pytest.raises(NonFiniteError, match=r"Iteration 1: decode\.loss_ce is inf.*--replay"):
         runner.train()

@@ -62,7 +62,7 @@ class Training:
         Runner.from_cfg(self.cfg).train()
         self.checkpoint = torch.load(folder / "run/epoch_1.pth", weights_only=False)
         self.weights = self.checkpoint["state_dict"]
-        spoilt = {"model__decode_head__loss_decode__loss_weight": float("inf"), **BARE}
+        spoilt = {"model__decode_head__loss_decode__loss_weight": 1e300, **BARE}
         with pytest.raises(NonFiniteError):
             Runner.from_cfg(make_face_config(faces_dir, folder / "spoilt", **spoilt)).train()
         self.batch = torch.load(folder / "spoilt/nan_batch.pth", weights_only=False)

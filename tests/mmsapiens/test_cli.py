@@ -78,8 +78,11 @@ def test_options_are_pairs(capsys):
     with pytest.raises(SystemExit, match="2"):
         build_parser("train").parse_args(["a.py", "--cfg-options", "compile"])
     assert "'compile': expected key=value" in capsys.readouterr().err
-    args = ["a.py", "--cfg-options", "a=[1,(2,3)]", "--cfg-options", "b.c=x"]
-    assert build_parser("train").parse_args(args).cfg_options == {"a": [1, (2, 3)], "b.c": "x"}
+    with pytest.raises(SystemExit, match="2"):
+        build_parser("train").parse_args(["a.py", "--cfg-options", "a=[1"])
+    assert "'a=[1': ']' is missing" in capsys.readouterr().err
+    args = ["a.py", "--cfg-options", "a=[1,(2,3)]", "--cfg-options", "b.c=x y"]
+    assert build_parser("train").parse_args(args).cfg_options == {"a": [1, (2, 3)], "b.c": "x y"}
 
 
 def raises(error):

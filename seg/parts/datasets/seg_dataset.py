@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from engine.data.colours import parse_color_map
+from engine.data.dataset import Metainfo
 from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError
 from seg.paired import PairedDataset
@@ -35,7 +36,7 @@ class SegDataset(PairedDataset):
         self,
         label_map: Mapping[int, int] | None = None,
         color_map: Mapping[Any, int] | None = None,
-        metainfo: dict | None = None,
+        metainfo: Annotated[dict | None, Metainfo] = None,
         **kwargs: Any,
     ) -> None:
         metainfo = {**self.METAINFO, **(metainfo or {})}

@@ -191,7 +191,7 @@ def test_an_equal_size_is_no_contradiction(load):
         ),
         (
             "optim_wrapper['paramwise_cfg']['custom_keys']['ln'] = dict(decay_multi=0)",
-            'optim_wrapper.paramwise_cfg.custom_keys["ln"]',
+            "optim_wrapper.paramwise_cfg.custom_keys.ln",
             '"decay_mult"',
         ),
         (
@@ -257,7 +257,7 @@ def test_options_override(load):
     [
         ("data_rot", 'Did you mean "data_root"'),
         ("train_dataloadr.batch_size", 'Did you mean "train_dataloader"'),
-        ("train_dataloader.dataset.pipeline.9.prob", "exceeds the length"),
+        ("train_dataloader.dataset.pipeline.9.prob", "the list has 5 items"),
     ],
 )
 def test_options_that_nothing_would_read(load, option, message):

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from engine.data import FIELDS, Field, PackInputs, RandomFlip, Warp, collate_samples
 from engine.data.packing import give_targets, stack_targets
 from engine.data.sample import DataSample, set_packed
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 from engine.model.base import BaseModel
 
 
@@ -32,6 +32,11 @@ def test_images_of_different_sizes_are_an_error_that_names_them(make_sample):
     ]
     with pytest.raises(DataError, match=r"a\.png 40x30, b\.png 20x30.*Resize"):
         FUNCTIONS.get("collate_samples")(batch)
+
+
+def test_samples_that_are_not_packed_are_an_error(make_sample):
+    with pytest.raises(ConfigError, match=r'ends with dict\(type="PackInputs"\)'):
+        collate_samples([PackInputs()(make_sample()), make_sample()])
 
 
 def with_person(make_sample, seed):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from engine.errors import ConfigError
 from engine.model.layers import InstanceNormSiLU, conv_layers, deconv_layers, stages
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
@@ -107,3 +108,10 @@ def test_parameters_are_at_the_releases_indices(make, conv):
     assert [type(part[0]) for part in parts] == [conv, conv]
     x = torch.randn(2, 4, 5, 3)
     torch.testing.assert_close(parts[1](parts[0](x)), layers(x))
+
+
+@pytest.mark.parametrize(("make", "name"), [(deconv_layers, "deconv"), (conv_layers, "conv")])
+def test_each_layer_needs_channels_and_a_kernel(make, name):
+    message = f"{name}_out_channels says 3 layers, {name}_kernel_sizes 2"
+    with pytest.raises(ConfigError, match=message):
+        make(4, (4, 4, 4), (4, 4))
