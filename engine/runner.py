@@ -47,6 +47,9 @@ class Runner(MMEngineRunner):
     * Several processes work on CPUs, over gloo.
     """
 
+    optim_wrapper: Any  # configs until they are built
+    param_schedulers: Any
+
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
         keep_freed_memory()
@@ -125,6 +128,9 @@ class Runner(MMEngineRunner):
             WeightsError: A part of it is missing or does not fit the run.
         """
         self._resume = True  # load_checkpoint takes, and checks, more than the weights then
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
         own = [dict(vars(schedule)) for schedule in self.param_schedulers or ()]
         try:
             super().resume(filename, *args, **kwargs)

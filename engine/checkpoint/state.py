@@ -37,12 +37,12 @@ def training_state(checkpoint: Mapping[str, Any], source: str, runner: Any) -> d
     Args:
         checkpoint: From :func:`engine.checkpoint.read_checkpoint`.
         source: Its path.
-        runner: The run; its optimizer is built if it is not.
+        runner: The run, with its optimizer built.
 
     Raises:
         WeightsError: A part is missing, is not of the structure of the run's, or not finite.
     """
-    wrapper = runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    wrapper = runner.optim_wrapper
     parts = ["meta", "state_dict", "optimizer", "message_hub"]
     if runner.param_schedulers is not None:
         parts.append("param_schedulers")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from safetensors.torch import save
 
@@ -57,7 +58,6 @@ class Training:
     """A small training that was stopped after an epoch, and what it left."""
 
     def __init__(self, faces_dir: Path, folder: Path) -> None:
-        self.faces_dir = faces_dir
         self.cfg = make_face_config(faces_dir, folder / "run", train_cfg__max_epochs=1, **BARE)
         Runner.from_cfg(self.cfg).train()
         self.checkpoint = torch.load(folder / "run/epoch_1.pth", weights_only=False)
@@ -66,13 +66,11 @@ class Training:
         with pytest.raises(NonFiniteError):
             Runner.from_cfg(make_face_config(faces_dir, folder / "spoilt", **spoilt)).train()
         self.batch = torch.load(folder / "spoilt/nan_batch.pth", weights_only=False)
-
-    def prepare(self, work_dir: Path) -> None:
-        """Builds once what every case needs; each gets a copy of it with its process."""
-        cfg = make_face_config(self.faces_dir, work_dir, **BARE)
+        # Built once; each case gets a copy with its process.
+        cfg = make_face_config(faces_dir, folder / "resumed", **BARE)
         cfg.default_hooks.checkpoint.save_last = False
         self.runner = Runner.from_cfg(cfg)
-        self.model = build_model(self.cfg.model)
+        self.model = build_model(cfg.model)
 
     def differences(self, model: torch.nn.Module) -> str:
         """The names of weights that are not the checkpoint's, but for the precision of a half."""
@@ -102,6 +100,7 @@ class Training:
         return self.differences(model)
 
     def resume(self, path: Path) -> str:
+        init_default_scope("seg")  # which tests begin without
         self.runner._resume, self.runner._load_from = True, str(path)
         self.runner.train()
         return "trained"
@@ -173,7 +172,6 @@ def training(faces_dir, tmp_path_factory):
 
 def test_damaged_files_are_refused_or_read_as_they_were(training, tmp_path, pytestconfig):
     torch.set_num_threads(1)
-    training.prepare(tmp_path / "run")
     cases = []
     kinds = itertools.cycle(KINDS.items())
     for number, (kind, use) in zip(range(pytestconfig.getoption("fuzz")), kinds, strict=False):
@@ -192,7 +190,6 @@ def test_damaged_files_are_refused_or_read_as_they_were(training, tmp_path, pyte
 
 
 def test_what_is_not_damaged_is_accepted_by_each_use(training, tmp_path):
-    training.prepare(tmp_path / "run")
     cases = []
     for kind, use in KINDS.items():
         content = training.batch if kind == "replay" else training.checkpoint
