@@ -52,6 +52,14 @@ class NonFiniteError(MMSapiensError, FloatingPointError):
     """A loss or a gradient is infinite or not a number."""
 
 
+class OutputError(MMSapiensError, OSError):
+    """A file or folder cannot be written."""
+
+
+class ProcessError(MMSapiensError):
+    """Processes are in each other's way, do not meet, or one of them does not answer."""
+
+
 def shorten(value: object, length: int = 60) -> str:
     """Returns how a value is written, the end of a long one cut off."""
     text = repr(value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from mmengine.dist import broadcast, master_only
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
@@ -24,8 +25,9 @@ from engine.checkpoint import (
     training_state,
 )
 from engine.compile import compile_blocks
-from engine.errors import MMSapiensError, WeightsError
-from engine.launch import init_cpu_group
+from engine.errors import MMSapiensError, OutputError, WeightsError
+from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
+from engine.lock import hold_work_dir
 from engine.model.base import build_model
 from engine.model.wrappers import unwrap
 from engine.stop import end_workers_at_exit, ignore_stop_signals
@@ -53,9 +55,32 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
         keep_freed_memory()
-        if self.distributed and not torch.cuda.is_available():
-            init_cpu_group(self._launcher)
+        timeout = group_timeout({"env_cfg": env_cfg})
+        if self.distributed and not dist.is_initialized():
+            check_launcher(self._launcher)
+            if not torch.cuda.is_available():
+                init_cpu_group(self._launcher, timeout)
         super().setup_env(env_cfg)
+        if self.distributed:
+            introduce_rank()
+
+    def dump_config(self) -> None:
+        """Leaves the work directory as it is: another training's, until :meth:`train` holds it."""
+
+    def train(self) -> nn.Module:
+        """Trains, as the only one in the work directory.
+
+        Raises:
+            ProcessError: If another training is there.
+        """
+        with hold_work_dir(self.work_dir):
+            super().dump_config()
+            return super().train()
+
+    def test(self) -> dict:
+        """Evaluates; returns the figures."""
+        super().dump_config()
+        return super().test()
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the model; what a part refuses is a ConfigError."""
@@ -171,7 +196,7 @@ class Runner(MMEngineRunner):
         """Writes a checkpoint under a temporary name, then renames it.
 
         Raises:
-            OSError: If it cannot be written; checkpoints written before are untouched.
+            OutputError: If it cannot be written; checkpoints written before are untouched.
         """
         path, temporary = Path(out_dir, filename), Path(out_dir, f"{filename}.tmp")
         meta = {**(meta or {}), **model_meta(self.model)}
@@ -182,7 +207,7 @@ class Runner(MMEngineRunner):
         except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
             temporary.unlink(missing_ok=True)
             free = shutil.disk_usage(out_dir).free / 2**30
-            raise OSError(
+            raise OutputError(
                 f"{path} could not be written ({error}); {free:.2f} GiB are free there. Earlier "
                 "checkpoints are whole: make room and go on with --resume."
             ) from error

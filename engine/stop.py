@@ -7,17 +7,14 @@ import multiprocessing
 import multiprocessing.util  # its exit handler must be older than ours
 import signal
 import threading
+from datetime import timedelta
 from functools import cache
 from types import FrameType
 
 import torch
 import torch.distributed as dist
 
-STOPPED_EXIT_CODE = 75
-"""Exit code of a run that saved its state and stopped on a signal (EX_TEMPFAIL: try again)."""
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
-"""What clusters send before they take a machine back; submitit and sbatch --signal use SIGUSR2."""
+from engine.signals import STOP_SIGNALS
 
 
 class StopRequest:
@@ -25,30 +22,42 @@ class StopRequest:
 
     A signal reaches the ranks at different moments, within different iterations. If each stopped on
     its own, the others would wait for it in a collective for ever.
+
+    Args:
+        timeout: How long ranks wait for each other; None for torch's default.
     """
 
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
+    def __init__(self, timeout: timedelta | None = None) -> None:
+        self.exit_code = 0
         distributed = dist.is_available() and dist.is_initialized()
-        self.group = dist.new_group(backend="gloo") if distributed else None
+        self.group = dist.new_group(backend="gloo", timeout=timeout) if distributed else None
 
     def listen(self) -> None:
-        """Installs the handlers; without effect outside the main thread."""
+        """Installs the handlers; without effect outside the main thread.
+
+        A second Ctrl-C ends the process at once. One that is ignored, as in the background of a
+        script, still is.
+        """
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
-                signal.signal(number, self._note)
+                if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
+        self.exit_code = max(self.exit_code, STOP_SIGNALS[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
 
-    def agreed(self) -> bool:
-        """Whether any rank has received a signal; every rank must ask at the same iterations."""
-        received = self.received is not None
+    def agreed(self) -> int:
+        """The exit code of the signals that any rank has received, 0 for none.
+
+        Every rank must ask at the same iterations.
+        """
         if self.group is None:
-            return received
-        flag = torch.tensor(int(received))
-        dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group)
-        return bool(flag)
+            return self.exit_code
+        code = torch.tensor(self.exit_code)
+        dist.all_reduce(code, dist.ReduceOp.MAX, group=self.group)
+        return int(code)
 
 
 @cache

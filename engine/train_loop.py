@@ -12,9 +12,10 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, NonFiniteError
+from engine.launch import group_timeout
 from engine.model.wrappers import unwrap
 from engine.replay import losses_of, save_nan_batch, seed_iteration
-from engine.stop import STOPPED_EXIT_CODE, StopRequest
+from engine.stop import StopRequest
 
 
 @LOOPS.register_module()
@@ -23,8 +24,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     * In the middle of an epoch the sampler skips what has been seen, without loading it; at its end
       the evaluation that follows is repeated, since checkpoints are saved before it.
-    * On SIGTERM or SIGUSR2 all ranks finish their iteration, save ``iter_N.pth`` and exit with code
-      75.
+    * On SIGTERM, SIGUSR2 or Ctrl-C all ranks finish their iteration, save ``iter_N.pth`` and exit;
+      see :mod:`engine.stop`.
     * A non-finite loss or gradient saves the batch to ``work_dir/nan_batch.pth`` before it stops.
 
     With gradient accumulation a resumed run is exact if the windows end with the epoch: gradients
@@ -41,7 +42,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Trains until ``max_epochs``."""
-        self.stop_request = StopRequest()
+        self.stop_request = StopRequest(group_timeout(self.runner.cfg))
         self.stop_request.listen()
         self._check_resumed_position()
         if self._iter > 0 and self._batches_done() == 0:
@@ -86,10 +87,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if done:
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
         for index, data_batch in enumerate(self.dataloader, start=done):
+            self._stop_if_asked()  # where a rank without data makes the others wait on the CPU
             self.run_iter(index, data_batch)
-            ends_a_step = self._iter % self.runner.optim_wrapper._accumulative_counts == 0
-            if ends_a_step and self.stop_request.agreed():
-                self._save_and_exit()
+        self._stop_if_asked()
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
@@ -114,20 +114,26 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             finding = _first_bad(losses)
         except Exception as again:  # the batch is wanted all the more
             finding = f"its loss could not be computed again ({again!r}); "
-        path = save_nan_batch(runner.work_dir, model, data_batch, losses, seed, self._iter)
-        return NonFiniteError(
-            f"Iteration {self._iter + 1}: {finding}{error} The batch is saved: run it again with "
-            f"--replay {path}."
-        )
+        try:
+            path = save_nan_batch(runner.work_dir, model, data_batch, losses, seed, self._iter)
+            evidence = f"The batch is saved: run it again with --replay {path}."
+        except (OSError, RuntimeError) as again:  # PyTorch reports a full disk as a RuntimeError
+            evidence = f"The batch could not be saved ({str(again).splitlines()[0]})."
+        return NonFiniteError(f"Iteration {self._iter + 1}: {finding}{error} {evidence}")
 
-    def _save_and_exit(self) -> None:
+    def _stop_if_asked(self) -> None:
+        """Saves and exits between two steps, if a signal asks for it."""
+        ends_a_step = self._iter % self.runner.optim_wrapper._accumulative_counts == 0
+        exit_code = self.stop_request.agreed() if ends_a_step else 0
+        if not exit_code:
+            return
         name = f"iter_{self._iter}.pth"
         self.runner.logger.warning(f"Stopping on a signal: saving {name}; --resume goes on here.")
         position = {"epoch": self._epoch, "iter": self._iter}
         self.runner.save_checkpoint(self.runner.work_dir, name, meta=position)
         barrier()  # no rank may leave, and end the job, before the file is written
         self.runner.call_hook("after_train")
-        sys.exit(STOPPED_EXIT_CODE)
+        sys.exit(exit_code)
 
 
 def _first_bad(losses: dict[str, float]) -> str:

@@ -7,6 +7,8 @@ once, and ``mmsapiens doctor`` starts whatever is broken.
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
 import select
 import sys
@@ -16,6 +18,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
+from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens import __version__
 
 VERBS = (
@@ -33,8 +36,11 @@ VERBS = (
     "demo",
     "doctor",
 )
-INTERRUPTED_EXIT_CODE = 130
-"""What shells give a process that Ctrl-C ended."""
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EEXIST),  # a file where a folder should be
+)
+"""What a system says of places that a user chose badly; the errors name them."""
 STDOUT = 1
 READER_LEFT_EXIT_CODE = 141
 """What shells give a process that wrote into a closed pipe."""
@@ -95,6 +101,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
 
     Errors of this project end with exit code 2 and without a traceback; all others keep theirs.
     """
+    logging.raiseExceptions = False  # on a full disk, each line of a log would have its traceback
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -114,8 +121,11 @@ def _report(error: Exception) -> int:
         traceback.print_exception(error)
         sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
         return 1
-    from engine.errors import MMSapiensError  # not above: it may be what cannot be imported
+    from engine.errors import MMSapiensError, OutputError  # not above: they may be what is wrong
 
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        what = f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+        error = OutputError(f"{what} Mend the rights or make room, or name another folder.")
     if not isinstance(error, MMSapiensError):
         traceback.print_exception(error)
         return 1

@@ -13,10 +13,10 @@
 #   OUTPUT_DIR                 results; default work_dirs/<the config's path below configs/>
 #   RESUME_FROM                checkpoint to go on from, or "auto" for the last one of OUTPUT_DIR
 #   LOAD_FROM                  checkpoint whose weights to start from
-#   MODE                       multi-gpu (default) or debug: one process, no workers, batch 1, so that
+#   MODE, or mode              multi-gpu (default) or debug: one process, no workers, batch 1, so that
 #                              breakpoint() works
 #   NPROC                      processes on CPU (default 1)
-# The exit code is the training's.
+# The exit code is the training's; 75 if it saved its state and stopped on a signal, 130 on Ctrl-C.
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n '2,19p' "$0"; exit 2; }
@@ -48,7 +48,8 @@ fi
 [ -z "${TRAIN_BATCH_SIZE_PER_GPU:-}" ] ||
     options+=("train_dataloader.batch_size=$TRAIN_BATCH_SIZE_PER_GPU")
 
-case ${MODE:-multi-gpu} in
+MODE=${MODE:-${mode:-multi-gpu}}
+case $MODE in
 debug)
     exec "$python" "${args[@]}" --debug "$@"
     ;;
@@ -57,8 +58,7 @@ multi-gpu)
     if [ "$processes" -le 1 ]; then
         exec "$python" "${args[@]}" "$@" ${options[@]+"${options[@]}"}
     fi
-    # --standalone picks a free port.
-    exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" \
+    exec "$python" -m mmsapiens.ranks "$processes" \
         "${args[@]}" --launcher pytorch "$@" ${options[@]+"${options[@]}"}
     ;;
 *)

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.signals import STOPPED_EXIT_CODE
+
 
 class Demo(NamedTuple):
     """A demo of one training.
@@ -227,10 +229,8 @@ def step(*words: object, seconds: float | None = None) -> None:
         except KeyboardInterrupt:  # which the verb has seen, too; killed, it would leave workers
             process.wait()
             raise
-    if code and seconds is not None:
-        from engine.stop import STOPPED_EXIT_CODE
-
-        code = 0 if code == STOPPED_EXIT_CODE else code
+    if code == STOPPED_EXIT_CODE and seconds is not None:
+        code = 0
     if code:
         raise subprocess.CalledProcessError(code, process.args)
 

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
     from engine.config import check_data_roots, check_runs
+    from engine.launch import group_timeout, ranks_named
     from engine.runner import Runner
 
     options = {**view_options(args), **(TTA if args.tta else {})}
@@ -55,4 +56,5 @@ def run(args: argparse.Namespace) -> None:
     if args.show_dir:
         hooks.append({"type": "PicturesHook", "show_dir": args.show_dir})
     cfg.custom_hooks = hooks
-    Runner.from_cfg(cfg).test()
+    with ranks_named(group_timeout(cfg)):
+        Runner.from_cfg(cfg).test()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 
+from engine.signals import stop_before_training
 from mmsapiens.commands.arguments import add_config, add_launcher
 from mmsapiens.commands.configs import default_dir, load
 
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the training."""
+    stop_before_training()
     from engine.config import check_data_roots, check_runs, check_weights_exist
+    from engine.launch import group_timeout, ranks_named
     from engine.model.wrappers import unwrap
     from engine.replay import replay
     from engine.runner import Runner
@@ -68,4 +71,5 @@ def run(args: argparse.Namespace) -> None:
         return
     check_data_roots(cfg)
     check_weights_exist(cfg)
-    Runner.from_cfg(cfg).train()
+    with ranks_named(group_timeout(cfg)):
+        Runner.from_cfg(cfg).train()

@@ -112,6 +112,14 @@ def test_the_batch_is_saved_even_if_its_loss_cannot_be_computed_again(face_confi
     assert Path(cfg.work_dir, "nan_batch.pth").is_file()
 
 
+def test_a_full_disk_does_not_hide_what_happened(face_config):
+    cfg = face_config(model__decode_head__loss_decode__loss_weight=float("inf"))
+    runner = Runner.from_cfg(cfg)
+    Path(cfg.work_dir, "nan_batch.pth").symlink_to("/dev/full")  # which refuses every byte
+    with pytest.raises(NonFiniteError, match=r"loss_ce is inf.* The batch could not be saved \("):
+        runner.train()
+
+
 def train_and_catch(rank, address, cfg):
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     cfg["launcher"] = "pytorch"

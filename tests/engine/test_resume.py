@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from engine.checkpoint import latest_checkpoint
-from engine.errors import ConfigError
+from engine.errors import ConfigError, OutputError
 from engine.runner import Runner
-from engine.stop import STOPPED_EXIT_CODE
+from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
 from tests.conftest import ROOT, face_options
 
 CONFIG = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
@@ -54,7 +54,7 @@ def command(work_dir, faces_dir, *, processes=1, resume=False, **extra):
         "custom_hooks": [],
         **{key.replace("__", "."): value for key, value in extra.items()},
     }
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launch = ["-m", "mmsapiens.ranks", str(processes)]
     return [
         sys.executable,
         *(launch if processes > 1 else []),
@@ -75,6 +75,8 @@ def start(args):
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
+        # Shells let what they start in the background ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -113,12 +115,13 @@ def test_five_kills_in_a_row_change_nothing(uninterrupted, faces_dir, tmp_path):
     assert_same_state(uninterrupted / "epoch_4.pth", tmp_path / "epoch_4.pth")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_signal_saves_and_exits_with_its_own_code(uninterrupted, faces_dir, tmp_path, number):
     process = start(command(tmp_path, faces_dir))
     wait_for_iterations(process, 4)  # in the middle of the second epoch of three iterations
     os.killpg(process.pid, number)  # workers receive it too, as they do on clusters
-    finish(process, STOPPED_EXIT_CODE)
+    output = finish(process, STOP_SIGNALS[number])
+    assert output.count("Stopping on a signal") == 1 and "Traceback" not in output
     (saved,) = tmp_path.glob("iter_*.pth")
     assert int(re.findall(r"\d+", saved.name)[0]) % 3 != 0, "the test wants the middle of an epoch"
     output = finish(start(command(tmp_path, faces_dir, resume=True)))
@@ -132,8 +135,8 @@ def test_two_processes_stop_together_and_resume(faces_dir, tmp_path):
     finish(start(command(whole, faces_dir, processes=2, **batch)))
     process = start(command(parts, faces_dir, processes=2, **batch))
     wait_for_iterations(process, 5)
-    os.kill(process.pid, signal.SIGTERM)  # torchrun passes it on
-    process.communicate(timeout=240)
+    os.kill(process.pid, signal.SIGTERM)  # which passes it on to its ranks
+    finish(process, STOPPED_EXIT_CODE)
     assert list(parts.glob("iter_*.pth"))
     finish(start(command(parts, faces_dir, processes=2, resume=True, **batch)))
     assert_same_state(whole / "epoch_4.pth", parts / "epoch_4.pth")
@@ -212,6 +215,6 @@ def test_a_full_disk_leaves_earlier_checkpoints_whole(face_config):
     before = {p.name: p.read_bytes() for p in Path(cfg.work_dir).glob("*.pth")}
     # /dev/full refuses every byte, as a full disk does.
     Path(cfg.work_dir, "epoch_3.pth.tmp").symlink_to("/dev/full")
-    with pytest.raises(OSError, match=r"epoch_3\.pth could not be written.*Earlier checkpoints"):
+    with pytest.raises(OutputError, match=r"epoch_3\.pth could not .*Earlier checkpoints"):
         runner.save_checkpoint(cfg.work_dir, "epoch_3.pth")
     assert {p.name: p.read_bytes() for p in Path(cfg.work_dir).glob("*.pth*")} == before

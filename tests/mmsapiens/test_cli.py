@@ -1,18 +1,20 @@
 """The command: its verbs, how it starts and how it ends."""
 
 import contextlib
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from engine.errors import DataError
+from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import (
-    INTERRUPTED_EXIT_CODE,
     READER_LEFT_EXIT_CODE,
     VERBS,
     build_parser,
@@ -99,6 +101,10 @@ def raises(error):
         (lambda: 3, 3, "", False),
         (raises(DataError("[a] is no file.")), 2, "DataError: [a] is no file.", False),
         (raises(KeyError("a")), 1, "KeyError: 'a'", True),
+        (raises(OSError(errno.ENOSPC, "No space left", "a/b")), 2, "a/b cannot be used: No", False),
+        (raises(OSError(errno.EIO, "Input/output error")), 1, "Input/output error", True),
+        (lambda: Path(__file__, "results").mkdir(), 2, "test_cli.py/results cannot be", False),
+        (lambda: os.makedirs(__file__, exist_ok=True), 2, "test_cli.py cannot be used", False),
         (raises(KeyboardInterrupt()), INTERRUPTED_EXIT_CODE, "", False),
     ],
 )

@@ -32,9 +32,9 @@ def node(root, tmp_path):
 def test_one_process_a_device(node, devices, count):
     args, code = node("my config.py", DEVICES=devices)
     assert args[0] == f"gpus={devices}"
-    assert args[args.index("--nproc-per-node") + 1] == str(count)
+    assert args[1:7] == ["-m", "mmsapiens.ranks", str(count), "-m", "mmsapiens", "train"]
     assert args[args.index("--launcher") + 1] == "pytorch"
-    assert "--standalone" in args and "my config.py" in args
+    assert "my config.py" in args
     assert code == 7, "the exit code is the training's"
 
 
@@ -42,7 +42,7 @@ def test_one_process_a_device(node, devices, count):
 def test_one_device_or_none_is_one_plain_process(node, devices):
     args, _ = node("config.py", DEVICES=devices)
     assert args[0] == f"gpus={devices}"
-    assert "torch.distributed.run" not in args and "--launcher" not in args
+    assert "mmsapiens.ranks" not in args and "--launcher" not in args
 
 
 def test_the_environment_becomes_arguments(node):
@@ -59,19 +59,21 @@ def test_the_environment_becomes_arguments(node):
 @pytest.mark.parametrize(
     "value, expected", [("auto", ["--resume"]), ("e.pth", ["--resume", "e.pth"])]
 )
-def test_debug_mode_keeps_the_checkpoint(node, value, expected):
-    args, _ = node("config.py", DEVICES="0,1", MODE="debug", RESUME_FROM=value)
+@pytest.mark.parametrize("name", ["MODE", "mode"])
+def test_debug_mode_keeps_the_checkpoint(node, name, value, expected):
+    args, _ = node("config.py", DEVICES="0,1", RESUME_FROM=value, **{name: "debug"})
     start = args.index("--resume")
     assert args[start : start + len(expected)] == expected
-    assert "torch.distributed.run" not in args
+    assert "mmsapiens.ranks" not in args
     assert "--debug" in args
 
 
 def test_gpus_that_are_already_chosen_are_kept(node):
     args, _ = node("config.py", CUDA_VISIBLE_DEVICES="4,5")
     assert args[0] == "gpus=4,5"
-    assert args[args.index("--nproc-per-node") + 1] == "2"
+    assert args[args.index("mmsapiens.ranks") + 1] == "2"
 
 
-def test_unknown_mode(node):
-    assert node("config.py", DEVICES="", MODE="gpu")[1] == 2
+@pytest.mark.parametrize("name", ["MODE", "mode"])
+def test_unknown_mode(node, name):
+    assert node("config.py", DEVICES="", **{name: "gpu"})[1] == 2

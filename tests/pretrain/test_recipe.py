@@ -16,7 +16,7 @@ from mmengine.registry import (
 
 from engine.config import load_config
 from engine.runner import Runner
-from engine.stop import STOPPED_EXIT_CODE
+from engine.signals import STOPPED_EXIT_CODE
 from tests.pretrain.conftest import TINIEST
 
 HUMANS = [f"humans/mae_sapiens_{arch}_humans-1024x1024" for arch in ("0.3b", "0.6b", "1b", "2b")]

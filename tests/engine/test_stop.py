@@ -1,0 +1,57 @@
+"""Signals ask a training to stop; it does so where it can, or at once."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
+from engine.stop import StopRequest
+
+
+@pytest.fixture
+def handlers():
+    """Puts this process's handlers back."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_is_noted_with_the_code_that_it_asks_for(number, handlers):
+    request = StopRequest()
+    request.listen()
+    assert request.agreed() == 0
+    os.kill(os.getpid(), number)
+    assert request.agreed() == STOP_SIGNALS[number]
+
+
+def test_a_second_ctrl_c_ends_at_once(handlers):
+    request = StopRequest()
+    request.listen()
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_who_ignored_ctrl_c_still_does(handlers):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as what a script starts in the background
+    request = StopRequest()
+    request.listen()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert request.agreed() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_before_the_training_ends_it_with_its_code(number, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(f"sent = __import__('os').kill(__import__('os').getpid(), {int(number)})\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mmsapiens", "train", str(config)], capture_output=True, text=True
+    )
+    assert done.returncode == STOPPED_EXIT_CODE, done.stderr
+    assert "Traceback" not in done.stderr
