@@ -11,7 +11,7 @@ from mmengine.dist import barrier, get_rank
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
-from engine.errors import ConfigError, NonFiniteError
+from engine.errors import ConfigError, DataError, NonFiniteError
 from engine.launch import group_timeout
 from engine.model.wrappers import unwrap
 from engine.replay import losses_of, save_nan_batch, seed_iteration
@@ -112,6 +112,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 )[1]
             losses = {name: float(value) for name, value in terms.items()}
             finding = _first_bad(losses)
+        except DataError as reason:
+            finding = f"{reason} "
         except Exception as again:  # the batch is wanted all the more
             finding = f"its loss could not be computed again ({again!r}); "
         try:

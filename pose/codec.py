@@ -77,9 +77,9 @@ class UDPHeatmap:
             nothing is drawn. A keypoint whose blob reaches into the heatmap from outside counts.
         """
         w, h = self.heatmap_size_wh
-        mu = keypoints.float() / keypoints.new_tensor(self.stride_xy, dtype=torch.float32)
+        mu = keypoints.float() / vector(self.stride_xy, keypoints.device)
         radius = int(3 * self.sigma)
-        last = torch.tensor([w - 1, h - 1], device=mu.device)
+        last = vector((w - 1, h - 1), mu.device, torch.long)
         # Below zero this rounds towards zero, as the release does. A NaN fails both comparisons.
         center = (mu + 0.5).trunc()
         inside = ((center + radius + 1 >= 0) & (center - radius <= last)).all(dim=-1)
@@ -187,6 +187,13 @@ def find_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
     scores, y = maps.amax(dim=2).max(dim=1)
     rows = maps[torch.arange(len(maps), device=maps.device), y]
     return torch.stack([rows.argmax(dim=1), y], dim=1), scores
+
+
+def vector(
+    values: Sequence[float], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Puts numbers (N,) on a device without waiting for it, as a copy from the CPU does."""
+    return torch.stack([torch.full((), value, dtype=dtype, device=device) for value in values])
 
 
 def _zeros(shape: Sequence[int], device: torch.device) -> Tensor:

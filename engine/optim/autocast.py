@@ -117,14 +117,12 @@ class AutocastOptimWrapper(OptimWrapper):
             self._skipped_in_a_row = 0
         self._loss = None
         self.scaler.update(self._constant_scale)
-        if self.scaler.is_enabled():
-            self._check_loss_scale(self.scaler.get_scale())
 
     def _clip_grad(self) -> bool:
         """Clips; returns whether gradients and loss are finite, which one number tells.
 
-        The number is the norm of all gradients plus 0 times the loss, of all ranks: reading it is
-        where a step waits for the device.
+        The number is the norm of all gradients plus 0 times the loss, of all ranks. It is read
+        together with the loss scale: only there a step waits for the device.
         """
         params = [
             param
@@ -137,7 +135,10 @@ class AutocastOptimWrapper(OptimWrapper):
         norm = get_total_norm([param.grad for param in params], norm_type)
         if self._loss is not None:
             all_reduce(self._loss)  # a loss that is infinite on one rank must stop or skip them all
-        value = float(norm if self._loss is None else norm + 0 * self._loss)
+        checked = norm if self._loss is None else norm + 0 * self._loss
+        value, scale = torch.stack([checked, self.scaler.scale(torch.ones_like(norm))]).tolist()
+        if self.scaler.is_enabled():
+            self._check_loss_scale(scale)
         if not math.isfinite(value):
             self._on_nonfinite(float(norm))
             return False

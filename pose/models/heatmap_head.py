@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from engine.errors import ConfigError
 from engine.model.head import UpsamplingHead
 from engine.model.layers import stages
-from pose.codec import UDPHeatmap, find_peaks
+from pose.codec import UDPHeatmap, find_peaks, vector
 from pose.registry import MODELS
 
 
@@ -119,8 +119,8 @@ def pck(
         Scalar in [0, 1]: the mean over the keypoints that occur in the batch.
     """
     peaks_xy, _ = find_peaks(heatmaps.detach().flatten(0, 1))
-    size_wh = keypoints.new_tensor(decoder.heatmap_size_wh)
-    truth_xy = keypoints / keypoints.new_tensor(decoder.stride_xy)
+    size_wh = vector(decoder.heatmap_size_wh, keypoints.device, keypoints.dtype)
+    truth_xy = keypoints / vector(decoder.stride_xy, keypoints.device, keypoints.dtype)
     # A blob that reaches in from outside is highest at the border.
     truth_xy = truth_xy.clamp(min=0).minimum(size_wh - 1)
     distance = ((peaks_xy.view_as(truth_xy) - truth_xy) / size_wh).norm(dim=-1)

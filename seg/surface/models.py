@@ -1,7 +1,8 @@
 """The model of depth and of normals, its heads, which predict numbers a pixel, and their losses.
 
-No loss turns a number that is not finite into zero. A target that is not finite is a ``DataError``.
-A prediction that is not makes the loss so too, and the training loop stops and saves the batch.
+No loss turns a number that is not finite into zero: the training loop stops and saves the batch. It
+computes such a loss again without gradients, which blames the targets, if they are the reason, by a
+``DataError``; in a step nobody looks, as reading a number waits for the device.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ class SiLogLoss(nn.Module):
             Scalar.
 
         Raises:
-            DataError: If the target is not finite.
+            DataError: If the target is not finite, and no gradients are asked for.
         """
         # Negated, so that NaN counts as valid and shows in the result.
         valid = ~(target <= self.eps) if self.floor is None else ~(target < 0)
@@ -243,7 +244,7 @@ class NormalLoss(nn.Module):
             Scalar; zero, with a gradient of zero, if no pixel is valid.
 
         Raises:
-            DataError: If the target is not finite.
+            DataError: If the target is not finite, and no gradients are asked for.
         """
         valid = ~(target[:, :1] <= self.eps)  # negated, so that NaN counts and shows in the result
         share = valid if weight is None else valid * weight
@@ -287,7 +288,7 @@ def _safe_sqrt(x: Tensor) -> Tensor:
 
 
 def _require_finite_target(loss: Tensor, target: Tensor, name: str) -> None:
-    if torch.compiler.is_compiling() or loss.isfinite():
+    if torch.compiler.is_compiling() or loss.requires_grad or loss.isfinite():
         return
     bad = [i for i, image in enumerate(target) if not image.isfinite().all()]
     if bad:

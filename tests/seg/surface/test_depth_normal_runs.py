@@ -1,12 +1,14 @@
 """Depth and normals from images on disk to files, with the configs of the demos."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.hooks import Hook
 
 from engine.config import load_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NonFiniteError
 from engine.infer import build_writer, find_writer
 from engine.runner import Runner
 from mmsapiens.commands.infer import check_masks
@@ -22,14 +24,20 @@ def config_path(task):
     return ROOT / f"configs/{task}/synthetic/sapiens_tiny_synthetic_{task}-192x144.py"
 
 
-@TASKS
-def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
-    people = tmp_path / "people"
+def load(task, folder):
+    """The config of a demo for twelve small people, and the people."""
+    people = folder / "people"
     list(write_split(LAYOUTS[task], people, "train", 12, seed=0, size_hw=(64, 48)))
     options = {"input_size_hw": (64, 48), **face_options(people)}
     cfg = load_config(config_path(task), options)
-    cfg.merge_from_dict({"work_dir": str(tmp_path / "run"), "launcher": "none"})
-    cfg.experiment_name = str(tmp_path)
+    cfg.merge_from_dict({"work_dir": str(folder / "run"), "launcher": "none"})
+    cfg.experiment_name = str(folder)
+    return cfg, people, options
+
+
+@TASKS
+def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
+    cfg, people, options = load(task, tmp_path)
     Runner.from_cfg(cfg).train()
     figure = {"depth": "RMSE", "normal": "mean_angle"}[task]
     (best,) = Path(cfg.work_dir).glob(f"best_{figure}_epoch_*.pth")
@@ -47,6 +55,25 @@ def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
     assert all(array.shape == shape and array.dtype == np.float32 for array in results)
     if task == "normal":
         np.testing.assert_allclose(np.linalg.norm(results[0], axis=-1), 1, atol=1e-5)
+
+
+class SpoilTarget(Hook):
+    """Puts a NaN into the truth of one image, as a transform of one's own may."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        data_batch["targets"][self.name][1] = math.nan
+
+
+@TASKS
+def test_a_target_that_is_not_finite_stops_the_training_and_is_blamed(task, tmp_path):
+    runner = Runner.from_cfg(load(task, tmp_path)[0])
+    runner.register_hook(SpoilTarget(task))
+    expected = r"Iteration 1: loss_\w+: the targets of the images \[1\] .* NaN.* --replay"
+    with pytest.raises(NonFiniteError, match=expected):
+        runner.train()
 
 
 FACE = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
