@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
     from engine.config import check_data_roots, check_runs
-    from engine.launch import group_timeout, ranks_named
+    from engine.launch import group_timeout
     from engine.runner import Runner
+    from mmsapiens.lost_ranks import ranks_named
 
     options = {**view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
