@@ -31,16 +31,10 @@ def test_a_second_training_leaves_the_first_alone_and_a_killed_one_is_followed(f
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    assert (tmp_path / LOCK_NAME).is_file()
-    finish(start(command(tmp_path, faces_dir, resume=True, train_cfg__max_epochs=1)))
-    assert (tmp_path / "epoch_1.pth").is_file() and not (tmp_path / LOCK_NAME).exists()
-
-
-def test_the_ranks_of_a_job_are_refused_together(faces_dir, tmp_path):
-    path = sign(tmp_path, "elsewhere", 7)
-    output = finish(start(command(tmp_path, faces_dir, processes=2)), code=2)
-    assert output.count("process 7 on elsewhere, since 2026-01-01 00:00:00. Each") == 2
-    assert f"If it has ended, delete {path}" in output and "Traceback" not in output
+    assert str(first.pid) in (tmp_path / LOCK_NAME).read_text()
+    with hold_work_dir(tmp_path):
+        assert str(os.getpid()) in (tmp_path / LOCK_NAME).read_text()
+    assert not (tmp_path / LOCK_NAME).exists()
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, SystemExit, ValueError])

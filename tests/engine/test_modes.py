@@ -11,7 +11,9 @@ import torch.distributed as dist
 from mmengine.registry import init_default_scope
 
 from engine.config import load_config
+from engine.errors import NonFiniteError, ProcessError
 from engine.infer import find_images, init_model, predict_images
+from engine.lock import LOCK_NAME
 from engine.model.base import build_model
 from engine.model.wrappers import unwrap
 from engine.runner import Runner
@@ -57,7 +59,7 @@ class Run:
 
     Args:
         cfg: The config.
-        infinite_at: (rank, iteration) whose loss is infinite.
+        infinite_at: (rank, iteration) at which a term of the loss is infinite.
     """
 
     def __init__(self, cfg, infinite_at=None):
@@ -93,23 +95,27 @@ class Run:
             "skipped": self.runner.optim_wrapper.skipped_steps,
         }
 
-    def test(self):
-        self.runner.test()
-        return {"training": self.passes.training, "other": self.passes.other}
+
+def refusal(act, kind):
+    """What an error of that kind says."""
+    with pytest.raises(kind) as caught:
+        act()
+    return str(caught.value)
 
 
 def run_rank(rank, folder, faces_dir):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    whole = Run(load(faces_dir, folder / "whole")).train()
-    checkpoint = str(folder / "whole" / "epoch_1.pth")
-    again = {"resume": True, "load_from": checkpoint}
-    seen = {
-        "whole": whole,
-        "resumed": Run(load(faces_dir, folder / "resumed", **again)).train(),
-        "tested": Run(load(faces_dir, folder / "tested", load_from=checkpoint)).test(),
-    }
-    skip = {"optim_wrapper__on_nonfinite": "skip", "train_cfg__max_epochs": 1}
-    seen["infinite"] = Run(load(faces_dir, folder / "infinite", **skip), infinite_at=(1, 1)).train()
+    whole = Run(load(faces_dir, folder / "whole"))
+    seen = {"whole": whole.train()}
+    whole.runner.test()
+    again = {"resume": True, "load_from": str(folder / "whole" / "epoch_1.pth")}
+    seen["resumed"] = Run(load(faces_dir, folder / "resumed", **again)).train()
+    one_epoch = {"train_cfg__max_epochs": 1, "custom_hooks": []}
+    skip = load(faces_dir, folder / "skip", optim_wrapper__on_nonfinite="skip", **one_epoch)
+    seen["skip"] = Run(skip, infinite_at=(1, 1)).train()
+    stop = Run(load(faces_dir, folder / "stop", **one_epoch), infinite_at=(1, 1))
+    seen["stop"] = refusal(stop.train, NonFiniteError)
+    seen["taken"] = refusal(Run(load(faces_dir, folder / "taken")).train, ProcessError)
     torch.save(seen, folder / f"rank{rank}.pth")
 
 
@@ -117,6 +123,8 @@ def run_rank(rank, folder, faces_dir):
 def ranks(tmp_path_factory, faces_dir):
     """What each of two ranks saw."""
     folder = tmp_path_factory.mktemp("ranks")
+    (folder / "taken").mkdir()
+    (folder / "taken" / LOCK_NAME).write_text("elsewhere\n7\n2026-01-01\n\n")
     torch.multiprocessing.spawn(run_rank, (folder, faces_dir), nprocs=2)
     return [torch.load(folder / f"rank{rank}.pth", weights_only=False) for rank in range(2)]
 
@@ -130,11 +138,10 @@ def test_steps_train_with_dropout_also_after_evaluations_and_pictures(ranks):
 
 
 def test_evaluations_and_pictures_drop_nothing(ranks):
-    pictures, evaluations = [3, 0], 2 * 1  # of two epochs; only the first rank draws
+    pictures, evaluations = [3, 0], 3  # only the first rank draws; two validations and a test
     for rank, num_pictures in zip(ranks, pictures, strict=True):
         assert len(rank["whole"]["other"]) == num_pictures + evaluations
-        assert len(rank["tested"]["other"]) == 1 and not rank["tested"]["training"]
-        for modes, dropped in rank["whole"]["other"] + rank["tested"]["other"]:
+        for modes, dropped in rank["whole"]["other"]:
             assert modes == {False} and not dropped.any()
 
 
@@ -168,11 +175,23 @@ def test_the_log_has_the_mean_of_the_ranks(ranks):
 
 def test_all_ranks_skip_a_step_that_is_infinite_on_one(ranks):
     for rank in ranks:
-        before, first, second, after = rank["infinite"]["weights"]
-        assert rank["infinite"]["skipped"] == 1
+        before, first, second, after = rank["skip"]["weights"]
+        assert rank["skip"]["skipped"] == 1
         assert torch.equal(first, second) and not torch.equal(before, first)
         assert not torch.equal(second, after) and after.isfinite().all()
-    assert torch.equal(ranks[0]["infinite"]["weights"][-1], ranks[1]["infinite"]["weights"][-1])
+    assert torch.equal(ranks[0]["skip"]["weights"][-1], ranks[1]["skip"]["weights"][-1])
+
+
+def test_each_rank_says_whether_its_own_batch_is_at_fault(ranks):
+    errors = [rank["stop"] for rank in ranks]
+    assert "finite on rank 0; the loss, of all ranks" in errors[0]
+    assert "Iteration 2: decode.loss_ce is inf" in errors[1] and "nan_batch_rank1.pth" in errors[1]
+
+
+def test_the_work_directory_of_another_is_refused_by_all_ranks(ranks):
+    for rank in ranks:
+        assert "process 7 on elsewhere, since 2026-01-01. Each" in rank["taken"]
+        assert "If it has ended, delete" in rank["taken"] and LOCK_NAME in rank["taken"]
 
 
 def test_inference_drops_nothing(faces_dir, tmp_path):
