@@ -7,6 +7,7 @@ fails in a PyTorch without CUDA. A version whose ``_init_dist_pytorch`` skips it
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from engine.config.keys import reject_unknown
 from engine.errors import ConfigError
 
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -26,9 +28,12 @@ def group_timeout(cfg: Mapping[str, Any]) -> timedelta | None:
     """Returns how long ranks wait for each other: ``env_cfg.dist_cfg.timeout``, in seconds.
 
     Raises:
-        ConfigError: If it is no positive number.
+        ConfigError: If it is no positive number, or beside it is a key that nothing reads.
     """
-    seconds = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
+    dist_cfg = (cfg.get("env_cfg") or {}).get("dist_cfg") or {}
+    known = {*inspect.signature(dist.init_process_group).parameters, "init_backend", "port"}
+    reject_unknown("env_cfg.dist_cfg", dist_cfg, known)
+    seconds = dist_cfg.get("timeout")
     if seconds is None:
         return None
     if not isinstance(seconds, int | float) or seconds <= 0:

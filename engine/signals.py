@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 
 STOPPED_EXIT_CODE = 75
 """Of a run that saved its state and stopped on a signal (EX_TEMPFAIL: try again)."""
@@ -20,6 +21,11 @@ and Ctrl-C; by the exit code that each asks for."""
 
 
 def stop_before_training() -> None:
-    """Lets a signal end the process with its exit code while there is nothing to save."""
+    """Lets a signal end the process with its exit code while there is nothing to save.
+
+    Without effect outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda *_: sys.exit(STOPPED_EXIT_CODE))

@@ -18,7 +18,7 @@ from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
 from engine.checkpoint.meta import flat_with_meta, meta_of
 from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.values import check_whole
-from engine.errors import WeightsError
+from engine.errors import OutputError, WeightsError
 from engine.tables import format_table
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -124,6 +124,11 @@ def _write(target: Path, write: Callable[[Path], Any]) -> None:
         write(temporary)
         temporary.chmod(mode)  # safetensors makes files that only their owner may read
         temporary.replace(target)
+    except (OSError, RuntimeError, SafetensorError) as error:  # each has its own for a full disk
+        raise OutputError(
+            f"{target} could not be written ({str(error).splitlines()[0]}). Make room, or name "
+            "another folder."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

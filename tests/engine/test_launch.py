@@ -32,6 +32,11 @@ def test_more_processes_than_gpus(launched, monkeypatch):
         check_launcher("pytorch")
 
 
+def test_a_misspelt_timeout_is_an_error():
+    with pytest.raises(ConfigError, match=r'"timeuot"\. Did you mean "timeout"'):
+        group_timeout({"env_cfg": {"dist_cfg": {"timeuot": 10}}})
+
+
 @pytest.mark.parametrize("seconds", ["10", 0, -1])
 def test_a_timeout_is_seconds(seconds):
     with pytest.raises(ConfigError, match=r"env_cfg\.dist_cfg\.timeout: expected seconds"):

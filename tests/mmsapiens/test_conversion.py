@@ -1,12 +1,14 @@
 """Every form of a checkpoint that convert_checkpoint writes loads as the source does."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from engine.checkpoint import load_weights, model_meta, read_checkpoint
-from engine.errors import WeightsError
+from engine.errors import OutputError, WeightsError
 from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 from pretrain import MAE, VisionTransformer
 
@@ -172,6 +174,13 @@ def test_errors(content, target, message, tmp_path):
     with pytest.raises(WeightsError, match=message):
         convert_checkpoint(tmp_path / "bad.pth", tmp_path / target, backbone_only=True)
     assert not (tmp_path / target).exists()
+
+
+def test_a_full_disk(source, tmp_path):
+    Path(tmp_path, "new.pth.tmp").symlink_to("/dev/full")  # which refuses every byte
+    with pytest.raises(OutputError, match=r"new\.pth could not be written"):
+        convert_checkpoint(source, tmp_path / "new.pth")
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch_3.pth"]
 
 
 def test_meta_that_json_cannot_hold_is_an_error(model, tmp_path):
