@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from mmengine.dist import broadcast, master_only
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -25,16 +27,16 @@ from engine.checkpoint import (
     training_state,
 )
 from engine.compile import compile_blocks
-from engine.errors import MMSapiensError, OutputError, WeightsError
+from engine.errors import ConfigError, OutputError
+from engine.evaluation import check_evaluation, check_files
+from engine.hooks.checkpoint import CheckpointHook
 from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
 from engine.lock import hold_work_dir
 from engine.model.base import build_model
 from engine.model.wrappers import unwrap
+from engine.resume import position_of, restore
 from engine.stop import end_workers_at_exit, ignore_stop_signals
-from engine.train_loop import ResumableTrainLoop  # noqa: F401  registered for train_cfg
-
-_PROGRESS = {"last_step", "_global_step", "_last_value"}  # of a schedule
-_PROGRESS |= {"best", "num_bad_epochs", "cooldown_counter"}
+from engine.train_loop import ResumableTrainLoop
 
 
 class Runner(MMEngineRunner):
@@ -43,14 +45,20 @@ class Runner(MMEngineRunner):
     * Weights are read safely and matched by :mod:`engine.checkpoint`; what a checkpoint of the
       whole model may lack is said by the config's top-level ``allow_missing``.
     * Pretrained weights are not needed when a checkpoint of the whole model follows.
-    * Checkpoints carry what identifies the model (patch padding, position grid) and appear under
-      their name only when complete.
+    * Checkpoints carry what identifies the model (patch padding, position grid) and the place in
+      the training, and appear under their name only when complete.
+    * A resumed training has the settings of the config; what differs from before is logged.
+    * What an evaluation needs besides predictions is checked before the training.
     * ``compile`` of a config works block by block.
     * Several processes work on CPUs, over gloo.
     """
 
     optim_wrapper: Any  # configs until they are built
     param_schedulers: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._started = self.timestamp
 
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
@@ -98,7 +106,7 @@ class Runner(MMEngineRunner):
 
     def _init_model_weights(self) -> None:
         model = unwrap(self.model)
-        model.init_weights(load_pretrained=self._checkpoint_to_load() is None)
+        model.init_weights(load_pretrained=self._checkpoint_to_load is None)
         for tensor in model.state_dict().values():
             broadcast(tensor)
 
@@ -146,40 +154,16 @@ class Runner(MMEngineRunner):
         self._has_loaded = True
         return checkpoint
 
-    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Restores the whole state; see MMEngine. What a schedule is, the config says.
-
-        Raises:
-            WeightsError: A part of it is missing or does not fit the run.
-        """
-        self._resume = True  # load_checkpoint takes, and checks, more than the weights then
-        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-        if self.param_schedulers is not None:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-        own = [dict(vars(schedule)) for schedule in self.param_schedulers or ()]
-        try:
-            super().resume(filename, *args, **kwargs)
-        except MMSapiensError:
-            raise
-        except ValueError as error:  # of PyTorch, for other groups of parameters
-            raise WeightsError(
-                f"{filename} cannot be resumed: {error}. Resume with the config of the training, "
-                "or start anew from the weights with --load-from."
-            ) from error
-        for schedule, settings in zip(self.param_schedulers or (), own, strict=True):
-            progress = {key: vars(schedule)[key] for key in _PROGRESS & settings.keys()}
-            vars(schedule).clear()
-            vars(schedule).update({**settings, **progress})
-
+    @cached_property
     def _checkpoint_to_load(self) -> str | None:
-        """Returns what to load or resume from; ``--resume`` alone takes the work dir's last one."""
+        """What to load or resume from; ``--resume`` alone takes the work dir's farthest one."""
         if self._resume and self._load_from is None:
             return latest_checkpoint(self.work_dir)
         return self._load_from
 
     def load_or_resume(self) -> None:
         """Loads weights, or restores the whole state, as the config asks; at most once."""
-        path = None if self._has_loaded else self._checkpoint_to_load()
+        path = None if self._has_loaded else self._checkpoint_to_load
         if path is not None and self._resume:
             self.resume(path)
         elif path is not None:
@@ -188,6 +172,59 @@ class Runner(MMEngineRunner):
             self.logger.warning(
                 f"Nothing to resume in {self.work_dir}: starting from the beginning."
             )
+
+    def resume(self, filename: str, *_: Any, **__: Any) -> None:
+        """Goes on from a checkpoint; settings of optimizer and schedule are the config's.
+
+        Raises:
+            ConfigError: If a setting has changed with which the training cannot go on.
+            WeightsError: If a part of the file is missing, or does not fit the run.
+        """
+        self._resume = True  # load_checkpoint takes, and checks, more than the weights then
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        if not isinstance(self.train_loop, ResumableTrainLoop):
+            raise ConfigError(
+                f"train_cfg.type: a {type(self.train_loop).__name__} cannot go on where it was. "
+                'Use "ResumableTrainLoop", or start anew from the weights with --load-from.'
+            )
+        checkpoint = self.load_checkpoint(filename)
+        meta, loader = checkpoint["meta"], self.train_loop.dataloader
+        position = position_of(meta, len(loader), self._samples_an_iteration())
+        self.train_loop.go_to(position)
+        if self._load_from is None:  # else it is a branch, newer than what the work dir holds
+            self._started = meta.get("started", self._started)
+        self._resume_seed(meta.get("seed", self.seed), in_epoch=position.iteration % len(loader))
+        self.message_hub.load_state_dict(checkpoint["message_hub"])
+        schedulers = self.param_schedulers or []
+        changes = restore(self.optim_wrapper, schedulers, checkpoint, position, len(loader))
+        if position.moved:
+            changes.append(f"iterations: {meta['iter']} -> {position.iteration}")
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+        if changes:
+            self.logger.warning(
+                f"The config differs from what {filename} was trained with so far, and is followed "
+                f"from here on: {'; '.join(changes)}."
+            )
+
+    def _samples_an_iteration(self) -> int:
+        return (self.train_loop.dataloader.batch_size or 0) * self.world_size
+
+    def _resume_seed(self, seed: int, in_epoch: int) -> None:
+        """Goes on with the seed of a checkpoint, or from the end of an epoch with another."""
+        own = self._randomness_cfg.get("seed")
+        if own is None:
+            self.set_randomness(**{**self._randomness_cfg, "seed": seed})
+            self.train_loop.dataloader.sampler.seed = seed
+        elif own != seed and in_epoch:
+            raise ConfigError(
+                f"randomness.seed is {own}, but the checkpoint, in the middle of an epoch, is "
+                f"of seed {seed}: samples would be seen twice, and others not. Resume with that "
+                "seed, or start anew from its weights with --load-from."
+            )
+        elif own != seed:
+            self.logger.warning(f"The seed was {seed} so far, and is {own} from here on.")
 
     @master_only
     def save_checkpoint(
@@ -199,7 +236,12 @@ class Runner(MMEngineRunner):
             OutputError: If it cannot be written; checkpoints written before are untouched.
         """
         path, temporary = Path(out_dir, filename), Path(out_dir, f"{filename}.tmp")
-        meta = {**(meta or {}), **model_meta(self.model)}
+        place = {
+            "started": self._started,
+            "epoch_iters": len(self.train_loop.dataloader),
+            "batch_size": self._samples_an_iteration(),
+        }
+        meta = {**(meta or {}), **model_meta(self.model), **place}
         try:
             super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
             with temporary.open("rb+") as file:
@@ -212,6 +254,27 @@ class Runner(MMEngineRunner):
                 "checkpoints are whole: make room and go on with --resume."
             ) from error
         temporary.replace(path)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop and checks that its files exist."""
+        loop = super().build_train_loop(loop)
+        check_files(loop.dataloader.dataset)
+        return loop
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop and checks what its evaluations will need."""
+        loop = super().build_val_loop(loop)
+        names = check_evaluation(loop)
+        for hook in self._hooks:
+            if names is not None and isinstance(hook, CheckpointHook):
+                hook.check_figures(names)
+        return loop
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the loop and checks what its evaluation will need."""
+        loop = super().build_test_loop(loop)
+        check_evaluation(loop)
+        return loop
 
     @staticmethod
     def build_dataloader(

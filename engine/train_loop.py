@@ -12,9 +12,13 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, DataError, NonFiniteError
+from engine.history import bound_history
+from engine.hooks.checkpoint import STOPPED
 from engine.launch import group_timeout
+from engine.model.base import BaseModel
 from engine.model.wrappers import unwrap
 from engine.replay import losses_of, save_nan_batch, seed_iteration
+from engine.resume import Position
 from engine.stop import StopRequest
 
 
@@ -23,10 +27,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     """MMEngine's loop over epochs, which goes on exactly where a checkpoint was saved.
 
     * In the middle of an epoch the sampler skips what has been seen, without loading it; at its end
-      the evaluation that follows is repeated, since checkpoints are saved before it.
-    * On SIGTERM, SIGUSR2 or Ctrl-C all ranks finish their iteration, save ``iter_N.pth`` and exit;
-      see :mod:`engine.stop`.
-    * A non-finite loss or gradient saves the batch to ``work_dir/nan_batch.pth`` before it stops.
+      the evaluation that follows is repeated unless the checkpoint says that it was done.
+    * On SIGTERM, SIGUSR2 or Ctrl-C all ranks finish their step, save ``iter_N.pth`` and exit; see
+      :mod:`engine.stop`.
+    * A non-finite loss or gradient saves the batch at fault, of those that a step accumulates, to
+      ``work_dir/nan_batch.pth`` before it stops.
 
     With gradient accumulation a resumed run is exact if the windows end with the epoch: gradients
     that have not become a step are not saved.
@@ -40,14 +45,21 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         dynamic_intervals: See MMEngine.
     """
 
+    _evaluated = False  # whether what follows the last epoch was done before the start
+
+    def go_to(self, position: Position) -> None:
+        """Starts where a checkpoint was saved."""
+        self._epoch, self._iter = position.epoch, position.iteration
+        self._evaluated = position.evaluated
+
     def run(self) -> torch.nn.Module:
         """Trains until ``max_epochs``."""
         self.stop_request = StopRequest(group_timeout(self.runner.cfg))
         self.stop_request.listen()
-        self._check_resumed_position()
-        if self._iter > 0 and self._batches_done() == 0:
-            self._validate()
+        self._window: dict[int, Any] = {}  # the batches of a step, by iteration
         self.runner.call_hook("before_train")
+        if self._iter > 0 and self._batches_done() == 0 and not self._evaluated:
+            self._validate()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._validate()
@@ -63,16 +75,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def _batches_done(self) -> int:
         """Batches of the current epoch that are behind us; not 0 after resuming in its middle."""
         return self._iter - self._epoch * len(self.dataloader)
-
-    def _check_resumed_position(self) -> None:
-        batches = len(self.dataloader)
-        if not 0 <= self._batches_done() <= batches:
-            raise ConfigError(
-                f"The checkpoint is at epoch {self._epoch}, iteration {self._iter}, which does not "
-                f"fit {batches} batches an epoch. Resume with the batch size, the number of "
-                "processes and the data that it was trained with, or start anew from its weights "
-                "with --load-from."
-            )
 
     def run_epoch(self) -> None:
         """Runs the rest of the current epoch."""
@@ -95,43 +97,74 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Runs one iteration."""
+        if self._begins_step():
+            self._window.clear()
+        self._window[self._iter] = data_batch
         seed_iteration(self.runner.seed, get_rank(), self._iter)
         try:
             super().run_iter(idx, data_batch)
         except NonFiniteError as error:
-            raise self._with_evidence(error, data_batch) from error
+            raise self._with_evidence(error) from error
+        bound_history(self.runner)
 
-    def _with_evidence(self, error: NonFiniteError, data_batch: Any) -> NonFiniteError:
+    def _begins_step(self) -> bool:
+        """Whether no gradients of earlier iterations wait for the next step."""
+        return self._iter % self.runner.optim_wrapper._accumulative_counts == 0
+
+    def _with_evidence(self, error: NonFiniteError) -> NonFiniteError:
         """Saves the batch, and says where it is and which loss term, if one, is not finite."""
         runner, seed = self.runner, self.runner.seed
-        model, losses = unwrap(runner.model), {}
+        model, iteration = unwrap(runner.model), self._iter
+        losses: dict[str, float] = {}
         try:
-            with torch.no_grad():
-                terms = losses_of(
-                    model, runner.optim_wrapper, data_batch, seed, get_rank(), self._iter
-                )[1]
-            losses = {name: float(value) for name, value in terms.items()}
+            iteration, losses = self._find_bad(model)
             finding = _first_bad(losses)
         except DataError as reason:
             finding = f"{reason} "
         except Exception as again:  # the batch is wanted all the more
             finding = f"its loss could not be computed again ({again!r}); "
+        batch = self._window[iteration]
         try:
-            path = save_nan_batch(runner.work_dir, model, data_batch, losses, seed, self._iter)
+            path = save_nan_batch(runner.work_dir, model, batch, losses, seed, iteration)
             evidence = f"The batch is saved: run it again with --replay {path}."
         except (OSError, RuntimeError) as again:  # PyTorch reports a full disk as a RuntimeError
             evidence = f"The batch could not be saved ({str(again).splitlines()[0]})."
-        return NonFiniteError(f"Iteration {self._iter + 1}: {finding}{error} {evidence}")
+        return NonFiniteError(f"Iteration {iteration + 1}: {finding}{error} {evidence}")
+
+    def _find_bad(self, model: BaseModel) -> tuple[int, dict[str, float]]:
+        """Finds which batch of the step is at fault: by its losses, else by its gradients.
+
+        Returns:
+            Its iteration, the last one if none is at fault alone, and its loss terms.
+        """
+        runner = self.runner
+        losses: dict[int, dict[str, float]] = {}
+        bad_gradients = []
+        for iteration, batch in self._window.items():
+            model.zero_grad()
+            position = (runner.seed, get_rank(), iteration)
+            with torch.set_grad_enabled(len(self._window) > 1):
+                total, terms = losses_of(model, runner.optim_wrapper, batch, *position)
+            losses[iteration] = {name: float(value.detach()) for name, value in terms.items()}
+            if not all(map(math.isfinite, losses[iteration].values())):
+                return iteration, losses[iteration]
+            if len(self._window) > 1:
+                total.backward()
+                gradients = [p.grad for p in model.parameters() if p.grad is not None]
+                if not all(gradient.isfinite().all() for gradient in gradients):
+                    bad_gradients.append(iteration)
+        iteration = next(iter(bad_gradients), self._iter)
+        return iteration, losses[iteration]
 
     def _stop_if_asked(self) -> None:
-        """Saves and exits between two steps, if a signal asks for it."""
-        ends_a_step = self._iter % self.runner.optim_wrapper._accumulative_counts == 0
-        exit_code = self.stop_request.agreed() if ends_a_step else 0
+        """Saves and exits if a signal asks for it, unless gradients wait for their step."""
+        exit_code = self.stop_request.agreed() if self._begins_step() else 0
         if not exit_code:
             return
-        name = f"iter_{self._iter}.pth"
+        name = STOPPED.format(self._iter)
         self.runner.logger.warning(f"Stopping on a signal: saving {name}; --resume goes on here.")
         position = {"epoch": self._epoch, "iter": self._iter}
+        position["evaluated"] = self._batches_done() == 0
         self.runner.save_checkpoint(self.runner.work_dir, name, meta=position)
         barrier()  # no rank may leave, and end the job, before the file is written
         self.runner.call_hook("after_train")

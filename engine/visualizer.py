@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.dist import master_only
-from mmengine.visualization import Visualizer
+from mmengine.visualization import LocalVisBackend, Visualizer
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
+from engine.prune import keep_last
 
 
 def put_text(
@@ -32,12 +33,21 @@ class PanelVisualizer(Visualizer):
     Args:
         name: See MMEngine's Visualizer.
         max_height: Pictures are scaled down to this height in pixels.
+        keep_pictures: Of each name so many pictures stay on the disk, those of the last steps; 0
+            keeps all. Other backends, such as TensorBoard, have rules of their own.
         **kwargs: Further arguments of MMEngine's Visualizer.
     """
 
-    def __init__(self, name: str = "visualizer", max_height: int = 512, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str = "visualizer",
+        max_height: int = 512,
+        keep_pictures: int = 10,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name, **kwargs)
         self.max_height = max_height
+        self.keep_pictures = keep_pictures
 
     @abstractmethod
     def panels(self, image: NDArray, data_sample: DataSample) -> Sequence[NDArray]:
@@ -65,6 +75,20 @@ class PanelVisualizer(Visualizer):
             step: Training iteration.
         """
         self.add_image(name, self.draw(image, data_sample), step)
+
+    @master_only
+    def add_image(self, name: str, image: NDArray, step: int = 0) -> None:
+        """Sends a picture (H, W, 3) RGB uint8 to all backends, and removes the oldest of its name.
+
+        Args:
+            name: Name of the picture.
+            image: The picture.
+            step: Training iteration.
+        """
+        super().add_image(name, image, step)
+        for backend in self._vis_backends.values():
+            if isinstance(backend, LocalVisBackend):
+                keep_last(backend._img_save_dir, f"{name}_{{}}.png", self.keep_pictures, step)
 
     def shrink(self, picture: NDArray) -> NDArray:
         """Returns a picture scaled down to ``max_height`` if it is higher."""

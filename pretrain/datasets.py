@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.dataset import BaseDataset
-from engine.data.files import IMAGE_SUFFIXES, as_on_disk, find_files, match_files, read_list
+from engine.data.files import (
+    IMAGE_SUFFIXES,
+    as_on_disk,
+    find_files,
+    match_files,
+    missing_files,
+    read_list,
+)
 from engine.errors import DataError
 from pretrain.archives import list_images
 from pretrain.registry import DATASETS
@@ -60,12 +67,12 @@ class ImageListDataset(BaseDataset):
             raise DataError(f"ImageListDataset: {where}.")
         paths = [os.path.join(self.data_root, name) for name in names]
         if self.list_file is not None:
-            gone = set(_missing(paths))
+            gone = set(missing_files(paths))
             paths = [
                 as_on_disk(self.data_root, name) if path in gone else path
                 for path, name in zip(paths, names, strict=True)
             ]
-            self._require(_missing(paths), len(paths))
+            self._require(missing_files(paths), len(paths))
         return [{"img_path": path} for path in paths]
 
     def _require(self, missing: Sequence[str], num: int) -> None:
@@ -80,15 +87,6 @@ class ImageListDataset(BaseDataset):
         """Returns the paths of the images relative to the root."""
         names = find_files(self.data_root, IMAGE_SUFFIXES)
         return [n for n in names if not any(fnmatch(n, pattern) for pattern in self.exclude)]
-
-
-def _missing(paths: Sequence[str]) -> list[str]:
-    """Those that do not exist; reads each folder once, as a look a file is slow."""
-    places = [(os.path.dirname(path) or ".", os.path.basename(path)) for path in paths]
-    folders = {folder for folder, _ in places}
-    members = {folder: set(os.listdir(folder)) for folder in folders if os.path.isdir(folder)}
-    found = (name in members.get(folder, ()) for folder, name in places)
-    return [path for path, is_there in zip(paths, found, strict=True) if not is_there]
 
 
 @DATASETS.register_module()

@@ -7,8 +7,10 @@ import json
 import logging
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -23,13 +25,17 @@ _NAME = re.compile(r"(epoch|iter)_\d+\.pth")
 _LFS_POINTER = b"version https://git-lfs"
 
 
-def read_checkpoint(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
+def read_checkpoint(
+    path: str | Path, *, trust: bool = False, checksums: bool = True
+) -> dict[str, Any]:
     """Reads a ``.safetensors`` file, or anything that ``torch.save`` wrote, to the CPU.
 
     Args:
         path: The file. Its tensors may stay mapped to it, so it must not be overwritten in place.
         trust: Whether a pickle may create any object, and thereby run any code. Otherwise only
             tensors, plain containers and the NumPy values of MMEngine's training logs are read.
+        checksums: Whether to read the whole file and compare its checksums. Otherwise it is mapped,
+            and only as much read as is looked at.
 
     Returns:
         What the file holds; for ``.safetensors`` its tensors as ``state_dict`` and its metadata,
@@ -45,7 +51,7 @@ def read_checkpoint(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
         raise WeightsError(f"{path} cannot be read ({error}).") from error
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    checkpoint = _read_torch(path, trust)
+    checkpoint = _read_torch(path, trust, checksums)
     if not isinstance(checkpoint, dict):
         raise WeightsError(
             f"{path} holds a {type(checkpoint).__name__}. Expected a dict: the tensors by name, or "
@@ -55,20 +61,51 @@ def read_checkpoint(path: str | Path, *, trust: bool = False) -> dict[str, Any]:
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """Returns the path of the newest whole checkpoint, or None if there is none.
+    """Returns the path of the checkpoint that has come farthest, or None if there is none.
 
-    Files are tried from the newest to the oldest; one that is truncated or cannot be read is
-    reported and left out.
+    Of several trainings that were started in the folder, that of the file that was written last
+    counts. Files that are truncated or cannot be read are reported and left out.
     """
-    paths = [path for path in Path(work_dir).glob("*.pth") if _NAME.fullmatch(path.name)]
-    for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        try:
+    paths = {path for path in Path(work_dir).glob("*.pth") if _NAME.fullmatch(path.name)}
+    places: dict[Path, _Place] = {}
+    for path in paths:
+        with _left_out_if_bad(path):
+            places[path] = _Place.of(path)
+    if not places:
+        return None
+    started = max(places.values(), key=lambda place: place.written).started
+    of_the_last = [path for path, place in places.items() if place.started == started]
+    for path in sorted(of_the_last, key=lambda path: places[path][1:], reverse=True):
+        with _left_out_if_bad(path):
             read_checkpoint(path)
-        except WeightsError as error:
-            print_log(f"Not resuming from {path}: {error}", "current", logging.WARNING)
-        else:
             return str(path)
     return None
+
+
+class _Place(NamedTuple):
+    """Where in which training a checkpoint was saved, in the order that says which is farther."""
+
+    started: Any
+    epoch: int
+    iteration: int
+    evaluated: bool
+    written: int
+
+    @classmethod
+    def of(cls, path: Path) -> _Place:
+        meta = read_checkpoint(path, checksums=False).get("meta")
+        meta = meta if isinstance(meta, dict) else {}
+        epoch, iteration = (x if type(x := meta.get(k)) is int else 0 for k in ("epoch", "iter"))
+        written = path.stat().st_mtime_ns
+        return cls(meta.get("started"), epoch, iteration, bool(meta.get("evaluated")), written)
+
+
+@contextmanager
+def _left_out_if_bad(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except WeightsError as error:
+        print_log(f"Not resuming from {path}: {error}", "current", logging.WARNING)
 
 
 def _check_file(path: Path) -> None:
@@ -89,13 +126,13 @@ def _check_file(path: Path) -> None:
         raise WeightsError(f"{path} is a Git LFS pointer, not the weights. Run `git lfs pull`.")
 
 
-def _read_torch(path: Path, trust: bool) -> Any:
+def _read_torch(path: Path, trust: bool, checksums: bool) -> Any:
     try:
         # Mapped tensors cost no memory of their own, so eight processes share one copy of a file.
         # Only the zip format can be mapped.
         mmap = zipfile.is_zipfile(path)
         if mmap:
-            _check_archive(path, trust)
+            _check_archive(path, trust, checksums)
         if trust:
             return torch.load(path, map_location="cpu", weights_only=False, mmap=mmap)
         if not mmap:
@@ -110,7 +147,7 @@ def _read_torch(path: Path, trust: bool) -> Any:
         raise WeightsError(_explain(path, error)) from error
 
 
-def _check_archive(path: Path, trust: bool) -> None:
+def _check_archive(path: Path, trust: bool, checksums: bool) -> None:
     """Requires a whole archive of torch.save; PyTorch reads on where a checksum is wrong."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -126,7 +163,7 @@ def _check_archive(path: Path, trust: bool) -> None:
                 f"{path} was packed again: its tensors are compressed, which torch.save never "
                 "does, and cannot be mapped. Take the file that torch.save wrote."
             )
-        for entry in entries:
+        for entry in entries if checksums else ():
             with archive.open(entry) as file:
                 while entry.CRC and file.read(2**20):  # 0: saved without checksums
                     pass

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from reprlib import repr as shorten
 from typing import Any
 
@@ -31,8 +30,7 @@ _OF_OTHER_SHAPES = ("Adafactor", "LBFGS")
 def training_state(checkpoint: Mapping[str, Any], source: str, runner: Any) -> dict[str, Any]:
     """Returns a checkpoint as a run can go on from it.
 
-    Its config is left out, since MMEngine would execute it, and so are names of files that are not
-    the run's own: MMEngine removes the best checkpoint so far when there is a better one.
+    What the run says itself is left out.
 
     Args:
         checkpoint: From :func:`engine.checkpoint.read_checkpoint`.
@@ -53,7 +51,11 @@ def training_state(checkpoint: Mapping[str, Any], source: str, runner: Any) -> d
             "weights with --load-from."
         )
     meta = {key: value for key, value in meta_of(checkpoint, source).items() if key != "config"}
-    for key, limit in _LIMITS.items():
+    # Files of older versions do not say how long an epoch was.
+    optional: dict[str, float] = {
+        key: math.inf for key in ("epoch_iters", "batch_size") if key in meta
+    }
+    for key, limit in {**_LIMITS, **optional}.items():
         value: Any = meta.get(key)
         is_whole = isinstance(value, Integral) and not isinstance(value, bool)
         if not is_whole or not 0 <= value < limit:
@@ -66,11 +68,11 @@ def training_state(checkpoint: Mapping[str, Any], source: str, runner: Any) -> d
         "meta": meta,
         "state_dict": tensors_of(checkpoint, source),
         "optimizer": _own_optimizer(checkpoint["optimizer"], wrapper, f"{source}: its optimizer"),
-        "message_hub": _own_logs(checkpoint["message_hub"], Path(source), Path(runner.work_dir)),
+        "message_hub": _own_logs(checkpoint["message_hub"], source),
     }
 
 
-def _own_logs(hub: Any, source: Path, work_dir: Path) -> dict[str, dict]:
+def _own_logs(hub: Any, source: str) -> dict[str, dict]:
     """Returns the logs and what hooks keep, without what the run says itself."""
     where, kept = f"{source}: its message_hub", {}
     hub = _by_name(hub, where)
@@ -81,28 +83,10 @@ def _own_logs(hub: Any, source: Path, work_dir: Path) -> dict[str, dict]:
     for name, value in _by_name(hub.get("runtime_info"), f"{where}['runtime_info']").items():
         if name.startswith("best_score") and not _is_number(value):
             raise _unlike(f"{where}: {name:.80}", value, "a number")
-        if name.startswith("best_ckpt") or name == "keep_ckpt_ids":
-            value = _own_files(value, source, work_dir)
-            if value is None:
-                continue
         if name not in _SET_BY_THE_RUN:
             kept[name] = value
     resumed = dict.fromkeys([*scalars, *kept], True)
     return {"log_scalars": scalars, "runtime_info": kept, "resumed_keys": resumed}
-
-
-def _own_files(value: Any, source: Path, work_dir: Path) -> Any:
-    """Returns what MMEngine may remove: files beside the checkpoint, if that is the run's own."""
-    is_own = source.absolute().parent.resolve() == work_dir.resolve()
-    if isinstance(value, list):  # the numbers of the last checkpoints
-        are_numbers = all(type(number) is int and number >= 0 for number in value)
-        return value if is_own and are_numbers else None
-    name = Path(value).name if isinstance(value, str) else ""
-    if is_own and name.startswith("best_") and name.endswith(".pth"):
-        return str(work_dir / name)
-    text = f"The best checkpoint so far, {value!r:.200}, is not of {work_dir}, and stays there."
-    print_log(text, "current", logging.WARNING)
-    return None
 
 
 def _own_optimizer(saved: Any, wrapper: Any, where: str) -> dict[str, Any]:
@@ -123,6 +107,8 @@ def _own_optimizer(saved: Any, wrapper: Any, where: str) -> dict[str, Any]:
             if not (is_switch and key not in section) and not _is_like(section.get(key), value):
                 raise _unlike(f"{where}['{name}][{key!r}]", section.get(key), f"such as {value}")
     _check_states(saved.get("state"), groups, wrapper.optimizer, where)
+    if "skipped" in saved and not _is_like(saved["skipped"], (0, 0)):
+        raise _unlike(f"{where}['skipped']", saved["skipped"], "two numbers")
     how = {key: own_group[key] for key in _HOW if key in own_group}
     kept = {key: saved[key] for key in (*ours, "loss_scaler") if key in saved}
     return {**kept, "param_groups": [{**group, **how} for group in groups]}

@@ -294,3 +294,13 @@ def read_list(path: str | Path) -> list[str]:
         if any(unicodedata.category(character) == "Cc" for character in line):
             raise DataError(f"Line {number} of {str(path)!r} is no name of a file: {line!r}.")
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def missing_files(paths: Sequence[str]) -> list[str]:
+    """Returns those that do not exist; reads each folder once, as a look a file is slow."""
+    places = [(os.path.dirname(path) or ".", os.path.basename(path)) for path in paths]
+    folders = {folder for folder, _ in places}
+    members = {folder: set(os.listdir(folder)) for folder in folders if os.path.isdir(folder)}
+    found = (name in members.get(folder, ()) for folder, name in places)
+    unlisted = [path for path, is_there in zip(paths, found, strict=True) if not is_there]
+    return [path for path in unlisted if not os.path.exists(path)]  # a name may be written twice

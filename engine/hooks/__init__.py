@@ -2,6 +2,7 @@
 # ruff: noqa: F401
 
 import engine.hooks.file_client
+from engine.hooks.checkpoint import CheckpointHook
 from engine.hooks.log_processor import SignificantLogProcessor
 from engine.hooks.predictions import PredictionsHook
 from engine.hooks.progress import ProgressHook

@@ -188,8 +188,12 @@ class AutocastOptimWrapper(OptimWrapper):
             )
 
     def state_dict(self) -> dict:
-        """Returns the optimizer's state, with the scaler's under ``loss_scaler``."""
+        """Returns the optimizer's state, with the scaler's under ``loss_scaler``.
+
+        ``skipped`` is how many steps were, and how many of them in a row up to now.
+        """
         state = super().state_dict()
+        state["skipped"] = (self.skipped_steps, self._skipped_in_a_row)
         if self.scaler.is_enabled():
             state["loss_scaler"] = self.scaler.state_dict()
         return state
@@ -198,6 +202,7 @@ class AutocastOptimWrapper(OptimWrapper):
         """Restores the optimizer and the scaler; either run may be without a scaler."""
         state_dict = dict(state_dict)
         scaler_state = state_dict.pop("loss_scaler", None)
+        self.skipped_steps, self._skipped_in_a_row = state_dict.pop("skipped", (0, 0))
         if scaler_state is not None:  # which a scaler that is off leaves alone
             self.scaler.load_state_dict(scaler_state)
         super().load_state_dict(state_dict)

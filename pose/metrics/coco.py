@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
+from engine.data.dataset import BaseDataset
+from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError, NonFiniteError
 from engine.tables import format_table
 from pose.annotations import AnnotationFile, Person
@@ -89,6 +91,40 @@ class CocoMetric(BaseMetric):
         self.use_area = use_area
         self.outfile_prefix = outfile_prefix
 
+    def prepare(self, dataset: BaseDataset, sample: DataSample) -> list[str]:
+        """Checks all that needs no prediction; returns the names of the figures.
+
+        Args:
+            dataset: What will be evaluated.
+            sample: One of its samples.
+
+        Raises:
+            ConfigError: If the keypoints of the dataset are not those of the metric, or the samples
+                lack something.
+            DataError: If the annotation file cannot be used, or lacks an image of the dataset.
+        """
+        needed = ("img_id", "id", "bbox_score", "warp_matrix", "size_hw")
+        missing = [key for key in needed if key not in sample.metainfo]
+        if missing:
+            raise ConfigError(
+                f"{type(self).__name__} needs {', '.join(missing)}, which the samples of "
+                f"{type(dataset).__name__} lack. Use a CocoDataset, and TopdownAffine with Warp."
+            )
+        keypoints = tuple(dataset.metainfo["keypoints"])
+        if keypoints != self.metainfo.keypoints:
+            raise ConfigError(
+                f"{type(self).__name__}: the dataset has {len(keypoints)} keypoints, others than "
+                f"the {self.metainfo.num_keypoints} of {self.metainfo.name}. Give model.metainfo "
+                "and the metric's metainfo the same set."
+            )
+        parts = self._parts()
+        _, image_ids = self._read_truth()
+        self._check_images(
+            (dataset.get_data_info(i)["img_id"] for i in range(len(dataset))), image_ids
+        )
+        names = [name if part == "whole" else f"{part} {name}" for part in parts for name in STATS]
+        return [f"{self.prefix}/{name}" for name in names]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the predictions of a batch.
 
@@ -145,14 +181,10 @@ class CocoMetric(BaseMetric):
             DataError: If the annotation file cannot be used, or lacks an image that was predicted.
         """
         metainfo = self.metainfo
-        if not metainfo.sigmas:
-            raise ConfigError(
-                f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
-                "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
-            )
         parts, sigmas = self._parts(), np.array(metainfo.sigmas)
         truths, image_ids = self._read_truth()
-        people = self._select(results, sigmas, set(image_ids))
+        self._check_images((result["img_id"] for result in results), image_ids)
+        people = self._select(results, sigmas)
         self._write_results(people)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
@@ -170,6 +202,11 @@ class CocoMetric(BaseMetric):
     def _parts(self) -> dict[str, list[int]]:
         """What is evaluated -> ids of its keypoints."""
         metainfo = self.metainfo
+        if not metainfo.sigmas:
+            raise ConfigError(
+                f"{type(self).__name__}: the metainfo {metainfo.name!r} has no sigmas, so there is "
+                "no similarity. Give one a keypoint (0.05 is that of a coarse body joint)."
+            )
         missing = [group for group in self.PARTS if group not in metainfo.groups]
         if missing:
             raise ConfigError(
@@ -214,17 +251,19 @@ class CocoMetric(BaseMetric):
         except DataError as error:
             raise DataError(f"{error} {hint}") from error
 
-    def _select(self, results: list[dict], sigmas: NDArray, image_ids: set[Id]) -> list[dict]:
+    def _check_images(self, evaluated: Iterable[Id], known: Sequence[Id]) -> None:
+        unknown = sorted(set(evaluated) - set(known), key=id_order)
+        if unknown:
+            raise DataError(
+                f"{self.ann_file} lacks {len(unknown)} of the evaluated images, such as image id "
+                f"{unknown[0]!r}. Give the metric the ann_file of the dataset."
+            )
+
+    def _select(self, results: list[dict], sigmas: NDArray) -> list[dict]:
         """Scores people, and leaves out repetitions; adds ``score``."""
         by_image: dict[Id, dict[int, dict]] = defaultdict(dict)
         for result in results:
             by_image[result["img_id"]].setdefault(result["id"], result)
-        unknown = sorted(by_image.keys() - image_ids, key=id_order)
-        if unknown:
-            raise DataError(
-                f"{self.ann_file} lacks {len(unknown)} of the predicted images, such as image id "
-                f"{unknown[0]!r}. Give the metric the ann_file of the dataset."
-            )
         selected = []
         for _, found in sorted(by_image.items(), key=lambda item: id_order(item[0])):
             people = [person for _, person in sorted(found.items())]

@@ -10,7 +10,9 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from engine.errors import DataError
+from engine.data.dataset import BaseDataset
+from engine.data.sample import DataSample
+from engine.errors import ConfigError, DataError
 from engine.tables import format_table
 from seg.metric import SumMetric
 from seg.registry import METRICS
@@ -61,6 +63,9 @@ class IoUMetric(SumMetric):
             class), (C, C).
     """
 
+    needs = ("gt_sem_seg",)
+    figures = ("mIoU", "mAcc", "aAcc")
+
     def __init__(self, ignore_index: int = 255, prefix: str | None = None) -> None:
         super().__init__(prefix=prefix)
         self.ignore_index = ignore_index
@@ -71,6 +76,16 @@ class IoUMetric(SumMetric):
         """The names of the dataset's classes."""
         assert self.dataset_meta is not None, "IoUMetric needs dataset_meta with the classes."
         return self.dataset_meta["classes"]
+
+    def prepare(self, dataset: BaseDataset, sample: DataSample) -> list[str]:
+        """See base class; looks at the classes and at the labels of the sample, too."""
+        names = super().prepare(dataset, sample)
+        if "classes" not in dataset.metainfo:
+            raise ConfigError(f"IoUMetric needs classes, which {type(dataset).__name__} lacks.")
+        labels = sample.gt_sem_seg.data
+        no_prediction = torch.zeros(1, *sample.metainfo["ori_size_hw"], dtype=torch.long)
+        self._count(no_prediction, labels, len(dataset.metainfo["classes"]))
+        return names
 
     def no_sums(self) -> Tensor:
         """See base class."""
@@ -86,13 +101,16 @@ class IoUMetric(SumMetric):
         for sample in data_samples:
             pred = sample["pred_sem_seg"]["data"]
             target = sample["gt_sem_seg"]["data"].to(pred.device)
-            if pred.shape != target.shape:
-                raise DataError(
-                    f"The prediction is {tuple(pred.shape[-2:])}, the truth "
-                    f"{tuple(target.shape[-2:])} (height, width): in the test pipeline LoadLabels "
-                    "comes after Warp, so that labels keep the size of the image."
-                )
-            self.add(confusion_matrix(pred, target, len(self.classes), self.ignore_index))
+            self.add(self._count(pred, target, len(self.classes)))
+
+    def _count(self, pred: Tensor, target: Tensor, num_classes: int) -> Tensor:
+        if pred.shape != target.shape:
+            raise DataError(
+                f"The prediction is {tuple(pred.shape[-2:])}, the truth "
+                f"{tuple(target.shape[-2:])} (height, width): in the test pipeline LoadLabels "
+                "comes after Warp, so that labels keep the size of the image."
+            )
+        return confusion_matrix(pred, target, num_classes, self.ignore_index)
 
     def compute_metrics(self, results: Tensor) -> dict[str, float]:
         """Computes the metrics of the confusion matrix (C, C) and logs the table by class."""

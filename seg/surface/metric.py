@@ -81,6 +81,7 @@ class DepthMetric(MapMetric):
     """
 
     name = "depth_map"
+    needs = ("gt_depth_map", "gt_mask")
     figures = ("RMSE", "AbsRel", "log10", "d1", "d2", "d3", "RMSE_of_mean")
     num_sums = 9  # of the figures, of the images, and of those with a positive depth
 
@@ -154,7 +155,12 @@ class NormalMetric(MapMetric):
     """
 
     name = "normal_map"
+    needs = ("gt_normal_map", "gt_mask")
     thresholds = (5, 7.5, 11.25, 22.5, 30)
+    figures = (
+        *("mean_angle", "median_angle", "RMSE_angle"),
+        *("within_5", "within_7.5", "within_11.25", "within_22.5", "within_30"),
+    )
     bin_width = 0.05
     num_bins = 3600
     num_sums = 8 + num_bins  # pixels, angles, squares, below each threshold; the histogram

@@ -69,6 +69,21 @@ def test_skipped_steps_are_counted_and_leave_the_weights(face_config):
     assert all(p.isfinite().all() for p in runner.model.parameters())
 
 
+def test_the_count_in_a_row_starts_anew_after_a_good_step_and_outlives_a_stop(face_config):
+    skipping = dict(optim_wrapper__on_nonfinite="skip", optim_wrapper__max_skipped=2)
+    cfg = face_config(**skipping)
+    runner = Runner.from_cfg(cfg)
+    break_gradient(runner, {0, 1, 3, 4})
+    runner.train()
+    assert runner.optim_wrapper.skipped_steps == 4
+    cfg = face_config(**skipping, train_cfg__max_epochs=3)
+    cfg.resume, cfg.load_from = True, str(Path(runner.work_dir, "epoch_2.pth"))
+    runner = Runner.from_cfg(cfg)
+    break_gradient(runner, {6})
+    runner.train()
+    assert runner.optim_wrapper.skipped_steps == 5
+
+
 def test_too_many_skipped_in_a_row_stop_the_run(face_config):
     cfg = face_config(optim_wrapper__on_nonfinite="skip", optim_wrapper__max_skipped=2)
     runner = Runner.from_cfg(cfg)
@@ -96,6 +111,33 @@ def test_a_term_may_be_a_list_of_tensors_as_mmengine_allows(face_config):
     spoil_loss(runner, lambda losses: {**losses, "loss_extra": [bad, bad]})
     with pytest.raises(NonFiniteError, match=r"Iteration 2: loss_extra is nan"):
         runner.train()
+
+
+@pytest.mark.parametrize("fault", ["loss", "gradient"])
+def test_of_the_batches_of_a_step_the_one_at_fault_is_saved(face_config, fault):
+    cfg = face_config(train_dataloader__batch_size=2, optim_wrapper__accumulative_counts=3)
+    cfg.optim_wrapper.dtype = "float32"
+    runner = Runner.from_cfg(cfg)
+    seen, loss = [], runner.model.loss
+
+    def spoilt(inputs, targets, data_samples):
+        losses = loss(inputs, targets, data_samples)
+        paths = [sample.img_path for sample in data_samples]
+        seen.append(paths)
+        if seen.index(paths) != 1:  # the second batch is at fault, whenever it comes
+            return losses
+        value = losses["decode.loss_ce"]
+        if fault == "loss":
+            return {**losses, "decode.loss_ce": value * float("nan")}
+        value.register_hook(lambda grad: grad * float("inf"))
+        return losses
+
+    runner.model.loss = spoilt
+    expected = r"decode\.loss_ce is nan" if fault == "loss" else "loss is finite on rank 0"
+    with pytest.raises(NonFiniteError, match=f"Iteration 2: .*{expected}"):
+        runner.train()
+    saved = torch.load(Path(cfg.work_dir, "nan_batch.pth"), weights_only=False)
+    assert saved["img_paths"] == seen[1] and saved["iter"] == 1
 
 
 def test_the_batch_is_saved_even_if_its_loss_cannot_be_computed_again(face_config):

@@ -1,5 +1,6 @@
 """A run that was interrupted and resumed ends where an uninterrupted one ends, bit for bit."""
 
+import contextlib
 import os
 import random
 import re
@@ -7,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,9 @@ from engine.errors import ConfigError, OutputError
 from engine.runner import Runner
 from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
 from tests.conftest import ROOT, face_options
+
+KILLS = int(os.environ.get("MMSAPIENS_TEST_KILLS", "3"))
+"""How many times a training is killed in each of the tests of that, at random moments."""
 
 CONFIG = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
 
@@ -34,6 +40,7 @@ def state_of(path):
             saved["meta"]["iter"],
         ],
         "losses": scalars["train/loss"].data[0].tolist(),
+        "scores": scalars["val/mIoU"].data[0].tolist(),
     }
 
 
@@ -43,14 +50,27 @@ def assert_same_state(path, other):
     torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+def assert_same_run(work_dir, other):
+    """The last checkpoints hold the same state, and the best are of the same name and weights."""
+    assert_same_state(work_dir / "epoch_4.pth", other / "epoch_4.pth")
+    best = [sorted(folder.glob("best_*.pth")) for folder in (work_dir, other)]
+    assert [path.name for path in best[0]] == [path.name for path in best[1]]
+    (a, b) = (torch.load(path, weights_only=False) for (path,) in best)
+    torch.testing.assert_close(a["state_dict"], b["state_dict"], rtol=0, atol=0)
+    info = [saved["message_hub"]["runtime_info"] for saved in (a, b)]
+    assert info[0]["best_score"] == info[1]["best_score"]
+
+
 def command(work_dir, faces_dir, *, processes=1, resume=False, **extra):
     options = {
         "input_size_hw": (64, 48),
         **face_options(faces_dir),
         "train_cfg.max_epochs": 4,
-        "train_cfg.val_interval": 4,
+        "train_cfg.val_interval": 1,
+        "val_dataloader.batch_size": 1,  # an evaluation has as many iterations as an epoch
         "train_dataloader.num_workers": 1,
         "train_dataloader.persistent_workers": True,
+        "val_dataloader.num_workers": 1,
         "custom_hooks": [],
         **{key.replace("__", "."): value for key, value in extra.items()},
     }
@@ -86,33 +106,77 @@ def finish(process, code=0):
     return output
 
 
-def wait_for_iterations(process, num):
-    """Reads the log until ``num`` iterations of this process are done; returns what was read."""
-    seen, lines = 0, []
+def read_until(process, pattern, num):
+    """Reads the log until ``num`` lines fit; False if the training ends before."""
+    seen = 0
     for line in process.stdout:
-        lines.append(line)
-        seen += "Epoch(train)" in line
+        seen += re.search(pattern, line) is not None
         if seen == num:
-            return "".join(lines)
-    raise AssertionError("the training ended before it could be interrupted:\n" + "".join(lines))
+            return True
+    return False
+
+
+def wait_for_iterations(process, num):
+    """Reads the log until ``num`` iterations of this process are done."""
+    assert read_until(process, r"Epoch\(train\)", num), "it ended before it could be interrupted"
+
+
+def descendants(pid):
+    """Ids of a process and of all below it; torchrun's have sessions of their own."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in parents.items() if its_parent == parent]
+    return found
+
+
+def kill(process):
+    """Ends a training and all its processes at once, as a power failure does."""
+    for pid in reversed(descendants(process.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def batch_of(processes):
+    return {"processes": processes, "train_dataloader__batch_size": 4 // processes}
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, faces_dir):
-    work_dir = tmp_path_factory.mktemp("uninterrupted")
-    finish(start(command(work_dir, faces_dir)))
-    return work_dir
+    """Returns the work dir of a run of some processes, which is made once."""
+
+    @cache
+    def run(processes=1):
+        work_dir = tmp_path_factory.mktemp("uninterrupted")
+        finish(start(command(work_dir, faces_dir, **batch_of(processes))))
+        return work_dir
+
+    return run
 
 
-def test_five_kills_in_a_row_change_nothing(uninterrupted, faces_dir, tmp_path):
-    rng = random.Random(0)
-    for _ in range(5):
-        process = start(command(tmp_path, faces_dir, resume=True))
-        wait_for_iterations(process, rng.randint(1, 3))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    finish(start(command(tmp_path, faces_dir, resume=True)))
-    assert_same_state(uninterrupted / "epoch_4.pth", tmp_path / "epoch_4.pth")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_kills_at_random_moments_change_nothing(uninterrupted, faces_dir, tmp_path, processes):
+    """In start-ups, epochs, evaluations and the saving of checkpoints."""
+    rng, kills, runs = random.Random(0), 0, 0
+    while kills < KILLS:
+        runs += 1
+        work_dir, ended = tmp_path / str(runs), False
+        while not ended:
+            process = start(command(work_dir, faces_dir, resume=True, **batch_of(processes)))
+            events = rng.randrange(10) if kills < KILLS else 0
+            moment = r"Epoch\((train|val)\)|Saving checkpoint|best so far|Checkpoints will be"
+            if kills < KILLS and (not events or read_until(process, moment, events)):
+                time.sleep(0.3 * rng.random())
+                kill(process)
+                kills += 1
+            else:
+                finish(process)
+                ended = True
+        assert_same_run(uninterrupted(processes), work_dir)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -126,24 +190,25 @@ def test_a_signal_saves_and_exits_with_its_own_code(uninterrupted, faces_dir, tm
     assert int(re.findall(r"\d+", saved.name)[0]) % 3 != 0, "the test wants the middle of an epoch"
     output = finish(start(command(tmp_path, faces_dir, resume=True)))
     assert f"resumed epoch: 1, iter: {saved.stem.removeprefix('iter_')}" in output
-    assert_same_state(uninterrupted / "epoch_4.pth", tmp_path / "epoch_4.pth")
+    assert_same_state(uninterrupted() / "epoch_4.pth", tmp_path / "epoch_4.pth")
 
 
-def test_two_processes_stop_together_and_resume(faces_dir, tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    batch = {"train_dataloader__batch_size": 2}
-    finish(start(command(whole, faces_dir, processes=2, **batch)))
-    process = start(command(parts, faces_dir, processes=2, **batch))
+def test_two_processes_stop_together_and_resume(uninterrupted, faces_dir, tmp_path):
+    process = start(command(tmp_path, faces_dir, **batch_of(2)))
     wait_for_iterations(process, 5)
     os.kill(process.pid, signal.SIGTERM)  # which passes it on to its ranks
     finish(process, STOPPED_EXIT_CODE)
-    assert list(parts.glob("iter_*.pth"))
-    finish(start(command(parts, faces_dir, processes=2, resume=True, **batch)))
-    assert_same_state(whole / "epoch_4.pth", parts / "epoch_4.pth")
+    assert list(tmp_path.glob("iter_*.pth"))
+    finish(start(command(tmp_path, faces_dir, resume=True, **batch_of(2))))
+    assert_same_run(uninterrupted(2), tmp_path)
 
 
 def test_two_processes_equal_one_with_twice_the_batch(faces_dir, tmp_path):
-    exact = {"optim_wrapper__dtype": "float32", "model__decode_head__dropout_ratio": 0.0}
+    exact = {
+        "optim_wrapper__dtype": "float32",
+        "model__decode_head__dropout_ratio": 0.0,
+        "train_cfg__val_interval": 4,
+    }
     finish(start(command(tmp_path / "one", faces_dir, **exact)))
     two = {"train_dataloader__batch_size": 2, "val_dataloader__batch_size": 3}
     output = finish(start(command(tmp_path / "two", faces_dir, processes=2, **exact, **two)))

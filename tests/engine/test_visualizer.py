@@ -24,3 +24,18 @@ def test_a_picture_goes_to_the_backends(tmp_path):
     )
     visualizer.add_datasample("person", np.zeros((4, 4, 3), np.uint8), DataSample(), step=3)
     assert [path.name for path in tmp_path.rglob("*.png")] == ["person_3.png"]
+
+
+def test_of_each_name_the_last_pictures_stay_on_the_disk(tmp_path):
+    visualizer = TwoPanels(
+        "test_keep",
+        keep_pictures=2,
+        vis_backends=[dict(type="LocalVisBackend")],
+        save_dir=str(tmp_path),
+    )
+    for step in (5, 9, 10, 100):
+        for name in ("val_1", "val_10", "confusion_matrix"):
+            visualizer.add_image(name, np.zeros((4, 4, 3), np.uint8), step=step)
+    left = {path.name for path in tmp_path.rglob("*.png")}
+    names = ("val_1", "val_10", "confusion_matrix")
+    assert left == {f"{name}_{step}.png" for name in names for step in (10, 100)}

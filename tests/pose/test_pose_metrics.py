@@ -180,7 +180,7 @@ def test_people_found_in_a_crowd_are_no_mistake(people_file, tmp_path, is_crowd)
 
 
 def test_contradictions_are_named(people_file):
-    with pytest.raises(DataError, match=r"lacks 1 of the predicted images, such as image id 7"):
+    with pytest.raises(DataError, match=r"lacks 1 of the evaluated images, such as image id 7"):
         evaluate(
             make(CocoMetric, COCO, people_file), [sample(7, 1, np.zeros((17, 2)), np.ones(17))]
         )

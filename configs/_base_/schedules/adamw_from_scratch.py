@@ -5,6 +5,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
-    # By iteration: by epoch, the last of a few epochs would have a rate of 0.
     dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True, convert_to_iter_based=True),
 ]

@@ -11,7 +11,8 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, begin=0, end=400, by_epoch=False),
-    dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
+    # By iteration: by epoch, the whole last one would have a rate of 0.
+    dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")

@@ -29,9 +29,5 @@ appearance = [
 data_root = "{{$DATA_ROOT:data}}/synthetic_face"
 data = dict(val_ratio=0.15)
 optim_wrapper = dict(optimizer=dict(lr=3e-3, betas=(0.9, 0.999)))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=1e-2, begin=0, end=50, by_epoch=False),
-    dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True),
-]
 max_epochs = 12
 train_cfg = dict(val_interval=6)

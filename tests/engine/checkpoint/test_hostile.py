@@ -14,7 +14,6 @@ from mmengine.logging import HistoryBuffer
 from safetensors.torch import save_file
 
 from engine.checkpoint import load_weights, read_checkpoint, unpickle
-from engine.checkpoint.state import _own_files
 from engine.errors import WeightsError
 from engine.runner import Runner
 from tests.conftest import BARE, make_face_config
@@ -305,21 +304,3 @@ def test_a_checkpoint_cannot_have_files_removed(finished, face_config, tmp_path)
     edit(path, path, best_ckpt=str(folder), keep_ckpt_ids=ids, last_ckpt=str(victims[0]))
     resumed(face_config, path, finished)
     assert [victim.exists() for victim in victims] == [True] * 3
-
-
-@pytest.mark.parametrize(
-    ("value", "own", "foreign"),
-    [
-        ("elsewhere/best_mIoU_epoch_2.pth", "runs/b/best_mIoU_epoch_2.pth", None),
-        ("runs/b/epoch_2.pth", None, None),
-        ("../notes.txt", None, None),
-        (None, None, None),
-        ([1, 2], [1, 2], None),
-        ([1, "2"], None, None),
-        ([-1], None, None),
-    ],
-)
-def test_only_files_of_the_run_itself_may_be_removed(value, own, foreign):
-    work_dir = Path("runs/b")
-    assert _own_files(value, Path("runs/b/epoch_2.pth"), work_dir) == own
-    assert _own_files(value, Path("runs/a/epoch_2.pth"), work_dir) == foreign

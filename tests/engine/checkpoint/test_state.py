@@ -142,6 +142,8 @@ NAN = float("nan")
             [NAN],
             r"\['base_values'\] is \[nan\]. Expecte",
         ),
+        (("optimizer", "skipped"), "x", r"\['skipped'\] is 'x'. Expected two numbers"),
+        (("meta", "epoch_iters"), -1, r"meta\['epoch_iters'\] is -1. Expected a whole number"),
         (("message_hub",), "x", "its message_hub is 'x'"),
         (("message_hub", "log_scalars"), [1], r"\['log_scalars'\] is \[1\]"),
         (("message_hub", "log_scalars", "train/loss"), 3.0, "train/loss is 3.0. Expected a log"),
@@ -224,6 +226,7 @@ def test_a_checkpoint_does_not_say_what_a_schedule_does(trained, bare_runner, tm
     own = {key: getattr(schedule, key) for key in settings}
     bare_runner.resume(str(tmp_path / "a.pth"))
     assert {key: getattr(schedule, key) for key in settings} == own
+    assert schedule.last_step == bare_runner.iter == 3
     assert all(isinstance(value, float) for value in schedule._get_value())
 
 

@@ -1,10 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from engine.data.packing import PackInputs
 from engine.errors import DataError
 from engine.runner import Runner
 from seg.parts.metric import IoUMetric, confusion_matrix
@@ -100,3 +102,12 @@ def test_the_matrix_of_each_validation_becomes_a_picture(face_config):
     expected = draw_confusion(metric.last_confusion, metric.dataset_meta["classes"])
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], expected)
     assert metric.last_confusion.sum() == 4 * 64 * 64
+
+
+@pytest.mark.parametrize("prefix", [None, "parts"])
+def test_figures_are_known_before_an_evaluation(prefix, make_sample):
+    metric = IoUMetric(prefix=prefix)
+    metric.dataset_meta = {"classes": ("a", "b")}
+    sample = PackInputs()(make_sample())["data_samples"]
+    dataset = SimpleNamespace(metainfo={"classes": tuple("abcd")})
+    assert metric.prepare(dataset, sample) == list(metric.evaluate(0))

@@ -187,3 +187,11 @@ def test_a_second_evaluation_starts_afresh():
 def test_unknown_alignment():
     with pytest.raises(ConfigError, match="'scale_shift' or 'none'"):
         DepthMetric(align="median")
+
+
+@pytest.mark.parametrize("metric", [DepthMetric(prefix="d"), NormalMetric()])
+def test_figures_and_needs_are_known_before_an_evaluation(metric):
+    complete = dict.fromkeys(("gt_mask", "gt_depth_map", "gt_normal_map"))
+    assert metric.prepare(None, complete) == list(metric.evaluate(0))
+    with pytest.raises(ConfigError, match=f"needs gt_{metric.name}, which"):
+        metric.prepare(None, {"gt_mask": None})

@@ -1,0 +1,47 @@
+"""What would end an evaluation ends the training before its first iteration."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigError, DataError
+from engine.runner import Runner
+
+
+def start(cfg):
+    """Trains; the error must come before anything has been learnt."""
+    runner = Runner.from_cfg(cfg)
+    try:
+        runner.train()
+    finally:
+        assert runner.iter == 0 and not list(Path(cfg.work_dir).glob("*.pth"))
+
+
+def test_a_best_that_nothing_reports(face_config):
+    cfg = face_config()
+    cfg.default_hooks.checkpoint.update(save_best="mIuO", rule="greater")
+    with pytest.raises(ConfigError, match=r'"mIuO".*Did you mean "mIoU"'):
+        start(cfg)
+
+
+def test_a_pipeline_that_loads_no_labels(face_config):
+    cfg = face_config()
+    steps = cfg.val_dataloader.dataset.pipeline
+    cfg.val_dataloader.dataset.pipeline = [s for s in steps if s.type != "LoadLabels"]
+    with pytest.raises(ConfigError, match="IoUMetric needs gt_sem_seg"):
+        start(cfg)
+
+
+def test_labels_of_another_size_than_the_image(face_config):
+    cfg = face_config(input_size_hw=(64, 48))
+    load, resize, warp, labels, pack = cfg.val_dataloader.dataset.pipeline
+    cfg.val_dataloader.dataset.pipeline = [load, labels, resize, warp, pack]
+    with pytest.raises(DataError, match="LoadLabels comes after Warp"):
+        start(cfg)
+
+
+def test_labels_that_are_no_class(face_config):
+    cfg = face_config()
+    cfg.val_dataloader.dataset.label_map = {0: 77}
+    with pytest.raises(DataError, match=r"label 0 in .*, but the dataset has 19 classes"):
+        start(cfg)

@@ -1,0 +1,131 @@
+"""Where a training stops, and where it goes on."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from engine.runner import Runner
+from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
+
+EVERY_EPOCH = dict(train_cfg__val_interval=1, custom_hooks=[])
+
+
+class Ask(Hook):
+    """Sends this process a signal, as a cluster does."""
+
+    def __init__(self, stage, after=1):
+        self.stage, self.left = stage, after
+
+    def _now(self, stage):
+        self.left -= stage == self.stage
+        if stage == self.stage and self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self._now("train")
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        self._now("val")
+
+
+class Evaluations(Hook):
+    """Notes the epochs that are evaluated, and may break off in the first."""
+
+    def __init__(self, broken=False):
+        self.epochs, self.broken = [], broken
+
+    def before_val_epoch(self, runner):
+        self.epochs.append(runner.epoch)
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        if self.broken:
+            raise ConnectionAbortedError
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return []
+
+
+@pytest.fixture
+def whole(face_config, made):
+    """The last checkpoint of a training that nothing stopped, which is made once."""
+    if not made:
+        made.append(saved_by(train(face_config(**EVERY_EPOCH))))
+    return made[0]
+
+
+def train(cfg, *hooks, work_dir=None):
+    """Trains, or goes on in a work dir; returns the runner, whose training may have stopped."""
+    cfg.work_dir, cfg.resume = work_dir or cfg.work_dir, work_dir is not None
+    runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    try:
+        runner.train()
+    except SystemExit as stopped:
+        assert stopped.code == STOPPED_EXIT_CODE
+    return runner
+
+
+def names(runner):
+    return sorted(path.name for path in Path(runner.work_dir).glob("*.pth*"))
+
+
+def saved_by(runner):
+    return torch.load(Path(runner.work_dir, "epoch_2.pth"), weights_only=False)
+
+
+def test_an_evaluation_that_broke_off_is_made_again_and_may_be_the_best(face_config):
+    cfg, seen = face_config(**EVERY_EPOCH), Evaluations(broken=True)
+    with pytest.raises(ConnectionAbortedError):
+        train(cfg, seen)
+    assert [path.name for path in Path(cfg.work_dir).glob("*.pth")] == ["epoch_1.pth"]
+    seen.broken = False
+    runner = train(face_config(**EVERY_EPOCH, train_cfg__max_epochs=1), seen, work_dir=cfg.work_dir)
+    assert seen.epochs == [1, 1]
+    assert names(runner) == ["best_mIoU_epoch_1.pth", "epoch_1.pth"]
+    train(face_config(**EVERY_EPOCH), seen, work_dir=cfg.work_dir)
+    assert seen.epochs == [1, 1, 2], "what was evaluated is not evaluated again"
+
+
+@pytest.mark.parametrize(
+    "stage, iterations, evaluated",
+    [("train", 3, [1, 2]), ("val", 1, [2])],
+    ids=["in the last iteration of an epoch", "in its evaluation"],
+)
+def test_a_stop_at_an_epochs_end_neither_drops_nor_repeats_an_evaluation(
+    face_config, whole, stage, iterations, evaluated
+):
+    stopped = train(face_config(**EVERY_EPOCH), Ask(stage, iterations))
+    assert "iter_3.pth" in names(stopped)
+    seen = Evaluations()
+    rest = train(face_config(**EVERY_EPOCH), seen, work_dir=stopped.work_dir)
+    assert seen.epochs == evaluated
+    states, scores = zip(
+        *(
+            (saved["state_dict"], saved["message_hub"]["log_scalars"]["val/mIoU"].data[0].tolist())
+            for saved in (saved_by(rest), whole)
+        ),
+        strict=True,
+    )
+    torch.testing.assert_close(*states, rtol=0, atol=0)
+    assert scores[0] == scores[1]
+
+
+def test_no_stop_while_gradients_wait_for_their_step(face_config):
+    accumulating = dict(train_dataloader__batch_size=2, optim_wrapper__accumulative_counts=3)
+    stopped = train(face_config(**accumulating, **EVERY_EPOCH), Ask("train", 1))
+    assert names(stopped) == ["iter_3.pth"]
