@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import mmengine.registry
@@ -20,11 +19,8 @@ from mmengine.registry import Registry
 from engine.errors import ConfigError, MMSapiensError, shorten
 from engine.foreign import advice
 
-PACKAGES = (
-    *("engine", "pretrain", "seg", "pose", "mmsapiens"),
-    *("mmengine", "mmcv", "torch", "numpy", "cv2", "PIL", "pycocotools"),
-)
-"""Whose code is taken to be right: what it cannot build of a config, the config is wrong about."""
+OURS = ("engine", "pretrain", "seg", "pose", "mmsapiens")
+LIBRARIES = ("mmengine", "mmcv", "torch", "numpy", "cv2", "PIL", "pycocotools")
 
 WRITERS = Registry("writer")
 """What :mod:`engine.infer` writes for an image; named by the config's top-level ``writer``."""
@@ -43,33 +39,34 @@ def explained(build: Callable[..., Any]) -> Callable[..., Any]:
         except (MMSapiensError, ImportError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if not all(map(_is_known, traceback.walk_tb(error.__traceback__))):
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            packages = [f.f_globals.get("__name__", "").partition(".")[0] for f in frames]
+            if not {*OURS, *LIBRARIES, *sys.stdlib_module_names}.issuperset(packages):
                 raise
-            raise ConfigError(_describe(cfg, error)) from error
+            is_said = isinstance(error, ValueError) and packages[-1] in OURS
+            raise ConfigError(_describe(cfg, error, is_said)) from error
 
     return build_or_explain
 
 
-def _is_known(entry: tuple[FrameType, int]) -> bool:
-    package = entry[0].f_globals.get("__name__", "").partition(".")[0]
-    return package in PACKAGES or package in sys.stdlib_module_names
-
-
-def _describe(cfg: Any, error: Exception) -> str:
+def _describe(cfg: Any, error: Exception, is_said: bool) -> str:
+    """Says what could not be built; if ``is_said``, the error's sentence is all there is to say."""
     if not isinstance(cfg, Mapping):
         return f"expected a dict that says what to build, found {cfg!r}."
     if "type" not in cfg:
         return f"{dict(cfg)!r} gives no type."
-    place = traceback.extract_tb(error.__traceback__)[-1]
     name = getattr(cfg["type"], "__name__", cfg["type"])
+    if is_said:
+        return f"{name}: {error}"
     given = ", ".join(f"{k}={shorten(v)}" for k, v in cfg.items() if k != "type")
+    place = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"{name}({given}) cannot be made: {type(error).__name__}: {error} "
         f"({Path(place.filename).name}, line {place.lineno}).{advice(str(name))}"
     )
 
 
-for _root in vars(mmengine.registry).values():
+for _root in (*vars(mmengine.registry).values(), WRITERS):
     if isinstance(_root, Registry):
         _root.build_func = explained(_root.build_func)
 

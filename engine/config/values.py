@@ -100,7 +100,7 @@ def describe(hint: Any) -> str:
     if not isinstance(origin, type):
         return "a value"
     if _is_list(origin):
-        return f"a list of {describe(args[0])}, ..." if args and args[0] is not Any else "a list"
+        return f"a list, each item {describe(args[0])}" if args and args[0] is not Any else "a list"
     return "a name" if issubclass(origin, _NAMED) else "a dict"
 
 

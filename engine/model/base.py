@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.data.packing import give_targets, stack_targets
 from engine.data.sample import DataSample
-from engine.errors import ConfigError, DataError, MMSapiensError
+from engine.errors import ConfigError, DataError
 from engine.precision import autocast_context, autocast_dtype
 
 
@@ -156,11 +156,4 @@ def build_model(model: nn.Module | dict) -> BaseModel:
     Raises:
         ConfigError: If a part refuses its arguments.
     """
-    if isinstance(model, nn.Module):
-        return cast(BaseModel, model)
-    try:
-        return MODELS.build(model)
-    except MMSapiensError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"model: {error}") from error
+    return cast(BaseModel, model if isinstance(model, nn.Module) else MODELS.build(model))

@@ -48,7 +48,6 @@ class EncoderDecoder(DenseModel):
                 "test_views=dict(flip=False)."
             )
         self.swap_seg_labels = tuple((int(a), int(b)) for a, b in swap_seg_labels or ())
-        mirror_order(self.decode_head.num_classes, self.swap_seg_labels)  # a wrong pair fails here
 
     def target(self, targets: Targets) -> Tensor:
         """Labels (B, H, W) uint8."""

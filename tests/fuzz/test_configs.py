@@ -1,8 +1,7 @@
 """Whatever stands in a config, a training begins, or an error of ours says what is wrong.
 
 Random places of the shipped configs get values of wrong types and ranges, misspelt names, or are
-taken out. What ``mmsapiens train`` does before its first step is done with them, on the meta
-device.
+taken out. What ``mmsapiens train`` does before its first step follows, on the meta device.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     root = tmp_path_factory.mktemp("data")
     for folder, name in FOLDERS.items():
         for split in LAYOUTS[name].splits:
-            list(write_split(LAYOUTS[name], root / folder, split, 8, seed=0, size_hw=(48, 48)))
+            list(write_split(LAYOUTS[name], root / folder, split, 4, seed=0, size_hw=(32, 32)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATA_ROOT", str(root))
         return {name: resolved(name, options, root) for name, options in CONFIGS.items()}

@@ -72,7 +72,7 @@ UNFIT = [
     (True, Literal[1], "x: expected one of 1, found True."),
     ([1, 2, 3], tuple[int, int], "x: expected (a whole number, a whole number), found [1, 2, 3]."),
     ([1, "a"], list[int], "x[1]: expected a whole number, found 'a'."),
-    ("ab", Sequence[str], "x: expected a list of a text, ..., found 'ab'."),
+    ("ab", Sequence[str], "x: expected a list, each item a text, found 'ab'."),
     ([5], list[dict], "x[0]: expected a dict, found 5."),
     ({"a": {"b c": "d"}}, dict[str, dict[str, int]], """x.a["b c"]: expected a whole number, """),
     (5, Optimizer, "x: expected a dict, found 5."),

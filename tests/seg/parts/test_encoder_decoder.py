@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 
 from engine.data.sample import DataSample
-from engine.errors import ConfigError
 from seg.parts.models import argmax_at_size
 from seg.registry import MODELS
 
@@ -103,9 +102,3 @@ def test_predicts_without_data_samples(model):
 def test_unknown_mode_is_an_error(model):
     with pytest.raises(ValueError, match="'tensor', 'loss' or 'predict'"):
         model(torch.zeros(1, 3, 64, 48), mode="test")
-
-
-@pytest.mark.parametrize("pairs", [[(0, -1)], [(1, 19)]])
-def test_pairs_of_classes_that_are_not_there_are_an_error(face_config, pairs):
-    with pytest.raises(ConfigError, match=r"swap_seg_labels has the pair \(., -?1.?\)"):
-        MODELS.build(face_config(model__swap_seg_labels=pairs).model)
