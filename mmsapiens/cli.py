@@ -18,7 +18,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens import __version__
 
 VERBS = (
@@ -106,6 +105,8 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         code = main() or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
+        from engine.signals import INTERRUPTED_EXIT_CODE  # not above: it may be broken
+
         code = INTERRUPTED_EXIT_CODE
     except Exception as error:
         code = _report(error)

@@ -111,7 +111,14 @@ def run_rank(rank, folder, faces_dir):
     again = {"resume": True, "load_from": str(folder / "whole" / "epoch_1.pth")}
     seen["resumed"] = Run(load(faces_dir, folder / "resumed", **again)).train()
     one_epoch = {"train_cfg__max_epochs": 1, "custom_hooks": []}
-    skip = load(faces_dir, folder / "skip", optim_wrapper__on_nonfinite="skip", **one_epoch)
+    skip = load(
+        # Without a schedule, whose last iteration has a rate of 0.
+        faces_dir,
+        folder / "skip",
+        optim_wrapper__on_nonfinite="skip",
+        param_scheduler=None,
+        **one_epoch,
+    )
     seen["skip"] = Run(skip, infinite_at=(1, 1)).train()
     stop = Run(load(faces_dir, folder / "stop", **one_epoch), infinite_at=(1, 1))
     seen["stop"] = refusal(stop.train, NonFiniteError)
