@@ -97,7 +97,8 @@ class _Place(NamedTuple):
         meta = meta if isinstance(meta, dict) else {}
         epoch, iteration = (x if type(x := meta.get(k)) is int else 0 for k in ("epoch", "iter"))
         written = path.stat().st_mtime_ns
-        return cls(meta.get("started"), epoch, iteration, bool(meta.get("evaluated")), written)
+        started = meta["started"] if isinstance(meta.get("started"), str) else None
+        return cls(started, epoch, iteration, bool(meta.get("evaluated")), written)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from reprlib import repr as shorten
 from typing import Any
 
+import numpy as np
 from mmengine.logging import HistoryBuffer, print_log
 from torch import Tensor
 
@@ -161,6 +162,9 @@ def _check_schedules(saved: Any, where: str) -> None:
             values = state.get(key, [])
             if not isinstance(values, list) or not all(map(_is_number, values)):
                 raise _unlike(f"{where}[{i}][{key!r}]", values, "a list of numbers")
+        items = [v for value in state.values() for v in (value if type(value) is list else [value])]
+        if any(isinstance(item, Tensor | np.ndarray) for item in items):
+            raise _unlike(f"{where}[{i}]", state, "numbers, texts and lists of them")
         for key in ("best", "num_bad_epochs", "cooldown_counter"):
             if not isinstance(state.get(key, 0), Real):
                 raise _unlike(f"{where}[{i}][{key!r}]", state[key], "a number")

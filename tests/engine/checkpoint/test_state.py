@@ -5,7 +5,7 @@ import torch
 from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR, ReduceOnPlateauLR
 from mmengine.registry import init_default_scope
 
-from engine.checkpoint import read_checkpoint, training_state
+from engine.checkpoint import latest_checkpoint, read_checkpoint, training_state
 from engine.checkpoint.state import _check_schedules
 from engine.config import check_weights_exist
 from engine.errors import WeightsError
@@ -150,6 +150,7 @@ NAN = float("nan")
         (("message_hub", "runtime_info", "best_score"), "x", "best_score is 'x'. Expected a num"),
         (("meta", "epoch"), None, r"meta\['epoch'\] is None. Expected a whole number"),
         (("meta", "iter"), -1, r"meta\['iter'\] is -1"),
+        (("param_schedulers", 1, "power"), torch.ones(2), "Expected numbers, texts and lists of"),
         (("meta", "seed"), 2**32, r"meta\['seed'\] is 4294967296"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
@@ -235,3 +236,11 @@ def test_states_that_the_optimizer_lacks_are_said(trained, bare_runner, capsys):
     del checkpoint["optimizer"]["state"][5]
     training_state(checkpoint, "a.pth", bare_runner)
     assert "has nothing of 1 of 35 parameters: they start anew" in capsys.readouterr().out
+
+
+def test_the_farthest_checkpoint_is_found_whatever_a_file_says_of_its_start(trained, tmp_path):
+    checkpoint = torch.load(trained, weights_only=False)
+    for number in (1, 2):
+        checkpoint["meta"].update(started=torch.ones(2), epoch=number)
+        torch.save(checkpoint, tmp_path / f"epoch_{number}.pth")
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "epoch_2.pth")
