@@ -62,7 +62,7 @@ def _check(cfg: Config, eval_dtype: str | None) -> list[str]:
     """Checks a config as far as what was found allows, and completes it if all is well."""
     errors = list(validate.misspelt_keys(cfg))
     unfit = _unfit_sections(cfg, validate.KNOWN_KEYS)
-    if _unfit_sections(cfg, REGISTERING) or not collect(errors, _register, cfg):
+    if _unfit_sections(cfg, REGISTERING) or not collect(errors, register, cfg):
         return errors + unfit  # it cannot be known which names there are
     nodes = find_nodes(cfg, errors)
     errors += [*unknown_arguments(nodes), *missing_arguments(nodes)]
@@ -101,14 +101,19 @@ def _read(path: Path, options: dict, errors: list[str]) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _register(cfg: Config) -> None:
+def register(cfg: Config | dict[str, Any]) -> None:
+    """Imports what registers the names that a config may use.
+
+    Raises:
+        ConfigError: If a module of its ``custom_imports`` or its ``default_scope`` is not there.
+    """
     for module in ("engine.optim", "engine.train_loop"):
         importlib.import_module(module)
-    custom = cfg.get("custom_imports") or {}
+    custom: Any = cfg.get("custom_imports") or {}
     imports = custom.get("imports") or []
     for module in [imports] if isinstance(imports, str) else imports:
         _import(module, f'custom_imports: there is no module "{module}" on sys.path.', custom)
-    scope = cfg.get("default_scope")
+    scope: Any = cfg.get("default_scope")
     if scope is not None and scope != "mmengine":
         _import(
             scope,

@@ -111,7 +111,7 @@ def foreign_parts(nodes: Iterable[Node]) -> Iterator[str]:
     MMCV's transforms move, or normalise, pixels at once, and draw from the generator of a process.
     """
     for node in nodes:
-        name, module = node.target.__name__, node.target.__module__
+        name, module = getattr(node.target, "__name__", ""), node.target.__module__
         is_eager = module.startswith("mmcv.") and name not in ("Compose", "KeyMapper")
         if node.registry is TRANSFORMS and is_eager:
             yield (

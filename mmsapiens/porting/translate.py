@@ -5,11 +5,11 @@ What is ported is what both have. The rest is left out, and said.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
 from engine.config.arguments import unknown_names
+from engine.config.load import register
 from engine.config.validate import KNOWN_KEYS
 from engine.config.walk import find_nodes
 from engine.errors import ConfigError, shorten
@@ -54,27 +54,40 @@ def translate(foreign: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     Raises:
         ConfigError: If it is of no project that is known.
     """
-    theirs = foreign.get("default_scope", "")
+    theirs = foreign.get("default_scope")
     if theirs not in SCOPES:
         raise ConfigError(f"default_scope is {theirs!r}; expected one of {', '.join(SCOPES)}.")
     scope = SCOPES[theirs]
-    importlib.import_module(scope)
-    notes = [
-        f"{key}: left out" for key in foreign if key not in KNOWN_KEYS and _is_built(foreign[key])
-    ]
-    sections = {key: value for key, value in foreign.items() if key in KNOWN_KEYS}
+    register({"default_scope": scope})
+    notes: list[str] = []
+    sections = dict(foreign)
+    for key in foreign:
+        if (
+            key not in KNOWN_KEYS or key == "custom_imports"
+        ):  # importing would run a stranger's code
+            value = sections.pop(key)
+            if key in KNOWN_KEYS or _is_built(value):
+                notes.append(f"{key}: left out")
     cfg = _renamed(sections, "", scope, notes) | {"default_scope": scope}
     for path, steps in _pipelines(cfg):
         _order(steps, path, notes)
     _complete_model(cfg, notes)
-    _complete_loops(cfg, notes)
-    _unwrap_datasets(cfg, notes)
+    _complete_loops(cfg, _dict(foreign, "optim_wrapper").get("type", "OptimWrapper"), notes)
+    for split in ("train", "val", "test"):
+        _unwrap_dataset(_dict(cfg, f"{split}_dataloader"), split, notes)
     _prune(cfg, notes)
     return cfg, notes
 
 
+def _dict(value: Any, *keys: str) -> dict[str, Any]:
+    """Returns the dict under these keys; an empty one if there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
 def _is_built(value: Any) -> bool:
-    return isinstance(value, dict) and "type" in value
+    return "type" in _dict(value)
 
 
 def _renamed(value: Any, place: str, scope: str, notes: list[str]) -> Any:
@@ -95,6 +108,7 @@ def _renamed(value: Any, place: str, scope: str, notes: list[str]) -> Any:
         if name != key:
             notes.append(f"{below}: now {name}")
         if _has_name(item, below, notes):
+            item = list(item) if key == "pipeline" and isinstance(item, tuple) else item
             result[name] = _renamed(item, below, scope, notes)
     return result
 
@@ -111,7 +125,7 @@ def _name(theirs: str, place: str, scope: str, notes: list[str]) -> str:
 
 def _has_name(value: Any, place: str, notes: list[str]) -> bool:
     """Whether there is a class here for what a dict builds; a note says what else there is."""
-    bare = str(value.get("type")).rpartition(".")[2] if isinstance(value, dict) else ""
+    bare = str(_dict(value).get("type")).rpartition(".")[2]
     if bare not in COUNTERPARTS or COUNTERPARTS[bare].name:
         return True
     notes.append(f"{place}: {bare} is left out; here: {COUNTERPARTS[bare].note.replace('`', '')}")
@@ -133,20 +147,18 @@ def _pipelines(value: Any, path: str = "") -> Iterator[tuple[str, list[dict]]]:
 
 def _order(steps: list[dict], path: str, notes: list[str]) -> None:
     """Lets one Warp end the geometry, and lets what is needed be loaded."""
-    types = [step.get("type") for step in steps]
-    if not types or "Warp" in types:
-        return
+    types = [_dict(step).get("type") for step in steps]
     last = max((i for i, name in enumerate(types) if name in GEOMETRIC), default=-1)
-    if last >= 0:
+    if last >= 0 and "Warp" not in types:
         steps.insert(last + 1, {"type": "Warp"})
         notes.append(f"{path}: Warp follows {types[last]}, and moves the pixels")
     for target, loader in LOADERS.items():
         if target in types:
             steps[1:1] = [{"type": "LoadMask"}, {"type": loader}]
             notes.append(f"{path}: LoadMask and {loader} load what LoadImage loaded")
-    background = [step for step in steps if step.get("type") == "RandomBackground"]
+    background = [step for step in steps if _dict(step).get("type") == "RandomBackground"]
     rest = [step for step in steps if step not in background]
-    tells_people = [step.get("type") in ("LoadLabels", "LoadMask") for step in rest]
+    tells_people = [_dict(step).get("type") in ("LoadLabels", "LoadMask") for step in rest]
     if background and True in tells_people:
         after = tells_people.index(True) + 1
         steps[:] = [*rest[:after], *background, *rest[after:]]
@@ -154,63 +166,60 @@ def _order(steps: list[dict], path: str, notes: list[str]) -> None:
 
 def _complete_model(cfg: dict, notes: list[str]) -> None:
     """Moves what is said in one place here, and adds what belongs to the model."""
-    model = cfg.get("model") or {}
+    model, backbone = _dict(cfg, "model"), _dict(cfg, "model", "backbone")
     preprocessor = cfg.pop("data_preprocessor", None)
     if preprocessor:
-        model.setdefault("data_preprocessor", {"type": "DataPreprocessor", **preprocessor})
-    size = (model.get("backbone") or {}).pop("img_size", None)
-    if size is not None:
-        cfg["input_size_hw"] = (size, size) if isinstance(size, int) else tuple(size)
+        model.setdefault("data_preprocessor", {"type": "DataPreprocessor", **_dict(preprocessor)})
+    if "img_size" in backbone:
+        cfg["input_size_hw"] = backbone.pop("img_size")
         notes.append("model.backbone.img_size: now input_size_hw, (height, width)")
-    head = model.get("decode_head") or model.get("head") or {}
-    num_keypoints = head.get("out_channels", 0)
-    for derived in ("in_channels", "out_channels"):
-        head.pop(derived, None)
+    head = _dict(model, "decode_head") or _dict(model, "head")
+    num_keypoints = head.pop("out_channels", None)
+    head.pop("in_channels", None)
     if head.get("type") == "HeatmapHead":
-        model.setdefault("metainfo", KEYPOINT_SETS.get(num_keypoints, ""))
+        if num_keypoints in KEYPOINT_SETS:
+            model.setdefault("metainfo", KEYPOINT_SETS[num_keypoints])
         for derived in ("input_size", "heatmap_size"):
-            (head.get("decoder") or {}).pop(derived, None)
-    writer = WRITERS.get(head.get("type", ""))
+            _dict(head, "decoder").pop(derived, None)
+    writer = WRITERS.get(str(head.get("type")))
     if writer:
         cfg["writer"] = {"type": writer}
-        if cfg.get("visualizer"):
+        if _is_built(cfg.get("visualizer")):
             cfg["visualizer"]["type"] = writer.replace("Writer", "Visualizer")
 
 
-def _complete_loops(cfg: dict, notes: list[str]) -> None:
-    """Gives the optimizer wrapper and the loops that resume exactly."""
-    wrapper = cfg.get("optim_wrapper")
-    if wrapper and "type" not in wrapper:
+def _complete_loops(cfg: dict, wrapper_type: str, notes: list[str]) -> None:
+    """Gives the optimizer wrapper and the loop that resume exactly."""
+    wrapper, loop = _dict(cfg, "optim_wrapper"), _dict(cfg, "train_cfg")
+    if wrapper and wrapper_type == "OptimWrapper":
         wrapper |= {"type": "AutocastOptimWrapper", "dtype": "float32"}
         notes.append('optim_wrapper: AutocastOptimWrapper, dtype="float32"; "bfloat16" is faster')
-    if wrapper and wrapper.get("constructor") == "LayerDecayOptimWrapperConstructor":
+    if wrapper_type == "AmpOptimWrapper" and wrapper.pop("loss_scale", None):
+        notes.append("optim_wrapper.loss_scale: left out, bfloat16 needs none")
+    if wrapper.get("constructor") == "LayerDecayOptimWrapperConstructor":
         for key in ("num_layers", "custom_keys"):
-            if (wrapper.get("paramwise_cfg") or {}).pop(key, None) is not None:
+            if _dict(wrapper, "paramwise_cfg").pop(key, None) is not None:
                 notes.append(f"optim_wrapper.paramwise_cfg.{key}: left out, had no effect")
-    loop = cfg.get("train_cfg")
-    if loop and loop.pop("by_epoch", None):
+    if loop.pop("by_epoch", None):
         loop["type"] = "ResumableTrainLoop"
         notes.append("train_cfg: ResumableTrainLoop")
 
 
-def _unwrap_datasets(cfg: dict, notes: list[str]) -> None:
+def _unwrap_dataset(loader: dict, split: str, notes: list[str]) -> None:
     """Takes a dataset alone out of what combined it, and paths out of the folder they are in."""
-    for split in ("train", "val", "test"):
-        loader = cfg.get(f"{split}_dataloader") or {}
-        dataset = loader.get("dataset") or {}
-        joined = dataset.get("datasets") or []
-        if len(joined) == 1 and not joined[0].get("pipeline"):
-            loader["dataset"] = {**joined[0], "pipeline": dataset.get("pipeline", [])}
-            notes.append(f"{split}_dataloader.dataset: {joined[0]['type']} alone")
-        dataset = loader.get("dataset") or {}
-        if (dataset.get("metainfo") or {}).keys() & {"from_file"}:
-            del dataset["metainfo"]
-        folder = f"{str(dataset.get('data_root', '')).rstrip('/')}/"
-        for key in ("ann_file", "bbox_file"):
-            if str(dataset.get(key)).startswith(folder):
-                dataset[key] = dataset[key].removeprefix(folder)
-        if dataset.get("type") in ("LIPDataset", "CIHPDataset"):
-            dataset["split"] = "train" if split == "train" else "val"
+    dataset = _dict(loader, "dataset")
+    joined = dataset.get("datasets")
+    if isinstance(joined, list) and len(joined) == 1 and not _dict(joined[0]).get("pipeline"):
+        dataset = loader["dataset"] = {**_dict(joined[0]), "pipeline": dataset.get("pipeline", [])}
+        notes.append(f"{split}_dataloader.dataset: {dataset.get('type')} alone")
+    if "from_file" in _dict(dataset, "metainfo"):
+        del dataset["metainfo"]
+    folder = f"{str(dataset.get('data_root', '')).rstrip('/')}/"
+    for key in ("ann_file", "bbox_file"):
+        if str(dataset.get(key)).startswith(folder):
+            dataset[key] = dataset[key].removeprefix(folder)
+    if dataset.get("type") in ("LIPDataset", "CIHPDataset"):
+        dataset["split"] = "train" if split == "train" else "val"
 
 
 def _prune(cfg: dict, notes: list[str]) -> None:

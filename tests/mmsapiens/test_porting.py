@@ -194,6 +194,68 @@ def test_pose(port):
     assert cfg.train_dataloader.dataset.bbox_file == "boxes.json"
 
 
+MAE = (
+    """
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['evil'])
+"""
+    + COMMON.replace("mmpretrain.VisionTransformer", "MAEViT")
+    + """
+optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+data_preprocessor = dict(type='SelfSupDataPreprocessor', mean=[1, 2, 3], std=[1, 2, 3], to_rgb=True)
+model = dict(
+    type='MAE', backbone=dict(type='MAEViT', arch='0.3b', img_size=64, mask_ratio=0.75),
+    neck=dict(type='MAEPretrainDecoder', embed_dim=1024, patch_size=16),
+    head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=16,
+              loss=dict(type='PixelReconstructionLoss', criterion='L2')))
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=sampler,
+    dataset=dict(type='CustomDataset', data_root='humans', with_label=False, pipeline=(
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.2, 1.0), backend='pillow'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'))))
+"""
+)
+
+
+def test_pretraining(port, tmp_path, capsys):
+    (tmp_path / "evil.py").write_text("open('ran', 'w')")
+    code, path = port(MAE)
+    cfg = load_config(path)
+    assert code == 0 and not (tmp_path / "ran").exists()
+    assert "custom_imports: left out" in capsys.readouterr().out
+    assert cfg.default_scope == "pretrain" and cfg.input_size_hw == 64 and "writer" not in cfg
+    assert cfg.model.data_preprocessor == {
+        **{"type": "DataPreprocessor", "mean": [1, 2, 3], "std": [1, 2, 3], "bgr_to_rgb": True}
+    }
+    assert cfg.optim_wrapper.type == "AutocastOptimWrapper" and "dtype" not in cfg.optim_wrapper
+    assert cfg.train_dataloader.dataset.type == "ImageListDataset"
+    assert types(cfg.train_dataloader) == [
+        *("LoadImage", "RandomResizedCrop", "RandomFlip", "Warp", "PackInputs")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "model = 5",
+            "model['backbone'] = 5",
+            "model['decode_head'] = [1]",
+            "optim_wrapper = [1]",
+        ),
+        *("train_dataloader = None", "train_dataloader['dataset'] = 'x'", "train_cfg = 'x'"),
+        *("train_dataloader['dataset']['datasets'] = [5]", "default_hooks = [5]", "visualizer = 5"),
+        *("train_dataloader['dataset']['pipeline'] = [5, [6]]", "model['data_preprocessor'] = 5"),
+        *("train_dataloader['dataset']['metainfo'] = 'x'", "optim_wrapper['paramwise_cfg'] = 5"),
+    ],
+)
+def test_values_of_another_kind_are_left_to_do(port, line, capsys):
+    code, path = port(f"{SEG}\n{line}")
+    assert path.is_file() and (code == 1) == ("left to be done" in capsys.readouterr().out)
+
+
 def test_what_is_left_to_do_is_listed(port, capsys):
     strange = SEG.replace("'PhotoMetricDistortion'", "'MyOwnTransform'").replace(
         "prob=0.5", "prob=5"
