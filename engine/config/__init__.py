@@ -2,4 +2,3 @@
 # ruff: noqa: F401
 
 from engine.config.load import load_config
-from engine.config.start import check_data_roots, check_runs, check_weights_exist

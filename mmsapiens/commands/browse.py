@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from engine.config import check_data_roots
     from mmsapiens import preflight
+    from mmsapiens.preflight.start import check_data_roots
 
     cfg = load(args)
     check_data_roots(cfg, splits=(args.split,))

@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
-    from engine.config import check_data_roots, check_runs
     from engine.launch import group_timeout
     from engine.runner import Runner
     from mmsapiens.lost_ranks import ranks_named
+    from mmsapiens.preflight.start import check_data_roots, check_runs
 
     options = {**view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)

@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the training."""
     stop_before_training()
-    from engine.config import check_data_roots, check_runs, check_weights_exist
     from engine.launch import group_timeout
     from engine.model.wrappers import unwrap
     from engine.replay import replay
     from engine.runner import Runner
     from mmsapiens.lost_ranks import ranks_named
+    from mmsapiens.preflight.start import check_data_roots, check_runs, check_weights_exist
 
     cfg = load(args)
     check_runs(cfg, "train")

@@ -23,10 +23,11 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from engine.config import check_data_roots, check_runs, check_weights_exist, load_config
+from engine.config import load_config
 from engine.errors import MMSapiensError
 from engine.optim import AutocastOptimWrapper
 from engine.runner import Runner
+from mmsapiens.preflight.start import check_data_roots, check_runs, check_weights_exist
 from mmsapiens.synthetic.layouts import LAYOUTS
 from mmsapiens.synthetic.write_dataset import write_split
 

@@ -7,9 +7,9 @@ from mmengine.registry import init_default_scope
 
 from engine.checkpoint import latest_checkpoint, read_checkpoint, training_state
 from engine.checkpoint.state import _check_schedules
-from engine.config import check_weights_exist
 from engine.errors import WeightsError
 from engine.runner import Runner
+from mmsapiens.preflight.start import check_weights_exist
 from tests.conftest import BARE, make_face_config
 
 

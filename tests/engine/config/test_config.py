@@ -1,8 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from engine.config import check_data_roots, load_config
+from engine.config import load_config
 from engine.errors import ConfigError
 
 CONFIG = """
@@ -298,18 +296,3 @@ def test_missing_base(tmp_path):
     (tmp_path / "leaf.py").write_text("_base_ = ['bse.py']")
     with pytest.raises(ConfigError, match=r"bse\.py.*_base_"):
         load_config(tmp_path / "leaf.py")
-
-
-def test_data_roots(load, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cfg = load()
-    with pytest.raises(ConfigError) as error:
-        check_data_roots(cfg)
-    message = str(error.value)
-    for part in ("face.py", "train_dataloader.dataset.data_root", "data/faces", "MY_DATA"):
-        assert part in message
-    check_data_roots(cfg, splits=["test"])
-
-    Path("elsewhere/faces").mkdir(parents=True)
-    monkeypatch.setenv("MY_DATA", "elsewhere")
-    check_data_roots(load())

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from engine.config import check_runs, load_config
+from engine.config import load_config
 from engine.errors import ConfigError
 
 FACE = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
@@ -174,32 +174,3 @@ def test_stages_beyond_the_depth_cannot_be_frozen(face_config, value):
     cfg = face_config(model__backbone__frozen_stages=value)
     with pytest.raises(ConfigError, match=r"frozen_stages is in -1\.\.2"):
         MODELS.build(cfg.model)
-
-
-@pytest.mark.parametrize(
-    ("verb", "options", "text"),
-    [
-        ("train", {"optim_wrapper": None}, "there is no optim_wrapper, beside train_dataloader"),
-        ("train", {"val_evaluator": None}, "there is no val_evaluator, beside val_dataloader"),
-        ("train", {"train_dataloader.sampler": None}, None),
-        (
-            "test",
-            dict.fromkeys(("test_dataloader", "test_cfg", "test_evaluator")),
-            "there is no test_dataloader and no test_cfg and no test_evaluator, which ",
-        ),
-    ],
-)
-def test_sections_that_belong_together(load, verb, options, text):
-    cfg = load(options)
-    if text is None:
-        del cfg.train_dataloader["sampler"], cfg.val_dataloader["dataset"]
-        text = r'train_dataloader: there is no sampler\. Give sampler=dict\(type="SeededSampler"'
-    with pytest.raises(ConfigError, match=text):
-        check_runs(cfg, verb)
-    check_runs(load({}), verb)
-
-
-def test_a_model_for_features_is_not_trained(root):
-    path = root / "configs/pretrain/features/sapiens_0.3b_features-1024x1024.py"
-    with pytest.raises(ConfigError, match=r"no train_cfg and no optim_wrapper, which mmsapiens"):
-        check_runs(load_config(path), "train")
