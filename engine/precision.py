@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor, nn
 
 from engine.config.keys import did_you_mean
 from engine.errors import ConfigError
@@ -53,3 +54,23 @@ def autocast_context(
             'Use "bfloat16" or "float32".'
         )
     return torch.autocast(device_type, dtype=dtype)
+
+
+def keep_in(model: nn.Module, dtype: str | torch.dtype | None) -> None:
+    """Casts a model that is not trained to what autocast would cast in each of its forward passes.
+
+    Predictions under :func:`autocast_context` stay the same, bit for bit; in half the memory, and
+    without the time of casting. All but linear layers and convolutions stay as they are.
+
+    Args:
+        model: Cast in place.
+        dtype: As for :func:`autocast_dtype`; nothing happens for float32.
+    """
+    dtype = autocast_dtype(dtype)
+    if dtype is None:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            module.to(dtype)
+        else:  # a copy, as one tensor that is mapped to a file keeps all of the file mapped
+            module._apply(Tensor.clone, recurse=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from engine.hooks.checkpoint import CheckpointHook
 from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
 from engine.lock import hold_work_dir
 from engine.model.base import build_model
+from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
 from engine.resume import position_of, restore
 from engine.stop import end_workers_at_exit, ignore_stop_signals
@@ -57,6 +59,7 @@ class Runner(MMEngineRunner):
     param_schedulers: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._draws = DeferredDraws()
         super().__init__(*args, **kwargs)
         self._started = self.timestamp
 
@@ -92,7 +95,8 @@ class Runner(MMEngineRunner):
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the model; what a part refuses is a ConfigError."""
-        return build_model(model)
+        with self._draws if self._reads_weights else nullcontext():
+            return build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to the device and wraps it; on CPUs without device ids."""
@@ -105,8 +109,22 @@ class Runner(MMEngineRunner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
+        follows = self._checkpoint_to_load is not None
+        with self._draws if self._reads_weights else nullcontext():
+            unwrap(self.model).init_weights(load_pretrained=not follows)
+        if not follows:
+            self._complete_weights()
+
+    @cached_property
+    def _reads_weights(self) -> bool:
+        """Whether a file replaces most of what would be drawn."""
+        init_cfg = (self.cfg.get("model") or {}).get("backbone", {}).get("init_cfg") or {}
+        return self._checkpoint_to_load is not None or init_cfg.get("type") == "Pretrained"
+
+    def _complete_weights(self) -> None:
+        """Draws what no file has replaced; all ranks take what the first has."""
         model = unwrap(self.model)
-        model.init_weights(load_pretrained=self._checkpoint_to_load is None)
+        self._draws.finish(model)
         for tensor in model.state_dict().values():
             broadcast(tensor)
 
@@ -147,7 +165,9 @@ class Runner(MMEngineRunner):
             checkpoint = training_state(checkpoint, filename, self)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         allowed = () if strict or self._resume else self.cfg.get("allow_missing", ())
-        apply_weights(model, checkpoint, source=filename, allow_missing=allowed)
+        with self._draws:
+            apply_weights(model, checkpoint, source=filename, allow_missing=allowed)
+        self._complete_weights()
         if not self._resume:  # hooks look for the model's own names, which a file need not have
             checkpoint = {**checkpoint, "state_dict": model.state_dict()}
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)

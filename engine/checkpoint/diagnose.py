@@ -27,7 +27,7 @@ def check_backbone(
     Raises:
         WeightsError: Says what the file looks like and what to do.
     """
-    keys = model.state_dict().keys()
+    keys = model.state_dict(keep_vars=True).keys()
     backbone = {key for key in keys if key.startswith(BACKBONE)} or set(keys)
     matched = len(backbone.intersection(report.matched))
     if matched < _MIN_MATCH * len(backbone):

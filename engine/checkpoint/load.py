@@ -54,6 +54,7 @@ def apply_weights(
     prefix: str | None = None,
     allow_missing: str | Sequence[str] = (),
     allow_patch_padding_change: bool = False,
+    assign: bool = False,
 ) -> LoadReport:
     """Loads the weights of a checkpoint that was read into the model.
 
@@ -71,6 +72,8 @@ def apply_weights(
             that may be missing in the file, or be of other layers or shapes there: what does not
             fit keeps its values.
         allow_patch_padding_change: Whether the file may be of another patch padding.
+        assign: Whether the model takes the tensors themselves, which may be mapped to the file, in
+            place of copies: for models that are not trained.
 
     Returns:
         What was loaded and what was not; it is logged as well.
@@ -81,7 +84,7 @@ def apply_weights(
     model, source = unwrap(model), str(source)
     allow_missing = (allow_missing,) if isinstance(allow_missing, str) else allow_missing
     meta = meta_of(checkpoint, source)
-    model_tensors = model.state_dict()
+    model_tensors = model.state_dict(keep_vars=True)
 
     file_tensors = tensors_of(checkpoint, source)
     tensors = rename(file_tensors, model_tensors, prefix, source)
@@ -95,7 +98,7 @@ def apply_weights(
     loaded = {key: tensors[key].to(model_tensors[key].dtype) for key in report.matched}
     check_finite(loaded, source)
     try:
-        model.load_state_dict(loaded, strict=False)
+        model.load_state_dict(loaded, strict=False, assign=assign)
     except WeightsError as error:  # of a module that checks what it is given
         raise WeightsError(f"{source}: {error}") from None
     print_log(str(report), logger="current")

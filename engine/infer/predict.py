@@ -19,6 +19,8 @@ from engine.data.sample import DataSample
 from engine.errors import WeightsError
 from engine.infer.images import InputImage
 from engine.model.base import BaseModel, build_model
+from engine.model.deferred import DeferredDraws
+from engine.precision import keep_in
 
 T = TypeVar("T")
 
@@ -40,9 +42,11 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     """
     keep_freed_memory()
     init_default_scope(cfg.default_scope)
-    model = build_model(cfg.model)
     loaded = read_checkpoint(checkpoint)
-    apply_weights(model, loaded, source=checkpoint)
+    with DeferredDraws():  # nothing may be missing, so that nothing need be drawn
+        model = build_model(cfg.model)
+        apply_weights(model, loaded, source=checkpoint, assign=True)
+    keep_in(model, model.eval_dtype)
     saved, of_config = saved_dataset_meta(loaded, checkpoint), {}
     if cfg.get("test_dataloader") is not None:  # lazily: the dataset's files need not be there
         of_config = DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo

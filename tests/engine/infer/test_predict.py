@@ -72,3 +72,16 @@ def test_weights_that_are_no_numbers_end_the_command(cfg, checkpoint, tmp_path, 
     said = capsys.readouterr().err
     assert end.value.code == 2 and "Traceback" not in said
     assert "infinite or not a number (NaN): backbone.pos_embed" in said
+
+
+def test_weights_in_half_precision_predict_what_autocast_predicts(face_config, tmp_path):
+    cfg = face_config(model__eval_dtype="bfloat16")
+    init_default_scope("seg")
+    usual = build_model(cfg.model).eval()
+    torch.save(usual.state_dict(), tmp_path / "model.pth")
+    model, _ = init_model(cfg, str(tmp_path / "model.pth"), "cpu")
+    assert model.backbone.layers[0].ffn.layers[1].weight.dtype is torch.bfloat16
+    assert model.backbone.pos_embed.dtype is torch.float32
+    images = torch.rand(2, 3, 64, 48)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(model(images), usual(images), rtol=0, atol=0)
