@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,11 @@ class FeatureExtractor(BaseModel):
         """Adds ``features`` (D, h, w), and ``attention`` (heads, h, w) if it is asked for."""
         data_samples = [DataSample() for _ in inputs] if data_samples is None else data_samples
         given: list[Tensor] = []
+        thread = threading.get_ident()
 
         def keep_input(_: Any, args: tuple[Tensor, ...]) -> None:
-            given.append(args[0])
+            if threading.get_ident() == thread:  # others may predict at the same time
+                given.append(args[0])
 
         layer = self.backbone.layers[self.attention_layer]
         handle = layer.attn.register_forward_pre_hook(keep_input)
@@ -191,9 +194,17 @@ class FeatureWriter(Writer):
             raise DataError(f"{out_stem}.npy: some features are not finite as {self.dtype}.")
         np.save(f"{out_stem}.npy", features)
         if "attention" in sample:
-            maps = sample.attention.data.float().cpu().numpy()
-            picture = draw_attention(image_bgr[..., ::-1], maps, self.opacity)
-            write_rgb(Path(f"{out_stem}_attention.png"), picture)
+            write_rgb(Path(f"{out_stem}_attention.png"), self.picture(sample, image_bgr))
+
+    def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
+        """What the model attends to; it must have been asked for."""
+        if "attention" not in sample:
+            raise ConfigError(
+                "Features have no picture of their own. Ask the model for one of its attention: "
+                'model=dict(attention_query="centre").'
+            )
+        maps = sample.attention.data.float().cpu().numpy()
+        return draw_attention(image_bgr[..., ::-1], maps, self.opacity)
 
 
 def draw_attention(image: NDArray, maps: NDArray, opacity: float = 0.5) -> NDArray:

@@ -13,7 +13,8 @@ import torch
 from engine.config import load_config
 from engine.runner import Runner
 from mmsapiens.cli import VERBS, build_parser, command_of
-from mmsapiens.commands.configs import find_config, load
+from mmsapiens.commands.configs import load
+from mmsapiens.shipped import find_config
 from tests.conftest import TINIEST_ARCH, face_options
 
 ROOT = Path(__file__).resolve().parents[1]

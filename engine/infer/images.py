@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from numpy.typing import NDArray
+
 from engine.data.files import (
     IMAGE_SUFFIXES,
     PassedOver,
@@ -16,6 +18,7 @@ from engine.data.files import (
     match_files,
     read_list,
 )
+from engine.data.loading import read_image
 from engine.errors import ConfigError, DataError
 
 
@@ -25,10 +28,20 @@ class InputImage(NamedTuple):
     Attributes:
         path: The image file.
         out_stem: Path of its results relative to the output folder, without suffix.
+        pixels: (H, W, 3) uint8 BGR, if it is not a file.
     """
 
     path: Path
     out_stem: str
+    pixels: NDArray | None = None
+
+    def read(self) -> NDArray:
+        """Returns its pixels (H, W, 3) uint8 BGR.
+
+        Raises:
+            DataError: If the file cannot be read.
+        """
+        return read_image(self.path) if self.pixels is None else self.pixels
 
 
 def find_images(source: str, out_dir: str | Path | None = None) -> list[InputImage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -94,13 +95,16 @@ class ImageFiles(Dataset):
 
     def prepare(self, image: InputImage, index: int) -> Any:
         """Returns the packed sample of an image."""
-        sample = {"img_path": str(image.path), "sample_idx": index, "metainfo": {}}
+        sample: dict[str, Any] = {"img_path": str(image.path), "sample_idx": index, "metainfo": {}}
+        if image.pixels is not None:
+            sample["img"] = image.pixels
         return self.pipeline({**sample, "rng": np.random.default_rng(index)})
 
 
-def _collate(items: list) -> tuple[dict | None, list[Failure]]:
+def _collate(items: list) -> tuple[dict | None, list[Failure | None]]:
+    """Returns a batch of what could be prepared, and for each image None or why it could not."""
     packed = [item for item in items if not isinstance(item, Failure)]
-    failures = [item for item in items if isinstance(item, Failure)]
+    failures = [item if isinstance(item, Failure) else None for item in items]
     return (collate_samples(packed) if packed else None), failures
 
 
@@ -111,7 +115,7 @@ def predict_images(
     batch_size: int = 1,
     num_workers: int = 2,
 ) -> Iterator[tuple[InputImage, DataSample] | Failure]:
-    """Predicts images in order of their batches.
+    """Predicts images, in their order.
 
     Args:
         model: From :func:`engine.infer.init_model`.
@@ -136,14 +140,14 @@ def predict_images(
         collate_fn=_collate,
         pin_memory=model.device.type == "cuda",
     )
+    indices = count()
     for batch, failures in loader:
-        yield from failures
-        if batch is not None:
-            for index, predicted in _predict_each(model, batch):
-                if isinstance(predicted, Exception):
-                    yield Failure.of(images[index], predicted)
-                else:
-                    yield images[index], predicted
+        done = {} if batch is None else dict(_predict_each(model, batch))
+        for failure, index in zip(failures, indices, strict=False):
+            predicted = failure or done[index]
+            if isinstance(predicted, Exception):
+                predicted = Failure.of(images[index], predicted)
+            yield predicted if isinstance(predicted, Failure) else (images[index], predicted)
 
 
 def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSample | Exception]]:

@@ -13,7 +13,6 @@ from mmengine.structures import PixelData
 from numpy.typing import NDArray
 
 from engine.config.walk import parameters
-from engine.data.loading import read_image
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.infer.images import InputImage
@@ -52,6 +51,10 @@ class Writer(Protocol):
             out_stem: Path of the results without suffix.
         """
         ...
+
+    def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
+        """Returns the picture of a prediction, (H', W', 3) uint8 RGB; see :meth:`write`."""
+        raise NotImplementedError(f"{type(self).__name__} draws no pictures.")
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the prediction alone, in the form of the dataset's labels; for ``test --out``."""
@@ -139,7 +142,7 @@ class Results:
         out_stem = self.out_dir / image.out_stem
         out_stem.parent.mkdir(parents=True, exist_ok=True)
         if pixels is None:
-            pixels = read_image(image.path)
+            pixels = image.read()
         if self.mask_of is not None:
             mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
             sample.mask = PixelData(data=torch.from_numpy(mask)[None])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mmsapiens.commands.options import read_value
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 SPLITS = ("train", "val", "test")
 
@@ -64,7 +64,7 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Adds where the model runs; see :func:`find_device`."""
+    """Adds where the model runs; see :func:`engine.device.find_device`."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1; default: the GPU if there is one")
 
 
@@ -78,25 +78,6 @@ def add_flip(parser: argparse.ArgumentParser) -> None:
 def view_options(args: argparse.Namespace) -> dict[str, Any]:
     """Returns what --flip overrides in a config."""
     return {"model.test_views.flip": True} if args.flip else {}
-
-
-def find_device(name: str | None) -> torch.device:
-    """Returns the device of that name, or the default.
-
-    Raises:
-        ConfigError: If it is unknown or not there.
-    """
-    import torch
-
-    from engine.errors import ConfigError
-
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (AssertionError, AttributeError, RuntimeError) as error:
-        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
-    return device
 
 
 def positive_int(text: str) -> int:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from mmsapiens.commands.arguments import add_config, add_device, find_device, positive_int
-from mmsapiens.commands.configs import find_config
+from mmsapiens.commands.arguments import add_config, add_device, positive_int
+from mmsapiens.shipped import find_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> None:
     """Runs one benchmark."""
     args.config = str(find_config(args.config))
     if "device" in args:
+        from engine.device import find_device
+
         args.device = str(find_device(args.device))
     import_module(f"mmsapiens.benchmarks.{args.what}").run(args)
 

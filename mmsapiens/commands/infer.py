@@ -37,7 +37,6 @@ from mmsapiens.commands.arguments import (
     add_device,
     add_flip,
     add_model,
-    find_device,
     natural_int,
     positive_int,
     share,
@@ -89,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the inference; returns the exit code."""
     from rich.console import Console
 
+    from engine.device import find_device
     from engine.infer import (
         Results,
         build_writer,

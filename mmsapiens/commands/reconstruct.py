@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import add_device, add_model, find_device
+from mmsapiens.commands.arguments import add_device, add_model
 from mmsapiens.commands.configs import load
 
 
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from engine.device import find_device
     from engine.errors import ConfigError
     from engine.infer import find_images, init_model
     from pretrain import MAE

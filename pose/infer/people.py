@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from engine.data.loading import read_image
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.infer import Failure, ImageFiles, InputImage, try_predict
@@ -182,7 +181,7 @@ class _People(ImageFiles):
         self.find_boxes = find_boxes
 
     def prepare(self, image: InputImage, index: int) -> _Prepared:
-        pixels = read_image(image.path)
+        pixels = image.read()
         boxes = self.find_boxes(pixels, _name(image))
         crops, bad_boxes = crop_people(self.pipeline, pixels, boxes, image.path.name)
         shared = torch.from_numpy(pixels)  # a tensor goes through shared memory

@@ -75,11 +75,15 @@ class PoseWriter(Writer):
         meta = {"image": name, "width": width, "height": height}
         meta["keypoint_set"] = self.metainfo.name
         write_json(Path(f"{out_stem}.json"), {"meta": meta, "instances": as_lists(people)})
-        write_rgb(Path(f"{out_stem}{self.suffixes[1]}"), self.draw(people, image_bgr))
+        write_rgb(Path(f"{out_stem}{self.suffixes[1]}"), self.picture(sample, image_bgr))
         self._people[name] = people
 
+    def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
+        """All people, over the image or on black."""
+        return self.draw(sample.pred_instances, image_bgr)
+
     def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:
-        """Returns the picture of all people, (H, W, 3) uint8 RGB."""
+        """Returns the picture of people, (H, W, 3) uint8 RGB."""
         keypoints, scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
         if self.style == "openpose":
             return draw_openpose(image_bgr.shape[:2], keypoints, scores, self.metainfo, self.pen)

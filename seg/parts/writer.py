@@ -43,9 +43,14 @@ class SegWriter(Writer):
         seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
         np.save(f"{out_stem}_seg.npy", seg_map)
         np.save(f"{out_stem}.npy", seg_map > 0)
+        write_rgb(Path(f"{out_stem}.png"), self.picture(sample, image_bgr))
+
+    def picture(self, sample: DataSample, image_bgr: np.ndarray) -> np.ndarray:
+        """The labels over the image, and a legend of those that occur beside it."""
+        seg_map = sample.pred_sem_seg.data[0].cpu().numpy()
         picture = overlay(image_bgr[..., ::-1], seg_map, self.palette, self.opacity)
         legend = draw_legend(len(picture), np.unique(seg_map).tolist(), self.classes, self.palette)
-        write_rgb(Path(f"{out_stem}.png"), np.hstack([picture, legend]))
+        return np.hstack([picture, legend])
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""

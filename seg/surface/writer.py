@@ -40,10 +40,14 @@ class MapWriter(Writer):
             out_stem: Path of the results without suffix.
         """
         self.write_labels(sample, out_stem)
+        write_rgb(Path(f"{out_stem}.png"), self.picture(sample, image_bgr))
+
+    def picture(self, sample: DataSample, image_bgr: np.ndarray) -> np.ndarray:
+        """The image, and the map or maps beside it."""
         mask = mask_of(sample, "mask", image_bgr.shape[:2])
         values = map_of(sample, f"pred_{self.map_name}")
         panels = [colour_map(panel, mask) for panel in self.panels(values, mask)]
-        write_rgb(Path(f"{out_stem}.png"), np.hstack([image_bgr[..., ::-1], *panels]))
+        return np.hstack([image_bgr[..., ::-1], *panels])
 
     def panels(self, values: NDArray, mask: NDArray) -> list[NDArray]:
         """Returns the maps that a picture shows beside the image."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from mmsapiens.commands.configs import default_dir, find_config, load, shipped_configs
-from mmsapiens.shipped import CONFIGS
+from mmsapiens.commands.configs import default_dir, load
+from mmsapiens.shipped import CONFIGS, find_config, shipped_configs
 
 NAME = "seg/face/sapiens_1b_face-1024x768"
 

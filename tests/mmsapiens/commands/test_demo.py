@@ -11,7 +11,7 @@ import pytest
 from engine.config import load_config
 from mmsapiens.cli import build_parser, dispatch
 from mmsapiens.commands import demo
-from mmsapiens.commands.configs import find_config
+from mmsapiens.shipped import find_config
 
 LOG = "mIoU: 1.0\nmIoU: 12.5\n"
 

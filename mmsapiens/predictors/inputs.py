@@ -1,0 +1,125 @@
+"""What a predictor takes for an image, or for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from engine.data.decoding import decode_image
+from engine.data.files import composed
+from engine.errors import DataError
+from engine.infer import InputImage, find_images
+from engine.infer.images import name_results
+
+ColorOrder = Literal["bgr", "rgb"]
+ImageLike = str | Path | bytes | NDArray | torch.Tensor | Image.Image
+
+
+def is_one(source: Any) -> bool:
+    """Whether a source is a single image, and not many."""
+    if isinstance(source, str | Path):
+        return Path(source).is_file() and Path(source).suffix.lower() != ".txt"
+    if isinstance(source, np.ndarray | torch.Tensor):
+        return source.ndim <= 3
+    return isinstance(source, bytes | bytearray | memoryview | Image.Image)
+
+
+def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]]:
+    """Lists what a source holds, in its order; in portions if it is not known beforehand.
+
+    Args:
+        source: See :meth:`mmsapiens.predictors.Predictor.__call__`.
+        color: Order of the channels of NumPy arrays.
+
+    Raises:
+        DataError: If it is nothing of what is expected, or nothing is there.
+    """
+    if isinstance(source, str | Path):
+        if str(source).startswith(("http://", "https://")):
+            raise DataError(f"{source}: images are not downloaded; give the bytes, or a file.")
+        yield find_images(str(source))
+    elif is_one(source):
+        yield [as_input(source, 0, color)]
+    elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
+        yield _named(source)
+    elif isinstance(source, Iterable):
+        numbers, items = count(), iter(source)
+        # One by one, so that a camera's image does not wait for the next.
+        while portion := list(islice(items, 1)):
+            yield [as_input(item, next(numbers), color) for item in portion]
+    else:
+        raise DataError(
+            f"expected an image (path, bytes, NumPy array, PIL image, tensor), a folder, pattern, "
+            f"video, or a list of images; found a {type(source).__name__}."
+        )
+
+
+def _named(paths: Sequence[str | Path]) -> list[InputImage]:
+    """Inputs of given files, in the order in which they are given."""
+    if not paths:
+        return []
+    named = {composed(str(image.path)): image for image in name_results(map(Path, paths))}
+    return [named[composed(str(Path(path)))] for path in paths]
+
+
+def as_input(image: ImageLike, index: int, color: ColorOrder) -> InputImage:
+    """Returns one image as an input.
+
+    Raises:
+        DataError: If it is no image.
+    """
+    name = f"image_{index}"
+    if isinstance(image, str | Path):
+        return InputImage(Path(image), Path(image).stem)
+    return InputImage(Path(name), name, _pixels(image, name, color))
+
+
+def _pixels(image: Any, name: str, color: ColorOrder) -> NDArray:
+    """Returns (H, W, 3) uint8 BGR."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_image(bytes(image), name)
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image)
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+    if isinstance(image, torch.Tensor):
+        return _of_tensor(image, name)
+    if not isinstance(image, np.ndarray):
+        raise DataError(
+            f"{name}: expected a path, bytes, a NumPy array, a PIL image or a tensor; found a "
+            f"{type(image).__name__}."
+        )
+    if image.ndim == 2 and image.dtype == np.uint8:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DataError(
+            f"{name}: expected an array (H, W, 3) or (H, W) of uint8; found {image.shape} "
+            f"{image.dtype}."
+        )
+    return np.ascontiguousarray(image[..., ::-1] if color == "rgb" else image)
+
+
+def _of_tensor(image: torch.Tensor, name: str) -> NDArray:
+    """Returns the pixels of a tensor (3, H, W), RGB as everywhere in torch."""
+    if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
+        raise DataError(
+            f"{name}: expected a tensor (3, H, W), RGB, uint8 or float in [0, 1]; found "
+            f"{tuple(image.shape)}."
+        )
+    image = image.detach().cpu()
+    if image.is_floating_point():
+        if not (image.min() >= 0 and image.max() <= 1):
+            raise DataError(
+                f"{name}: expected a float tensor in [0, 1]; found {image.min():g} to "
+                f"{image.max():g}. Give it before it is normalised."
+            )
+        image = (image * 255).round()
+    elif image.dtype != torch.uint8:
+        raise DataError(f"{name}: expected uint8 or float; found {image.dtype}.")
+    return np.ascontiguousarray(image.to(torch.uint8).numpy()[::-1].transpose(1, 2, 0))

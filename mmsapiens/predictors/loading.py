@@ -1,0 +1,109 @@
+"""From a name, a checkpoint or a config to a predictor."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from engine.config import load_config
+from engine.device import find_device
+from engine.errors import ConfigError
+from engine.infer import find_writer, init_model
+from mmsapiens.predictors.predictor import Predictor
+from mmsapiens.predictors.tasks import BY_WRITER
+from mmsapiens.shipped import find_config
+
+PathName = str | PathLike[str]
+WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors")
+"""Suffixes of checkpoints."""
+
+
+def load(
+    source: PathName | tuple[PathName, PathName],
+    *,
+    device: str | torch.device = "auto",
+    dtype: str = "auto",
+    batch_size: int | None = None,
+    num_workers: int = 0,
+    flip: bool | None = None,
+    options: dict[str, Any] | None = None,
+) -> Predictor:
+    """Loads a model for predictions.
+
+    Args:
+        source: A checkpoint of a training, whose config lies beside it in the work directory; or
+            (config, checkpoint), the config a file or the name of a shipped one.
+        device: "auto" is the GPU, if there is one, else the CPU.
+        dtype: "bfloat16", "float16" or "float32"; "auto" is that of the training.
+        batch_size: Images a forward pass, 1 by default; for pose people, 8 by default.
+        num_workers: Processes that read image files.
+        flip: Whether to predict mirrored images too, and average; by default what the config says.
+        options: Overrides of the config by dotted key.
+
+    Returns:
+        The predictor of its task, such as :class:`mmsapiens.PartSegmenter`.
+
+    Raises:
+        ConfigError: If there is no such config, or something is wrong with it or an argument.
+        WeightsError: If the checkpoint cannot be read or does not fit.
+    """
+    config, checkpoint = _config_and_checkpoint(source)
+    overrides = {**(options or {})}
+    if dtype != "auto":
+        overrides["model.eval_dtype"] = dtype
+    if flip is not None:
+        overrides["model.test_views.flip"] = flip
+    cfg = load_config(config, overrides)
+    predictor = predictor_class(cfg)
+    model, dataset_meta = init_model(cfg, str(checkpoint), find_device(device))
+    return predictor(cfg, model, dataset_meta, batch_size=batch_size, num_workers=num_workers)
+
+
+def predictor_class(cfg: Config) -> type[Predictor]:
+    """Returns the class that predicts with the model of a config.
+
+    Raises:
+        ConfigError: If the config is not of a model for predictions.
+    """
+    if cfg.get("writer"):
+        writer = find_writer(cfg)
+        for kind, predictor in BY_WRITER.items():
+            if issubclass(writer, kind):
+                return predictor
+    raise ConfigError(
+        f"{cfg.filename}: it has no writer of parts, depth, normals, features or people, so there "
+        "is nothing that it predicts. For the features of a backbone take a config of "
+        "pretrain/features."
+    )
+
+
+def _config_and_checkpoint(source: Any) -> tuple[Path, Path]:
+    if isinstance(source, tuple | list):
+        if len(source) != 2:
+            raise ConfigError(f"expected (config, checkpoint); found {len(source)} of them.")
+        config, checkpoint = source
+        return find_config(str(config)), Path(checkpoint)
+    path = Path(source)
+    if path.suffix not in WEIGHTS:
+        raise ConfigError(
+            f"{source}: expected a checkpoint ({', '.join(WEIGHTS)}), or (config, checkpoint)."
+        )
+    return _config_beside(path), path
+
+
+def _config_beside(checkpoint: Path) -> Path:
+    """Returns the config that a training left in its work directory.
+
+    What a checkpoint says itself of its config is text of whoever made it, and is not read.
+    """
+    found = sorted(checkpoint.parent.glob("*.py"))
+    if len(found) == 1:
+        return found[0]
+    raise ConfigError(
+        f"{checkpoint}: {len(found) or 'no'} configs lie beside it, so it cannot be told what "
+        "model it is of. Give both: load((config, checkpoint))."
+    )

@@ -1,0 +1,151 @@
+"""What the predictors of all tasks share."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from engine.errors import ConfigError, DataError
+from engine.infer import Failure, InputImage, build_writer
+from engine.model.base import BaseModel
+from mmsapiens.predictors.inputs import ColorOrder, is_one, list_images
+from mmsapiens.predictors.results import Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+R = TypeVar("R", bound=Result)
+
+
+class Predictor(ABC, Generic[R]):
+    """A model, ready to predict; :func:`mmsapiens.load` makes it.
+
+    Several threads may use it. As a context manager it lets go of the model at the end:
+    ``with mmsapiens.load(...) as model: ...``
+
+    Args:
+        cfg: Of the model.
+        model: In evaluation mode, with its weights.
+        dataset_meta: Names of classes, colours.
+        batch_size: Images, of pose people, a forward pass.
+        num_workers: Processes that read image files; images in memory need none.
+
+    Attributes:
+        cfg, model, batch_size, num_workers: As given; the last two may be changed.
+    """
+
+    default_batch_size: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        cfg: Config,
+        model: BaseModel,
+        dataset_meta: dict[str, Any],
+        *,
+        batch_size: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        self.cfg = cfg
+        self.model = model
+        self.dataset_meta = dataset_meta
+        self.batch_size = batch_size or self.default_batch_size
+        self.num_workers = num_workers
+        self.writer = build_writer(cfg, dataset_meta)
+
+    def __call__(
+        self,
+        source: Any,
+        *,
+        stream: bool = False,
+        color: ColorOrder = "bgr",
+        on_error: Literal["raise", "skip"] = "raise",
+        **options: Any,
+    ) -> Any:
+        """Predicts an image, or many.
+
+        Args:
+            source: An image: path, bytes of a file, NumPy array (H, W, 3) or (H, W) uint8, PIL
+                image, or tensor (3, H, W), RGB, uint8 or float in [0, 1]. Or many: a folder with
+                its sub-folders, a glob pattern, a ``.txt`` file of paths, or an iterable of images.
+            stream: Whether many images give an iterator, which holds one batch in memory, in place
+                of a list.
+            color: Order of the channels of NumPy arrays: "bgr", as OpenCV reads, or "rgb".
+            on_error: What an image does that cannot be predicted: "raise" a DataError, or "skip"
+                the image, with a warning.
+            **options: Of the task: see its class.
+
+        Returns:
+            The result of one image; a list of results, or an iterator, of many.
+
+        Raises:
+            DataError: If an image cannot be read or predicted, or nothing is there.
+            ConfigError: If an option is unknown.
+        """
+        if color not in ("bgr", "rgb") or on_error not in ("raise", "skip"):
+            raise ConfigError(
+                f"color={color!r}, on_error={on_error!r}: expected 'bgr' or 'rgb', and 'raise' or "
+                "'skip'."
+            )
+        self.check_options(**options)
+        results = self._stream(source, color, on_error, options)
+        if is_one(source):
+            found = list(results)
+            if not found:
+                raise DataError(f"{source}: it could not be predicted; the warning says why.")
+            return iter(found) if stream else found[0]
+        return results if stream else list(results)
+
+    def check_options(self, **options: Any) -> None:
+        """Checks the options of the task.
+
+        Raises:
+            ConfigError: If there is one that the task does not have.
+        """
+        if options:
+            raise ConfigError(f"{type(self).__name__} has no option {next(iter(options))!r}.")
+
+    def _stream(
+        self, source: Any, color: ColorOrder, on_error: str, options: dict[str, Any]
+    ) -> Iterator[R]:
+        for images in list_images(source, color):
+            for item in self.predict(images, **options):
+                if not isinstance(item, Failure):
+                    yield item
+                elif on_error == "raise":
+                    raise DataError(f"{item.image.path}: {item.reason}")
+                else:
+                    print_log(f"{item.image.path}: {item.reason}", "current", logging.WARNING)
+
+    @abstractmethod
+    def predict(self, images: Sequence[InputImage], **options: Any) -> Iterator[R | Failure]:
+        """Predicts images, in their order."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> str:
+        """In which precision products are computed."""
+        return self.model.eval_dtype
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        del self.model
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()

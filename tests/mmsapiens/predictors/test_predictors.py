@@ -1,0 +1,262 @@
+"""Models in Python: every task, whatever an image is given as, gives the files of ``infer``."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+import mmsapiens
+from engine.config import load_config
+from engine.errors import ConfigError, DataError, WeightsError
+from engine.model.base import build_model
+from mmsapiens.cli import dispatch
+from mmsapiens.predictors import Depth, Features, Normals, Parts, People
+from mmsapiens.shipped import find_config
+
+CONFIGS = {
+    "parts": "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144",
+    "depth": "depth/synthetic/sapiens_tiny_synthetic_depth-192x144",
+    "normal": "normal/synthetic/sapiens_tiny_synthetic_normal-192x144",
+    "pose": "pose/synthetic/sapiens_tiny_synthetic_coco-192x144",
+    "features": "pretrain/features/sapiens_tiny_features-256x256",
+}
+SMALL = {"input_size_hw": (64, 64)}
+SIZES_WH = [(50, 70), (90, 40), (64, 64)]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Random weights of each task's model; made when they are first asked for."""
+    folder, made = tmp_path_factory.mktemp("checkpoints"), {}
+
+    def get(task):
+        if task not in made:
+            cfg = load_config(find_config(CONFIGS[task]), SMALL)
+            init_default_scope(cfg.default_scope)
+            torch.manual_seed(0)
+            made[task] = folder / f"{task}.pth"
+            torch.save({"state_dict": build_model(cfg.model).state_dict()}, made[task])
+        return made[task]
+
+    return get
+
+
+@pytest.fixture
+def load(checkpoints):
+    def load(task, options=None, **arguments):
+        source = (CONFIGS[task], checkpoints(task))
+        options = {**SMALL, **(options or {})}
+        return mmsapiens.load(source, device="cpu", options=options, **arguments)
+
+    return load
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i, (width, height) in enumerate(SIZES_WH):
+        small = rng.integers(0, 256, (6, 5, 3), np.uint8)
+        image = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"photos/{i}.png"), image)
+    return tmp_path / "photos"
+
+
+def values(result):
+    """All that a result says."""
+    names = ("labels", "depth", "normals", "features", "keypoints", "scores", "boxes")
+    return {name: getattr(result, name) for name in names if hasattr(result, name)}
+
+
+def assert_equal(result, other):
+    a, b = values(result), values(other)
+    assert a and a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "predictor"),
+    [
+        ("parts", Parts, mmsapiens.PartSegmenter),
+        ("depth", Depth, mmsapiens.DepthPredictor),
+        ("normal", Normals, mmsapiens.NormalPredictor),
+        ("pose", People, mmsapiens.PosePredictor),
+        ("features", Features, mmsapiens.FeaturePredictor),
+    ],
+)
+def test_every_task_gives_the_files_of_infer(
+    load, checkpoints, photos, tmp_path, task, kind, predictor
+):
+    model = load(task)
+    results = model(photos)
+    assert type(model) is predictor and {type(result) for result in results} == {kind}
+    written = [result.save(tmp_path / "ours") for result in results]
+    words = [CONFIGS[task], str(checkpoints(task)), "--input", str(photos), "--device", "cpu"]
+    words += ["--output", str(tmp_path / "theirs"), "--num-workers", "0"]
+    assert dispatch(["infer", *words, "--cfg-options", "input_size_hw=(64,64)"]) == 0
+    for path in [path for paths in written for path in paths]:
+        theirs = tmp_path / "theirs" / path.relative_to(tmp_path / "ours")
+        assert path.read_bytes() == theirs.read_bytes(), path.name
+    assert all(written) and [result.path for result in results] == sorted(photos.iterdir())
+    if task != "features":
+        assert results[0].plot().dtype == np.uint8 and results[0].plot().shape[2] == 3
+    shapes = {
+        "parts": lambda r: r.labels.shape,
+        "depth": lambda r: r.depth.shape,
+        "normal": lambda r: r.normals.shape[:2],
+    }
+    if task in shapes:
+        assert [shapes[task](r) for r in results] == [wh[::-1] for wh in SIZES_WH]
+
+
+def test_an_image_is_the_same_however_it_is_given(load, photos):
+    model = load("depth")
+    path = photos / "0.png"
+    expected = model(path)
+    bgr = cv2.imread(str(path))
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    planes = torch.from_numpy(rgb.transpose(2, 0, 1).copy())
+    for image in (str(path), path.read_bytes(), bgr, Image.open(path), planes, planes / 255):
+        assert_equal(model(image), expected)
+    assert_equal(model(rgb, color="rgb"), expected)
+    assert not np.array_equal(model(rgb).depth, expected.depth)
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    assert_equal(model(grey), model(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)))
+
+
+@pytest.mark.parametrize("task", ["depth", "pose"])
+def test_many_images_keep_their_order_whatever_the_batch(load, photos, task):
+    model = load(task)
+    paths = [photos / "2.png", photos / "0.png", photos / "1.png", photos / "0.png"]
+    alone = [model(path) for path in paths]
+    arrays = [cv2.imread(str(path)) for path in paths]
+    for batch_size, source in [(1, paths), (3, paths), (2, arrays), (2, (a for a in arrays))]:
+        model.batch_size = batch_size
+        for result, expected in zip(model(source), alone, strict=True):
+            for name, value in values(expected).items():
+                if name != "keypoints":  # of flat heatmaps; batches round differently
+                    np.testing.assert_allclose(values(result)[name], value, atol=1e-2, rtol=1e-2)
+
+
+def test_a_stream_takes_images_when_it_is_asked(load, photos):
+    taken = []
+
+    def camera():
+        for path in sorted(photos.iterdir()):
+            taken.append(path)
+            yield cv2.imread(str(path))
+
+    stream = load("parts")(camera(), stream=True)
+    assert not taken
+    next(stream)
+    assert len(taken) == 1
+    assert len(list(stream)) == 2
+
+
+def test_what_cannot_be_predicted_raises_or_is_skipped(load, photos):
+    (photos / "1.png").write_bytes((photos / "1.png").read_bytes()[:60])
+    model = load("parts")
+    with pytest.raises(DataError, match=r"1\.png"):
+        model(photos)
+    results = model(photos, on_error="skip")
+    assert [result.path.name for result in results] == ["0.png", "2.png"]
+    with pytest.raises(DataError, match=r"1\.png"):
+        model(photos / "1.png", on_error="skip")
+
+
+def test_boxes_say_where_people_are(load, photos):
+    model = load("pose")
+    boxes = np.float32([[5, 5, 40, 60], [10, 0, 30, 50]])
+    people = model(photos / "0.png", boxes=boxes)
+    assert len(people) == 2 and people.keypoints.shape == (2, 17, 2)
+    np.testing.assert_array_equal(people.boxes, boxes)
+    assert people.names[0] == "nose" and people.box_scores.tolist() == [1, 1]
+    assert len(model(photos / "0.png", boxes=[])) == 0
+    (whole,) = model(photos / "0.png").boxes
+    assert whole.tolist() == [0, 0, *SIZES_WH[0]]
+    with pytest.raises(ConfigError, match=r"expected \(N, 4\) or \(N, 5\)"):
+        model(photos / "0.png", boxes=[[1, 2, 3]])
+    with pytest.raises(ConfigError, match="PartSegmenter has no option 'boxes'"):
+        load("parts")(photos / "0.png", boxes=boxes)
+
+
+@pytest.mark.parametrize("task", ["parts", "features"])
+def test_threads_share_a_model(load, photos, task):
+    options = {"model.attention_query": "centre"} if task == "features" else {}
+    model = load(task, options)
+    paths = sorted(photos.iterdir()) * 4
+    alone = [model(path) for path in paths[:3]] * 4
+    with ThreadPoolExecutor(4) as pool:
+        for result, expected in zip(pool.map(model, paths), alone, strict=True):
+            assert_equal(result, expected)
+            if task == "features":
+                np.testing.assert_array_equal(result.attention, expected.attention)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"found \(4, 4, 3\) float32"),
+        (np.zeros((4, 4, 4), np.uint8), r"found \(4, 4, 4\) uint8"),
+        (torch.full((3, 4, 4), 255.0), r"in \[0, 1\]; found 255 to 255"),
+        (torch.zeros(4, 4, 3), r"expected a tensor \(3, H, W\)"),
+        (b"no image", "image"),
+        (7, "found a int"),
+        ([7], "found a int"),
+        ("https://example.org/a.jpg", "not downloaded"),
+        ("nowhere.jpg", "no images found"),
+    ],
+)
+def test_what_is_no_image_is_said(load, source, text):
+    with pytest.raises(DataError, match=text):
+        load("parts")(source)
+
+
+def test_a_training_is_loaded_by_its_checkpoint(checkpoints, tmp_path, photos):
+    cfg = load_config(find_config(CONFIGS["parts"]), SMALL)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    cfg.dump(str(folder / "face.py"))
+    (folder / "epoch_1.pth").write_bytes(checkpoints("parts").read_bytes())
+    model = mmsapiens.load(folder / "epoch_1.pth", device="cpu", dtype="float32")
+    assert isinstance(model, mmsapiens.PartSegmenter) and model.dtype == "float32"
+    assert model(photos / "0.png").classes[0] == "Background"
+    cfg.dump(str(folder / "other.py"))
+    with pytest.raises(ConfigError, match="2 configs lie beside it"):
+        mmsapiens.load(folder / "epoch_1.pth")
+
+
+def test_what_cannot_be_loaded_is_said(checkpoints, tmp_path):
+    with pytest.raises(ConfigError, match="no configs lie beside it"):
+        mmsapiens.load(checkpoints("parts"))
+    with pytest.raises(ConfigError, match="there is neither such a file nor a config"):
+        mmsapiens.load(("no_such_config", checkpoints("parts")))
+    with pytest.raises(WeightsError, match="is not a file"):
+        mmsapiens.load((CONFIGS["parts"], tmp_path / "nowhere.pth"))
+    with pytest.raises(ConfigError, match="nothing that it predicts"):
+        mae = "pretrain/synthetic/mae_sapiens_tiny_synthetic-256x256"
+        mmsapiens.load((mae, checkpoints("parts")))
+    with pytest.raises(ConfigError, match="device nowhere"):
+        mmsapiens.load((CONFIGS["parts"], checkpoints("parts")), device="nowhere")
+
+
+def test_a_predictor_lets_go_of_its_model(load):
+    with load("parts") as model:
+        assert model.device.type == "cpu"
+    assert not hasattr(model, "model")
+
+
+def test_importing_the_package_is_instant():
+    code = "import mmsapiens, sys; assert 'torch' not in sys.modules; print(mmsapiens.__all__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "load" in done.stdout
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        SimpleNamespace(x=mmsapiens.nothing)
