@@ -15,6 +15,7 @@ from engine.errors import ConfigError
 from engine.model.base import Targets
 from engine.model.views import resize_through
 from seg.dense import DenseHead, DenseModel
+from seg.parts.labels import resized_labels
 from seg.registry import MODELS
 
 
@@ -74,7 +75,8 @@ def argmax_at_size(
     """Resizes logits bilinearly through ``sizes_hw``, one after the other, and takes the class
     that is best on average over the views.
 
-    Works on a few classes at a time: 19 full-size logit maps of a 4K image would take 630 MB.
+    Works on a few classes at a time: 19 full-size logit maps of a 4K image would take 630 MB. On a
+    CPU most pixels of an enlarged map are not interpolated at all.
 
     Args:
         views: Logits (C, h, w) of each view, C <= 256; h and w may differ.
@@ -84,6 +86,9 @@ def argmax_at_size(
     Returns:
         Labels (H, W), uint8; the lower class wins a tie.
     """
+    labels = _enlarged_labels(views, sizes_hw) if views[0].is_cpu and sizes_hw else None
+    if labels is not None:
+        return labels
     best_value, best = None, None
     for start in range(0, len(views[0]), chunk):
         total = resize_through(views[0][None, start : start + chunk], sizes_hw)[0]
@@ -98,6 +103,17 @@ def argmax_at_size(
         best_value, best = value, index
     assert best is not None
     return best
+
+
+def _enlarged_labels(views: Sequence[Tensor], sizes_hw: Sequence[tuple[int, int]]) -> Tensor | None:
+    """The same where the last resizing enlarges, or None; resizing a sum is summing the resized."""
+    *before, size_hw = sizes_hw
+    if len({view.shape for view in views}) > 1 and not before:
+        return None
+    small = [resize_through(view[None], before)[0] for view in views]
+    if size_hw[0] * size_hw[1] < 2 * small[0][0].numel():
+        return None
+    return resized_labels(torch.stack(small).sum(dim=0) if len(small) > 1 else small[0], size_hw)
 
 
 @MODELS.register_module()
