@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _PORTION = 2**17
 """Pixels that are interpolated at once; 28 classes of them take 60 MB."""
-_ROUNDING = 1e-5
-"""How much nearer than this, relative to the largest logit, two classes may change places."""
+_ROUNDING = 3e-7
+"""Nearer than this, relative to the largest logit, rounding says which of two classes is best."""
 
 
 def resized_labels(logits: Tensor, size_hw: tuple[int, int]) -> Tensor | None:
@@ -29,7 +30,8 @@ def resized_labels(logits: Tensor, size_hw: tuple[int, int]) -> Tensor | None:
         _taps(n, size, logits.device) for n, size in zip(logits.shape[1:], size_hw, strict=True)
     )
     labels, lead = _best(logits)
-    clear = lead > _ROUNDING * max(abs(float(bound)) for bound in torch.aminmax(logits))
+    rounding = _ROUNDING * max(abs(float(bound)) for bound in torch.aminmax(logits))
+    clear = lead > rounding
     # Of each cell of four neighbours: whether all are clear and have the label of the first.
     below = _next(labels, 0)
     same = (labels == below) & (labels == _next(labels, 1)) & (labels == _next(below, 1))
@@ -43,6 +45,8 @@ def resized_labels(logits: Tensor, size_hw: tuple[int, int]) -> Tensor | None:
     if len(unsure) > coded.numel() // 4:
         return None
     width, by_pixel = logits.shape[2], logits.flatten(1).t().contiguous()  # a pixel's lie together
+    ties = [unsure[:0]]
+    rivals = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
     for pixels in unsure.split(_PORTION):
         rows, columns = pixels // size_hw[1], pixels % size_hw[1]
         left, right, across = x0[columns], x1[columns], wx[columns, None]
@@ -52,7 +56,18 @@ def resized_labels(logits: Tensor, size_hw: tuple[int, int]) -> Tensor | None:
         )
         down = wy[rows, None]
         values = upper.mul_(1 - down).add_(lower.mul_(down))
-        found.view(-1)[pixels] = values.argmax(dim=1).to(torch.uint8)
+        best, index = values.max(dim=1)
+        least = best - rounding
+        found.view(-1)[pixels] = index.to(torch.uint8)
+        values.scatter_(1, index[:, None], -torch.inf)
+        is_tie = values.amax(dim=1) > least
+        ties.append(pixels[is_tie])
+        rivals |= (values[is_tie] > least[is_tie, None]).any(dim=0)
+        rivals[index[is_tie]] = True
+    tied, classes = torch.cat(ties), rivals.nonzero().squeeze(1)
+    if len(tied):  # as it rounds, so do we
+        values = F.interpolate(logits[None, classes], size_hw, mode="bilinear")[0]
+        found.view(-1)[tied] = classes[values.flatten(1)[:, tied].argmax(dim=0)].to(torch.uint8)
     return found
 
 

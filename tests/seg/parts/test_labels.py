@@ -21,7 +21,12 @@ def resized(logits, size_hw):
 @pytest.mark.parametrize("num_classes", [2, 19])
 @pytest.mark.parametrize(
     ("size_hw", "target_hw"),
-    [((64, 48), (270, 199)), ((48, 64), (97, 1000)), ((96, 96), (96, 960)), ((40, 40), (33, 21))],
+    [
+        ((64, 48), (270, 199)),
+        ((48, 64), (97, 1000)),
+        ((160, 160), (160, 800)),
+        ((160, 160), (133, 121)),
+    ],
 )
 def test_enlarged_labels_are_those_of_resized_logits(num_classes, size_hw, target_hw):
     for seed in range(5):
