@@ -17,8 +17,7 @@ from torch import Tensor
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
-from engine.image_files import write_rgb
-from engine.infer.writer import Writer
+from engine.infer.writer import Output, Writer
 from engine.model.base import BaseModel
 from engine.model.views import TestViews, mean_of_views
 from engine.registry import WRITERS
@@ -163,38 +162,43 @@ _PANEL_EDGE = 256
 
 @WRITERS.register_module()
 class FeatureWriter(Writer):
-    """Writes ``<stem>.npy``, and ``<stem>_attention.png`` if the model made maps of it.
+    """Writes ``features``, ``<stem>.npy``, and ``attention``, ``<stem>_attention.png``.
+
+    The latter is written if the model made maps of it.
 
     Args:
         dtype: ``"float32"``, or ``"float16"`` for half the space.
         opacity: Weight of the colours in the picture, in [0, 1].
+        save: The outputs; both by default.
     """
 
-    suffixes = (".npy", "_attention.png")
+    default_save = ("features", "attention")
 
-    def __init__(self, dtype: str = "float32", opacity: float = 0.5) -> None:
+    def __init__(
+        self, dtype: str = "float32", opacity: float = 0.5, save: Sequence[str] | None = None
+    ) -> None:
         if dtype not in ("float32", "float16"):
             raise ConfigError(f"FeatureWriter: dtype is 'float32' or 'float16'; found {dtype!r}.")
         self.dtype = dtype
         self.opacity = opacity
+        super().__init__(save)
 
-    def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
-        """Writes the results of an image.
+    def all_outputs(self) -> dict[str, Output]:
+        """Features and attention."""
+        return {
+            "features": Output(".npy", self._write_features, needs_image=False),
+            "attention": Output("_attention.png", self.write_picture),
+        }
 
-        Args:
-            sample: With ``features`` (D, h, w), and perhaps ``attention`` (heads, h, w).
-            image_bgr: The image (H, W, 3) uint8.
-            out_stem: Path of the results without suffix: features (D, h, w) go to ``.npy``.
+    def has(self, name: str, sample: DataSample) -> bool:
+        """Attention is there if the model made maps of it."""
+        return name != "attention" or "attention" in sample
 
-        Raises:
-            DataError: If values are too large for the dtype.
-        """
+    def _write_features(self, sample: DataSample, _: NDArray, path: Path) -> None:
         features = sample.features.data.float().cpu().numpy().astype(self.dtype)
         if not np.isfinite(features).all():
-            raise DataError(f"{out_stem}.npy: some features are not finite as {self.dtype}.")
-        np.save(f"{out_stem}.npy", features)
-        if "attention" in sample:
-            write_rgb(Path(f"{out_stem}_attention.png"), self.picture(sample, image_bgr))
+            raise DataError(f"some features are not finite as {self.dtype}.")
+        np.save(path, features)
 
     def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
         """What the model attends to; it must have been asked for."""

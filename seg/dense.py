@@ -65,6 +65,10 @@ class DenseModel(BaseModel):
                 then to the image's size.
         """
 
+    def more(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Makes further maps of an image, by their names in data samples, from raw output."""
+        return {}
+
     def forward_tensor(self, inputs: Tensor) -> Tensor:
         """Maps images (B, 3, H, W) to the head's raw output (B, C, h, w)."""
         return self.decode_head(self.backbone(inputs))
@@ -88,7 +92,8 @@ class DenseModel(BaseModel):
         )
         for *raw, sample in zip(*views, data_samples, strict=True):
             predicted = self.finish(raw, [size_hw, tuple(sample.ori_size_hw)])
-            sample.set_field(PixelData(data=predicted), self.prediction)
+            for name, maps in {self.prediction: predicted, **self.more(raw)}.items():
+                sample.set_field(PixelData(data=maps), name)
         return data_samples
 
 

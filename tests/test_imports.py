@@ -21,6 +21,7 @@ ROOMS = {
     "mmsapiens.benchmarks": {"mmsapiens.synthetic"},
     "mmsapiens.conversion": set(),
     "mmsapiens.doctor": {"mmsapiens.shipped"},
+    "mmsapiens.predictors": {"mmsapiens.shipped"},
     "mmsapiens.processes": set(),
     "mmsapiens.shipped": set(),
 }

@@ -2,66 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from numpy.typing import NDArray
 
+from engine.config.keys import did_you_mean
 from engine.config.walk import parameters
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
+from engine.image_files import write_rgb
 from engine.infer.images import InputImage
 from engine.infer.predict import Failure
 from engine.registry import WRITERS
 
-_MAX_WAITING = 8
+_THREADS = max(2, os.cpu_count() or 1)
+_MAX_WAITING = 2 * _THREADS
 
 
-class Writer(Protocol):
+class Output(NamedTuple):
+    """One of the files that a writer makes of an image.
+
+    Attributes:
+        suffix: What its name is the stem with; the end of it says the format.
+        write: Writes it: gets the sample, the image (H, W, 3) uint8 BGR, and the path.
+        needs_image: Whether it looks at the image, which otherwise is not read again.
+    """
+
+    suffix: str
+    write: Callable[[DataSample, NDArray, Path], None]
+    needs_image: bool = True
+
+
+class Writer(ABC):
     """Makes the files of predicted images.
 
     Each task has one, registered in ``WRITERS`` and named by the config's top-level ``writer``. A
-    writer with an argument ``dataset_meta`` gets what is predicted: classes, colours. It derives
-    from this class and takes the defaults below for what its task lacks. Images are written by
-    several threads.
+    writer with an argument ``dataset_meta`` gets what is predicted: classes, colours. Images are
+    written by several threads.
+
+    Args:
+        save: Names of the outputs to write; by default ``default_save``.
 
     Attributes:
-        suffixes: Of the files of an image, such as ``("_seg.npy", ".npy", ".png")``.
+        outputs: What is written, by name.
         common: Names of the files that :meth:`finish` writes.
         takes_masks: Whether :meth:`write` uses ``sample.mask`` (1, H, W), the foreground.
         label_suffix: Of the file that :meth:`write_labels` makes; None if there is none.
+
+    Raises:
+        ConfigError: If there is no such output.
     """
 
-    suffixes: Sequence[str] = ()
+    default_save: ClassVar[Sequence[str]] = ()
     common: Sequence[str] = ()
     takes_masks: bool = False
     label_suffix: str | None = None
 
+    def __init__(self, save: Sequence[str] | None = None) -> None:
+        known = self.all_outputs()
+        chosen = self.default_save if save is None else save
+        for name in chosen:
+            if name not in known:
+                raise ConfigError(
+                    f"{type(self).__name__}: save is of {', '.join(known)}; found {name!r}."
+                    f"{did_you_mean(name, known)}"
+                )
+        self.outputs = {name: known[name] for name in dict.fromkeys(chosen)}
+
+    @abstractmethod
+    def all_outputs(self) -> dict[str, Output]:
+        """Returns all that there is to write, by name."""
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether :meth:`write` looks at the image; else it may be of no pixels, (0, 0, 3)."""
+        return any(output.needs_image for output in self.outputs.values())
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files of an image, such as ``("_seg.npy", ".npy", ".png")``."""
+        return tuple(output.suffix for output in self.outputs.values())
+
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
-        """Writes the results of an image.
+        """Writes the results of an image; each appears under its name when it is complete.
 
         Args:
             sample: With the prediction, at the image's size or in its pixels.
             image_bgr: The image (H, W, 3) uint8.
             out_stem: Path of the results without suffix.
         """
-        ...
+        for name, output in self.outputs.items():
+            if self.has(name, sample):
+                with complete(Path(f"{out_stem}{output.suffix}")) as unfinished:
+                    output.write(sample, image_bgr, unfinished)
+
+    def has(self, name: str, sample: DataSample) -> bool:
+        """Whether there is an output of that name of an image."""
+        return True
 
     def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
         """Returns the picture of a prediction, (H', W', 3) uint8 RGB; see :meth:`write`."""
         raise NotImplementedError(f"{type(self).__name__} draws no pictures.")
 
+    def write_picture(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
+        """Writes :meth:`picture`."""
+        write_rgb(path, self.picture(sample, image_bgr))
+
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the prediction alone, in the form of the dataset's labels; for ``test --out``."""
         raise NotImplementedError(f"{type(self).__name__} has no files of labels.")
 
-    def finish(self, out_dir: Path) -> None:
+    def finish(self, out_dir: Path) -> None:  # noqa: B027 - most have nothing to do
         """Writes what is of all images, once the last of them is written."""
+
+
+PICTURE_FORMATS = ("png", "jpg", "webp")
+MASK_FORMATS = ("npy", "png")
+
+
+def check_format(name: str, value: str, known: Sequence[str]) -> str:
+    """Returns the suffix of a format.
+
+    Raises:
+        ConfigError: If it is unknown.
+    """
+    if value not in known:
+        raise ConfigError(f"{name} is one of {', '.join(known)}; found {value!r}.")
+    return f".{value}"
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """Gives a path to write to, in the same folder, which is renamed to ``path`` at the end."""
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def find_writer(cfg: Config, options: Iterable[str] = ()) -> type[Writer]:
@@ -100,7 +188,7 @@ def build_writer(cfg: Config, dataset_meta: dict, options: dict[str, Any] | None
 
 
 class Results:
-    """Writes results in threads, at most 8 at a time, and collects failures.
+    """Writes results in as many threads as there are cores, and collects failures.
 
     Args:
         writer: Of the task.
@@ -124,7 +212,7 @@ class Results:
         self.failures: list[Failure] = []
         self._num_written = 0
         self._waiting: list[tuple[InputImage, Future]] = []
-        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS)
 
     def add(self, image: InputImage, sample: DataSample, pixels: NDArray | None = None) -> None:
         """Queues one result; waits while the queue is full.
@@ -142,8 +230,8 @@ class Results:
         out_stem = self.out_dir / image.out_stem
         out_stem.parent.mkdir(parents=True, exist_ok=True)
         if pixels is None:
-            pixels = image.read()
-        if self.mask_of is not None:
+            pixels = image.read() if self.writer.needs_image else np.empty((0, 0, 3), np.uint8)
+        if self.mask_of is not None and self.writer.needs_image:
             mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
             sample.mask = PixelData(data=torch.from_numpy(mask)[None])
         self.writer.write(sample, pixels, out_stem)

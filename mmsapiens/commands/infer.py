@@ -17,8 +17,12 @@ a video. All maps but features are of the size of the image:
                   --style openpose <stem>.png; of all images coco_results.json, keypoint_set.json
     pose, video   <stem>.json of all frames, <stem>.mp4
 
---seg-dir names masks for the pictures of depth and normals: <stem>.npy or .png, not zero on the
-person; the foreground that segmentation writes is one. Where the people are, --boxes tells,
+--save chooses among them: labels (_seg.npy), foreground and picture, or probabilities (_prob.npy,
+float16 at the size of the head) of segmentation; map and picture of depth and normals; features and
+attention; json and picture of pose. --mask-format png writes <stem>_seg.png and <stem>_mask.png.
+
+--seg-dir names masks for the pictures of depth and normals: <stem>.npy, .png or
+_mask.png, not zero on the person; the foreground that segmentation writes is one. Where the people are, --boxes tells,
 {"folder/a.jpg": [[x1, y1, x2, y2, score], ...]}, or --detector finds out; without either the whole
 image is taken for one person. An option that the task lacks is an error. What fails is reported and
 the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
@@ -50,7 +54,10 @@ if TYPE_CHECKING:
     from engine.infer import Failure, Results, Writer
     from pose.infer import BoxSource
 
-OF_WRITERS = ("opacity", "style", "radius", "thickness", "kpt_thr", "show_ids")
+OF_WRITERS = (
+    *("save", "mask_format", "picture_format", "opacity"),
+    *("style", "radius", "thickness", "kpt_thr", "show_ids"),
+)
 """Options that go to the writer, which knows those of its task."""
 OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
 """Arguments of the detector by option."""
@@ -68,8 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
     add_flip(parser)
+    outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
+    outputs += "attention; json; picture (all but probabilities)"
+    parser.add_argument("--save", type=names, metavar="NAMES", help=outputs)
+    parser.add_argument("--picture-format", choices=["png", "jpg", "webp"])
     dense = parser.add_argument_group("segmentation, depth, normals, features")
     dense.add_argument("--opacity", type=share, help="of colours over the image, 0 to 1 (0.5)")
+    dense.add_argument("--mask-format", choices=["npy", "png"], help="of labels, foreground (npy)")
     dense.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
     pose = parser.add_argument_group("pose")
     pose.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
@@ -101,7 +113,10 @@ def run(args: argparse.Namespace) -> int:
     from seg.surface.reading import load_mask
 
     console = Console(stderr=True)
-    cfg = load(args, view_options(args))
+    views = view_options(args)
+    if "probabilities" in (args.save or ()):
+        views["model.keep_probabilities"] = True
+    cfg = load(args, views)
     options = given(args, OF_WRITERS)
     writer_class = find_writer(cfg, options)
     if args.seg_dir is not None:
@@ -126,6 +141,11 @@ def run(args: argparse.Namespace) -> int:
     given_files = [args.boxes] if args.boxes else []
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
     return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Reads names that commas separate; for argparse's ``type``."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
-from engine.image_files import write_rgb
-from engine.infer.writer import Writer
+from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
 from engine.registry import WRITERS
 from pose.coco_format import result_row
 from pose.drawing import Pen, draw_openpose, draw_people
@@ -40,8 +39,11 @@ class PoseWriter(Writer):
         show_ids: Write the id beside each keypoint.
         style: ``"skeleton"`` over the image as ``<stem>.jpg``, or ``"openpose"`` on black, as
             ControlNet takes it, as ``<stem>.png``.
+        save: The outputs, ``json`` and ``picture``; both by default.
+        picture_format: "png", "jpg" or "webp".
     """
 
+    default_save = ("json", "picture")
     common = ("coco_results.json", "keypoint_set.json")
 
     def __init__(
@@ -52,14 +54,27 @@ class PoseWriter(Writer):
         kpt_thr: float = 0.3,
         show_ids: bool = False,
         style: Literal["skeleton", "openpose"] = "skeleton",
+        save: Sequence[str] | None = None,
+        picture_format: str | None = None,
     ) -> None:
         if style not in ("skeleton", "openpose"):
             raise ConfigError(f"PoseWriter: style is skeleton or openpose, found {style!r}.")
         self.metainfo = parse_metainfo(metainfo)
         self.pen = Pen(radius, thickness, kpt_thr, show_ids)
         self.style = style
-        self.suffixes = (".json", ".jpg" if style == "skeleton" else ".png")
+        usual = "jpg" if style == "skeleton" else "png"
+        self.picture_suffix = check_format(
+            "picture_format", picture_format or usual, PICTURE_FORMATS
+        )
         self._people: dict[str, InstanceData] = {}
+        super().__init__(save)
+
+    def all_outputs(self) -> dict[str, Output]:
+        """JSON and picture."""
+        return {
+            "json": Output(".json", self._write_json),
+            "picture": Output(self.picture_suffix, self.write_picture),
+        }
 
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
         """Writes the results of an image.
@@ -69,14 +84,14 @@ class PoseWriter(Writer):
             image_bgr: The image (H, W, 3) uint8.
             out_stem: Path of the results without suffix.
         """
-        people = sample.pred_instances
+        super().write(sample, image_bgr, out_stem)
+        self._people[sample.get("img_path", out_stem.name)] = sample.pred_instances
+
+    def _write_json(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
         height, width = image_bgr.shape[:2]
-        name = sample.get("img_path", out_stem.name)
-        meta = {"image": name, "width": width, "height": height}
+        meta = {"image": sample.get("img_path"), "width": width, "height": height}
         meta["keypoint_set"] = self.metainfo.name
-        write_json(Path(f"{out_stem}.json"), {"meta": meta, "instances": as_lists(people)})
-        write_rgb(Path(f"{out_stem}{self.suffixes[1]}"), self.picture(sample, image_bgr))
-        self._people[name] = people
+        write_json(path, {"meta": meta, "instances": as_lists(sample.pred_instances)})
 
     def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
         """All people, over the image or on black."""

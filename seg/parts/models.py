@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from engine.data.mirror import mirror_order
 from engine.errors import ConfigError
 from engine.model.base import Targets
-from engine.model.views import resize_through
+from engine.model.views import mean_of_views, resize_through
 from seg.dense import DenseHead, DenseModel
 from seg.parts.labels import resized_labels
 from seg.registry import MODELS
@@ -27,6 +27,8 @@ class EncoderDecoder(DenseModel):
         *args: ``backbone``, ``decode_head``, ...: see :class:`seg.dense.DenseModel`.
         swap_seg_labels: Pairs of labels that a mirror exchanges; ``load_config`` fills in those of
             the dataset. Mirrored views need them.
+        keep_probabilities: Whether to add ``seg_probabilities`` too, (C, h, w) float16 of the
+            head's size, averaged over the views.
         **kwargs: See ``*args``.
 
     Raises:
@@ -39,9 +41,11 @@ class EncoderDecoder(DenseModel):
         self,
         *args: Any,
         swap_seg_labels: Sequence[tuple[int, int]] | None = None,
+        keep_probabilities: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.keep_probabilities = keep_probabilities
         if self.test_views.flip and swap_seg_labels is None:
             raise ConfigError(
                 "model.test_views mirrors images, but nothing says which classes a mirror "
@@ -67,6 +71,13 @@ class EncoderDecoder(DenseModel):
     def finish(self, views: Sequence[Tensor], sizes_hw: Sequence[tuple[int, int]]) -> Tensor:
         """Labels (1, H, W) uint8."""
         return argmax_at_size(views, sizes_hw)[None]
+
+    def more(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The probabilities, if they are kept."""
+        if not self.keep_probabilities:
+            return {}
+        logits = mean_of_views([view[None] for view in views])[0]
+        return {"seg_probabilities": logits.softmax(dim=0).half()}
 
 
 def argmax_at_size(

@@ -165,12 +165,15 @@ def load_mask(seg_dir: Path, stem: str, size_hw: tuple[int, int]) -> NDArray[np.
         (H, W), 1 on the foreground and 0 elsewhere.
 
     Raises:
-        DataError: If there is no ``<stem>.npy`` or ``.png``, or it is no mask.
+        DataError: If there is no ``<stem>.npy``, ``.png`` or ``_mask.png``, or it is no mask.
     """
-    paths = [Path(as_on_disk(seg_dir, f"{stem}{suffix}")) for suffix in MASK_SUFFIXES]
+    suffixes = (*MASK_SUFFIXES, "_mask.png")
+    paths = [Path(as_on_disk(seg_dir, f"{stem}{suffix}")) for suffix in suffixes]
     found = [path for path in paths if path.is_file()]
     if not found:
-        raise DataError(f"no mask: neither {paths[0]} nor {paths[1].name} exists.")
+        raise DataError(
+            f"no mask: neither {paths[0]} nor {paths[1].name} nor {paths[2].name} exists."
+        )
     mask = cv2.resize(read_mask(found[0]), size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(mask, np.uint8)
 

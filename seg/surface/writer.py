@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,43 +10,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
-from engine.image_files import write_rgb
-from engine.infer.writer import Writer
+from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
 from engine.registry import WRITERS
 from seg.surface.pictures import colour_map, map_of, mask_of, normals_of_depth
 
 
 class MapWriter(Writer):
-    """Writes ``<stem>.npy`` and ``<stem>.png``.
+    """Writes ``map``, ``<stem>.npy``, and ``picture``, ``<stem>.png``.
 
     A picture shows the map inside ``sample.mask`` (1, H, W), if there is one; the array is of the
     whole image.
+
+    Args:
+        save: The outputs; both by default.
+        picture_format: "png", "jpg" or "webp".
     """
 
-    suffixes = (".npy", ".png")
+    default_save = ("map", "picture")
     label_suffix = ".npy"
     takes_masks = True
     map_name: ClassVar[str]
     """Data samples hold the map as ``pred_<map_name>``."""
 
-    def __init__(self) -> None:  # that of a Protocol would take any argument
-        pass
+    def __init__(self, save: Sequence[str] | None = None, picture_format: str = "png") -> None:
+        self.picture_suffix = check_format("picture_format", picture_format, PICTURE_FORMATS)
+        super().__init__(save)
 
-    def write(self, sample: DataSample, image_bgr: np.ndarray, out_stem: Path) -> None:
-        """Writes the results of an image.
+    def all_outputs(self) -> dict[str, Output]:
+        """Map and picture."""
+        return {
+            "map": Output(".npy", self._write_map, needs_image=False),
+            "picture": Output(self.picture_suffix, self.write_picture),
+        }
 
-        Args:
-            sample: With the predicted map at the image's size.
-            image_bgr: The image (H, W, 3) uint8.
-            out_stem: Path of the results without suffix.
-        """
-        self.write_labels(sample, out_stem)
-        write_rgb(Path(f"{out_stem}.png"), self.picture(sample, image_bgr))
+    def _write_map(self, sample: DataSample, _: NDArray, path: Path) -> None:
+        np.save(path, self.map_of(sample))
+
+    def map_of(self, sample: DataSample) -> NDArray:
+        """Returns the predicted map, (H, W) or (H, W, 3)."""
+        return map_of(sample, f"pred_{self.map_name}")
 
     def picture(self, sample: DataSample, image_bgr: np.ndarray) -> np.ndarray:
         """The image, and the map or maps beside it."""
         mask = mask_of(sample, "mask", image_bgr.shape[:2])
-        values = map_of(sample, f"pred_{self.map_name}")
+        values = self.map_of(sample)
         panels = [colour_map(panel, mask) for panel in self.panels(values, mask)]
         return np.hstack([image_bgr[..., ::-1], *panels])
 
@@ -55,7 +63,7 @@ class MapWriter(Writer):
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the array alone."""
-        np.save(f"{out_stem}.npy", map_of(sample, f"pred_{self.map_name}"))
+        np.save(f"{out_stem}.npy", self.map_of(sample))
 
 
 @WRITERS.register_module()
