@@ -21,8 +21,10 @@ a video. All maps but features are of the size of the image:
 float16 at the size of the head) of segmentation; map and picture of depth and normals; features and
 attention; json and picture of pose. --mask-format png writes <stem>_seg.png and <stem>_mask.png.
 
---seg-dir names masks for the pictures of depth and normals: <stem>.npy, .png or
-_mask.png, not zero on the person; the foreground that segmentation writes is one. Where the people are, --boxes tells,
+--seg-dir names masks for the pictures of depth and normals: <stem>.npy, <stem>.png or
+<stem>_mask.png, not zero on the person; the foreground that segmentation writes is one.
+
+Where the people are, --boxes tells,
 {"folder/a.jpg": [[x1, y1, x2, y2, score], ...]}, or --detector finds out; without either the whole
 image is taken for one person. An option that the task lacks is an error. What fails is reported and
 the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
