@@ -190,6 +190,11 @@ class FeatureWriter(Writer):
             "attention": Output("_attention.png", self.write_picture),
         }
 
+    @property
+    def sure_suffixes(self) -> tuple[str, ...]:
+        """Those of all but attention."""
+        return tuple(suffix for suffix in self.suffixes if suffix != "_attention.png")
+
     def has(self, name: str, sample: DataSample) -> bool:
         """Attention is there if the model made maps of it."""
         return name != "attention" or "attention" in sample

@@ -89,6 +89,15 @@ class Writer(ABC):
         return any(output.needs_image for output in self.outputs.values())
 
     @property
+    def sure_suffixes(self) -> tuple[str, ...] | None:
+        """Of the files that every image has; None if they do not hold all that matters later."""
+        return self.suffixes
+
+    def recall(self, image: InputImage, out_dir: Path) -> None:
+        """Reads of an earlier run's files of an image what :meth:`finish` needs."""
+        return
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """Of the files of an image, such as ``("_seg.npy", ".npy", ".png")``."""
         return tuple(output.suffix for output in self.outputs.values())
@@ -243,6 +252,12 @@ class Results:
             self._num_written += 1
         else:
             self.failures.append(Failure.of(image, error))
+
+    def recall(self, images: Iterable[InputImage]) -> None:
+        """Takes images as written whose results an earlier run has left."""
+        for image in images:
+            self.writer.recall(image, self.out_dir)
+            self._num_written += 1
 
     def close(self) -> int:
         """Waits for all results, and writes what is of all of them; returns how many there are."""

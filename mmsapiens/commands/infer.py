@@ -29,6 +29,9 @@ Where the people are, --boxes tells,
 image is taken for one person. An option that the task lacks is an error. What fails is reported and
 the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
 video, a video that ends before the last of the frames that it promises. The exit code is then 1.
+
+A second run does what is missing, or was made with another model, option or image; --overwrite does
+everything again. Ctrl-C finishes the batch in hand.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ from mmsapiens.commands.arguments import (
 from mmsapiens.commands.configs import load
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from rich.console import Console
 
     from engine.infer import Failure, Results, Writer
@@ -77,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
     add_flip(parser)
+    parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
     outputs += "attention; json; picture (all but probabilities)"
     parser.add_argument("--save", type=names, metavar="NAMES", help=outputs)
@@ -104,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
     from engine.device import find_device
     from engine.infer import (
+        Manifest,
         Results,
         build_writer,
         check_results,
@@ -128,10 +134,7 @@ def run(args: argparse.Namespace) -> int:
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
     writer: Any = build_writer(cfg, meta, options)
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    predictions: Iterable[tuple | Failure]
-    if find_boxes is None:
-        predictions = predict_images(model, cfg, images, args.batch_size or 1, args.num_workers)
-    else:
+    if find_boxes is not None:
         from pose.infer import is_video, predict_people, predict_video
 
         size = args.batch_size or 8
@@ -139,10 +142,37 @@ def run(args: argparse.Namespace) -> int:
             path = Path(args.input)
             frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
             return finish_video(frames, args.output, console)
-        predictions = predict_people(model, cfg, images, find_boxes, size, args.num_workers)
     given_files = [args.boxes] if args.boxes else []
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
-    return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
+    manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
+    sure = writer.sure_suffixes
+    done = [image for image in images if sure and manifest.has(image, sure)]
+    if done:
+        console.print(f"{len(done)} of {len(images)} images are done already (--overwrite: again).")
+    rest = sorted(set(images) - set(done))
+    predictions: Iterable[tuple | Failure] = ()
+    if rest and find_boxes is not None:
+        predictions = predict_people(model, cfg, rest, find_boxes, size, args.num_workers)
+    elif rest:
+        predictions = predict_images(model, cfg, rest, args.batch_size or 1, args.num_workers)
+    results = Results(writer, args.output, mask_of)
+    results.recall(done)
+    return write_all(predictions, len(rest), len(done), results, console)
+
+
+def settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
+    """Returns what the results depend on, besides the images."""
+    from engine.infer import fingerprint
+
+    files = {name: vars(args)[name] for name in ("boxes", "detector") if vars(args)[name]}
+    return {
+        "checkpoint": fingerprint(args.checkpoint),
+        "model": repr(cfg.model),
+        "pipeline": repr(cfg.test_dataloader.dataset.pipeline),
+        "writer": repr(cfg.writer),
+        "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "seg_dir")),
+        "files": {name: fingerprint(path) for name, path in files.items()},
+    }
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -209,22 +239,41 @@ def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:
 
 
 def write_all(
-    predictions: Iterable[tuple | Failure], num: int, results: Results, console: Console
+    predictions: Iterable[tuple | Failure],
+    num: int,
+    num_done: int,
+    results: Results,
+    console: Console,
 ) -> int:
-    """Writes the results of ``num`` images and reports failures; returns the exit code."""
+    """Writes results and reports failures; returns the exit code.
+
+    Args:
+        predictions: Of the images that are to be done.
+        num: How many they are.
+        num_done: How many others were done before.
+        results: Where they go.
+        console: For what is said meanwhile.
+    """
     from rich.progress import track
 
     from engine.infer import Failure
+    from engine.signals import INTERRUPTED_EXIT_CODE
 
-    for item in track(predictions, "predicting", total=num, console=console):
-        if isinstance(item, Failure):
-            results.failures.append(item)
-        else:
-            results.add(*item)
+    code = 0
+    try:
+        for item in track(predictions, "predicting", total=num, console=console):
+            if isinstance(item, Failure):
+                results.failures.append(item)
+            else:
+                results.add(*item)
+    except KeyboardInterrupt:
+        code = INTERRUPTED_EXIT_CODE
     num_written = results.close()
     report(results.failures, console)
-    print(f"{num_written} of {num} images done; results are in {results.out_dir}")
-    return 1 if results.failures else 0
+    print(f"{num_written} of {num + num_done} images done; results are in {results.out_dir}")
+    if code:
+        console.print("Interrupted. The same command does the rest.")
+    return code or (1 if results.failures else 0)
 
 
 def finish_video(frames: Iterable[int | Failure], out_dir: Path, console: Console) -> int:

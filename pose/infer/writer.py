@@ -9,11 +9,14 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import torch
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
+from engine.data.decoding import read_json
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
+from engine.infer.images import InputImage
 from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
 from engine.registry import WRITERS
 from pose.coco_format import result_row
@@ -87,6 +90,18 @@ class PoseWriter(Writer):
         super().write(sample, image_bgr, out_stem)
         self._people[sample.get("img_path", out_stem.name)] = sample.pred_instances
 
+    @property
+    def sure_suffixes(self) -> tuple[str, ...] | None:
+        """None without JSON, of which the results of all images are made."""
+        return self.suffixes if "json" in self.outputs else None
+
+    def recall(self, image: InputImage, out_dir: Path) -> None:
+        """Reads the people of an image from its JSON."""
+        content = read_json(Path(out_dir, f"{image.out_stem}.json"))
+        self._people[content["meta"]["image"]] = of_lists(
+            content["instances"], self.metainfo.num_keypoints
+        )
+
     def _write_json(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
         height, width = image_bgr.shape[:2]
         meta = {"image": sample.get("img_path"), "width": width, "height": height}
@@ -146,6 +161,21 @@ def as_lists(people: InstanceData) -> list[dict]:
         }
         for i in range(len(people.bbox_scores))
     ]
+
+
+def of_lists(people: list[dict], num_keypoints: int) -> InstanceData:
+    """Undoes :func:`as_lists`."""
+
+    def stacked(name: str, *shape: int) -> torch.Tensor:
+        values = np.array([person[name] for person in people], np.float32)
+        return torch.from_numpy(values.reshape(len(people), *shape))
+
+    return InstanceData(
+        keypoints=stacked("keypoints", num_keypoints, 2),
+        keypoint_scores=stacked("keypoint_scores", num_keypoints),
+        bboxes=stacked("bbox", 4),
+        bbox_scores=stacked("bbox_score"),
+    )
 
 
 def write_json(path: Path, content: Any) -> None:
