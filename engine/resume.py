@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
 
+from engine.checkpoint.state import NO_SETTINGS
 from engine.errors import ConfigError
 
 _NEW_START = "or start anew from its weights with --load-from"
-# How an optimizer computes, not what; and which parameters a group has.
-_NO_SETTINGS = {"params", "param_names", "group_name", "fused", "foreach", "capturable"}
-_VARIANTS = {"maximize", "differentiable", "decoupled_weight_decay"}  # not in all versions of torch
+_VARIANTS = {"maximize", "decoupled_weight_decay"}  # not in all versions of torch
 _PROGRESS = {"last_step", "_global_step", "_last_value"}  # of a schedule
 _PROGRESS |= {"best", "num_bad_epochs", "cooldown_counter"}
 _NO_SCHEDULE = {"optimizer", "base_values", "verbose", *_PROGRESS}
@@ -185,7 +184,7 @@ def _state_of(own: Sequence[dict], saved: dict[str, Any]) -> dict[int, Any]:
 
 
 def _is_kind(key: str) -> bool:
-    return key not in _NO_SETTINGS | _VARIANTS and not key.startswith("initial_")
+    return key not in NO_SETTINGS | _VARIANTS and not key.startswith("initial_")
 
 
 def _scheduled(group: Mapping[str, Any]) -> list[str]:
@@ -199,7 +198,7 @@ def _changed_settings(pairs: Sequence[tuple[dict, dict]]) -> list[str]:
         for key, value in own.items():
             name = key.removeprefix("initial_")
             before = their.get(key, their.get(name))
-            if key in _NO_SETTINGS or f"initial_{key}" in own or _equal(value, before):
+            if key in NO_SETTINGS or f"initial_{key}" in own or _equal(value, before):
                 continue
             found.setdefault(name, []).append(f"{before} -> {value}")
     return [

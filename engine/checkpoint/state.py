@@ -22,8 +22,9 @@ _LIMITS = {"epoch": math.inf, "iter": math.inf, "seed": 2**32}
 _SET_BY_THE_RUN = frozenset(
     ("cfg", "seed", "experiment_name", "mmengine_version", "loop_stage", "dataset_meta", "epoch")
 ) | {"iter", "max_epochs", "max_iters", "last_ckpt", "eta"}
-_HOW = ("foreach", "fused", "capturable", "differentiable")  # an optimizer computes, not what
-_NO_SETTINGS = {"params", "param_names", "group_name", *_HOW}
+# Which parameters a group has; and how an optimizer computes, not what.
+NO_SETTINGS = {"params", "param_names", "group_name"}
+NO_SETTINGS |= {"foreach", "fused", "capturable", "differentiable"}
 _OF_ONE_NUMBER = ("step", "eta", "mu", "mu_product")  # states of torch.optim
 _OF_OTHER_SHAPES = ("Adafactor", "LBFGS")
 
@@ -91,13 +92,13 @@ def _own_logs(hub: Any, source: str) -> dict[str, dict]:
 
 
 def _own_optimizer(saved: Any, wrapper: Any, where: str) -> dict[str, Any]:
-    """Returns the optimizer's state; how it is computed with is the run's own matter."""
+    """Returns what the run's optimizer takes of the state."""
     saved, ours = _by_name(saved, where), wrapper.state_dict()
     own_group, groups = ours["param_groups"][0], saved.get("param_groups")
     if not isinstance(groups, list) or not groups:
         raise _unlike(f"{where}['param_groups']", groups, "a list of dicts")
     # Which groups there are may have changed, and whether a schedule notes what it began with.
-    settings = {k: v for k, v in own_group.items() if k not in _NO_SETTINGS and k[:8] != "initial_"}
+    settings = {k: v for k, v in own_group.items() if k not in NO_SETTINGS and k[:8] != "initial_"}
     sections = {f"param_groups'][{i}": group for i, group in enumerate(groups)}
     if ours.get("base_param_settings") and "base_param_settings" in saved:
         sections["base_param_settings'"] = saved["base_param_settings"]
@@ -110,9 +111,7 @@ def _own_optimizer(saved: Any, wrapper: Any, where: str) -> dict[str, Any]:
     _check_states(saved.get("state"), groups, wrapper.optimizer, where)
     if "skipped" in saved and not _is_like(saved["skipped"], (0, 0)):
         raise _unlike(f"{where}['skipped']", saved["skipped"], "two numbers")
-    how = {key: own_group[key] for key in _HOW if key in own_group}
-    kept = {key: saved[key] for key in (*ours, "loss_scaler") if key in saved}
-    return {**kept, "param_groups": [{**group, **how} for group in groups]}
+    return {key: saved[key] for key in (*ours, "loss_scaler") if key in saved}
 
 
 def _check_states(state: Any, groups: Sequence[dict], optimizer: Any, where: str) -> None:

@@ -66,7 +66,7 @@ def fill_schedule(cfg: Config) -> None:
     """
     max_epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
     schedulers = cfg.get("param_scheduler") or []
-    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+    for scheduler in schedulers if isinstance(schedulers, list | tuple) else [schedulers]:
         if max_epochs is not None and scheduler.get("by_epoch", True):
             scheduler.setdefault("end", max_epochs)
 

@@ -68,6 +68,11 @@ class AutocastOptimWrapper(OptimWrapper):
         kind = clip_grad.get("type", "norm")
         known = ("clip_value",) if kind == "value" else ("max_norm", "norm_type")
         reject_unknown("optim_wrapper.clip_grad", clip_grad, ("type", "foreach", *known))
+        if clip_grad and known[0] not in clip_grad:
+            raise ConfigError(
+                f"optim_wrapper.clip_grad: {known[0]} is missing, and nothing would be clipped. "
+                "Give it, or clip_grad=None."
+            )
         super().__init__(optimizer, accumulative_counts, clip_grad or None)
         self.dtype = autocast_dtype(dtype)
         self.on_nonfinite = on_nonfinite

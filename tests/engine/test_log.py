@@ -6,8 +6,23 @@ import warnings
 from pathlib import Path
 
 import pytest
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 
 from engine.runner import Runner
+
+
+@METRICS.register_module()
+class TinyError(BaseMetric):
+    """A figure that four decimals would write as 0.0000."""
+
+    default_prefix = "tiny"
+
+    def process(self, data_batch, data_samples):
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results):
+        return {"error": 1.25e-5}
 
 
 @pytest.fixture
@@ -16,6 +31,7 @@ def logged(face_config):
     cfg = face_config(
         model__decode_head__loss_decode__loss_weight=1e-6, optim_wrapper__accumulative_counts=3
     )
+    cfg.val_evaluator = [cfg.val_evaluator, dict(type="TinyError")]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         Runner.from_cfg(cfg).train()
@@ -30,5 +46,6 @@ def test_small_numbers_keep_their_digits_and_a_start_warns_of_nothing(logged):
     losses = [row["loss"] for row in rows if "loss" in row]
     written = [float(text) for text in re.findall(r" loss: (\S+)", log)]
     assert written == pytest.approx(losses, rel=1e-3) and 0 < losses[0] < 1e-4
+    assert re.findall(r"Epoch\(val\).* tiny/error: (\S+)", log) == ["1.25e-05"]
     assert "WARNING" not in log
     assert not [message for message in caught if "scheduler" in message]

@@ -30,7 +30,10 @@ def load(faces_dir, work_dir, **options):
         "train_cfg.val_interval": 1,
         "train_dataloader.batch_size": 2,
         "model.decode_head.dropout_ratio": 0.5,
-        "custom_hooks": [{"type": "PicturesHook", "num_samples": 1, "train_interval": 2}],
+        "custom_hooks": [
+            {"type": "PicturesHook", "num_samples": 1, "train_interval": 2},
+            {"type": "ThroughputHook"},
+        ],
         **{key.replace("__", "."): value for key, value in options.items()},
     }
     cfg = load_config(CONFIG, small)
@@ -86,12 +89,13 @@ class Run:
     def train(self):
         self.runner.train()
         self.note_weights()
+        logs = self.runner.message_hub.log_scalars.items()
         return {
             "training": self.passes.training,
             "other": self.passes.other,
             "losses": self.losses,
             "weights": self.weights,
-            "logged": self.runner.message_hub.get_scalar("train/loss").data[0].tolist(),
+            "logged": {name: log.data[0].tolist() for name, log in logs},
             "skipped": self.runner.optim_wrapper.skipped_steps,
         }
 
@@ -176,8 +180,15 @@ def test_the_log_has_the_mean_of_the_ranks(ranks):
     first, second = (torch.tensor(rank["whole"]["losses"]) for rank in ranks)
     assert not torch.equal(first, second)
     for rank in ranks:
-        logged = torch.tensor(rank["whole"]["logged"])
+        logged = torch.tensor(rank["whole"]["logged"]["train/loss"])
         torch.testing.assert_close(logged, (first + second) / 2, rtol=0, atol=1e-6)
+
+
+def test_the_speed_is_that_of_all_ranks(ranks):
+    for rank in ranks:
+        logged = rank["whole"]["logged"]
+        seconds = logged["train/time"][0]
+        assert logged["train/images_per_s"][0] == pytest.approx(2 * 2 / seconds)
 
 
 def test_all_ranks_skip_a_step_that_is_infinite_on_one(ranks):

@@ -282,4 +282,5 @@ def test_a_full_disk_leaves_earlier_checkpoints_whole(face_config):
     Path(cfg.work_dir, "epoch_3.pth.tmp").symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"epoch_3\.pth could not .*Earlier checkpoints"):
         runner.save_checkpoint(cfg.work_dir, "epoch_3.pth")
+    assert {p.name for p in Path(cfg.work_dir).glob("*.pth*")} == before.keys()
     assert {p.name: p.read_bytes() for p in Path(cfg.work_dir).glob("*.pth*")} == before

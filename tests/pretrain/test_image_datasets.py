@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from engine.data import SampleKey, SeededSampler, collate_samples
 from engine.errors import DataError
+from engine.evaluation import check_files
 from pretrain.datasets import ImageListDataset, TarImageDataset
 from pretrain.registry import DATASETS
 
@@ -173,6 +174,14 @@ def test_an_archive_that_was_cut_after_indexing_is_an_error(shards):
         file.truncate(info["img_span"][0] + 20)
     with pytest.raises(DataError, match=r"00001.tar ends within an image"):
         dataset[len(dataset) - 1]
+
+
+def test_at_the_start_of_a_run_files_must_be_there_and_members_are_none(folder, shards):
+    check_files(TarImageDataset(str(shards), pipeline=PIPELINE, on_corrupt="raise"))
+    dataset = of_folder(folder, on_corrupt="raise")
+    (folder / IMAGES[0]).unlink()
+    with pytest.raises(DataError, match=r"1 of 4 files do not exist, such as .*10\.png"):
+        check_files(dataset)
 
 
 def test_a_corrupt_image_is_skipped_and_counted(folder):

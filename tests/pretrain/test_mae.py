@@ -66,6 +66,12 @@ def test_parameter_counts_are_the_published_ones(arch, encoder, trainable, decod
     assert not model.neck.decoder_pos_embed.requires_grad
 
 
+def test_the_decoder_is_as_wide_as_its_arguments_say():
+    neck = make(decoder={**DECODER, "mlp_ratio": 3}).neck
+    shapes = {name: tuple(p.shape) for name, p in neck.decoder_blocks[1].ffn.named_parameters()}
+    assert shapes["layers.0.0.weight"] == (3 * 32, 32) and shapes["layers.1.weight"] == (32, 3 * 32)
+
+
 def test_the_encoder_is_that_of_the_vision_transformer(images):
     encoder = make().backbone
     plain = VisionTransformer(SMALL, img_size=64)

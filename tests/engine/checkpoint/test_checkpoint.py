@@ -305,6 +305,8 @@ def test_more_layers_in_the_file_than_in_the_model_is_an_error():
     state = backbone(SMALL | {"num_layers": 3}).state_dict()
     with pytest.raises(WeightsError, match=r"unknown to the model: layers\.2\."):
         apply_weights(backbone(), state)
+    report = apply_weights(backbone(), state, allow_missing="layers.2")
+    assert report.unexpected and all(key.startswith("layers.2.") for key in report.unexpected)
 
 
 def test_heads_of_other_tasks_are_reported_only():

@@ -187,11 +187,15 @@ def test_weights_that_are_not_finite_are_not_resumed(trained, bare_runner, tmp_p
         bare_runner.resume(str(tmp_path / "a.pth"))
 
 
-def test_how_an_optimizer_computes_is_said_by_the_run(trained, bare_runner):
+def test_how_an_optimizer_computes_is_said_by_the_run(trained, bare_runner, tmp_path):
     checkpoint = torch.load(trained, weights_only=False)
-    checkpoint["optimizer"]["param_groups"][0]["capturable"] = True
-    group = training_state(checkpoint, "a.pth", bare_runner)["optimizer"]["param_groups"][0]
-    assert group["capturable"] is False
+    how = {"capturable": True, "differentiable": torch.ones(2)}
+    checkpoint["optimizer"]["param_groups"][0].update(how)
+    checkpoint["optimizer"]["base_param_settings"].update(how)
+    torch.save(checkpoint, tmp_path / "a.pth")
+    bare_runner.resume(str(tmp_path / "a.pth"))
+    group = bare_runner.optim_wrapper.param_groups[0]
+    assert group["capturable"] is group["differentiable"] is False
 
 
 def change_optimizer(cfg):

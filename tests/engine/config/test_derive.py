@@ -54,6 +54,16 @@ def test_a_schedule_that_leaves_out_by_epoch_is_one_by_epoch():
     assert scheduler.by_epoch and scheduler.end == 7
 
 
+@pytest.mark.parametrize(
+    "given", [dict(type="PolyLR"), (dict(type="PolyLR"),)], ids=["dict", "tuple"]
+)
+def test_a_schedule_ends_with_the_training_alone_and_in_a_tuple_too(given):
+    cfg = Config({"train_cfg": dict(max_epochs=7), "param_scheduler": given})
+    fill_schedule(cfg)
+    schedule = cfg.param_scheduler if isinstance(given, dict) else cfg.param_scheduler[0]
+    assert schedule["end"] == 7
+
+
 def test_activation_checkpointing_without_a_part_that_has_it_is_an_error():
     cfg = Config({"model": {"type": "Linear"}, "activation_checkpointing": True})
     with pytest.raises(ConfigError, match=r"no part of Linear has this switch\. Remove the key"):

@@ -73,6 +73,17 @@ def test_nothing_is_removed_before_what_takes_its_place_is_whole(face_config):
     ]
 
 
+def test_each_figure_has_a_best_of_its_own(face_config):
+    cfg = face_config(**PLAIN, train_cfg__max_epochs=1)
+    cfg.default_hooks.checkpoint.update(save_best=["aAcc", "mIoU"], rule="greater")
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    scores = [runner.message_hub.get_scalar(f"val/{name}").current() for name in ("aAcc", "mIoU")]
+    assert scores[0] > scores[1], "the test wants the second to be below the first"
+    expected = ["best_aAcc_epoch_1.pth", "best_mIoU_epoch_1.pth"]
+    assert names(cfg.work_dir, "best_*") == expected
+
+
 def write_until(runner, num_bytes):
     """Saves a checkpoint in a process that the system kills when a file gets so long."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -115,6 +126,17 @@ def test_the_newest_checkpoint_is_the_one_that_has_come_farthest(tmp_path):
     assert latest_checkpoint(tmp_path) == farthest
     evaluated = write(tmp_path, "iter_55.pth", epoch=11, iter=55, evaluated=True, age=99)
     assert latest_checkpoint(tmp_path) == evaluated
+
+
+def test_a_checkpoint_with_a_changed_byte_is_passed_over(tmp_path):
+    older, newest = write(tmp_path, "epoch_1.pth", epoch=1, iter=10), tmp_path / "epoch_2.pth"
+    weights = {"weight": torch.zeros(10_000)}
+    torch.save({"meta": {"epoch": 2, "iter": 20}, "state_dict": weights}, newest)
+    assert latest_checkpoint(tmp_path) == str(newest)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1  # which changes a weight, and nothing that says what is where
+    newest.write_bytes(content)
+    assert latest_checkpoint(tmp_path) == older
 
 
 def test_what_an_earlier_training_left_in_the_folder_is_not_gone_on_with(tmp_path):

@@ -151,6 +151,8 @@ def test_a_nonfinite_loss_is_no_step_even_if_its_gradients_are_finite():
         ({"dtype": "bflaot16"}, 'Did you mean "bfloat16"'),
         ({"loss_scale": 512.0}, "loss_scale: only float16 has one"),
         ({"clip_grad": {"max_nrom": 1.0}}, 'Did you mean "max_norm"'),
+        ({"clip_grad": {"norm_type": 1}}, "clip_grad: max_norm is missing"),
+        ({"clip_grad": {"type": "value"}}, "clip_grad: clip_value is missing"),
     ],
 )
 def test_errors(kwargs, message):
