@@ -128,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
     writer: Any = build_writer(cfg, meta, options)
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
+    given_files = [args.boxes] if args.boxes else []
     predictions: Iterable[tuple | Failure]
     if find_boxes is None:
         predictions = predict_images(model, cfg, images, args.batch_size or 1, args.num_workers)
@@ -137,10 +138,10 @@ def run(args: argparse.Namespace) -> int:
         size = args.batch_size or 8
         if is_video(args.input):
             path = Path(args.input)
+            check_results(images, args.output, (".json", ".mp4"), given_files)
             frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
             return finish_video(frames, args.output, console)
         predictions = predict_people(model, cfg, images, find_boxes, size, args.num_workers)
-    given_files = [args.boxes] if args.boxes else []
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
     return write_all(predictions, len(images), Results(writer, args.output, mask_of), console)
 
