@@ -69,6 +69,13 @@ def test_openpose_is_drawn_on_black(standing):
     assert picture[25, 50].any(), "the neck lies between the shoulders"
 
 
+@pytest.mark.parametrize(("score", "kpt_thr"), [(0.2, 0.1), (0.2, 0.25), (0.5, 0.4), (0.5, 0.6)])
+def test_the_neck_is_as_sure_as_its_shoulders(standing, score, kpt_thr):
+    points, scores = standing
+    picture = draw_openpose((100, 100), points, score * scores, COCO, Pen(2, 2, kpt_thr))
+    assert picture[25, 50].any() == (score > kpt_thr)
+
+
 @pytest.mark.parametrize("metainfo", [COCO_WHOLEBODY, GOLIATH], ids=lambda m: m.name)
 def test_openpose_draws_hands(metainfo):
     rng = np.random.default_rng(0)
