@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import torch
+from mmengine.structures import InstanceData
 
-from pose.drawing import Pen, draw_openpose, draw_people
+from engine.data.sample import DataSample
+from pose.drawing import Pen, PoseVisualizer, draw_openpose, draw_people
+from pose.infer import PoseWriter
 from pose.metainfo import COCO, COCO_WHOLEBODY, GOLIATH, OPENPOSE18
 
 
@@ -45,6 +49,26 @@ def test_what_is_unsure_or_outside_is_left_out(standing):
     score[0, wrist] = 0.3
     draw_people(image, points, score, COCO, Pen(1, 1, kpt_thr=0.3))
     assert image[y + 5 : 54, x - 1 : x + 2].any(), "the least score is drawn"
+
+
+@pytest.mark.parametrize("by", ["writer", "visualizer"])
+def test_the_options_of_files_and_of_panels_reach_the_pen(standing, by):
+    points, scores = (torch.from_numpy(values) for values in standing)
+    people = InstanceData(keypoints=points, keypoint_scores=0.2 * scores)
+    black = np.zeros((100, 100, 3), np.uint8)
+
+    def covered(**change):
+        options = {"metainfo": "coco", "radius": 1, "thickness": 1, "kpt_thr": 0.1, **change}
+        if by == "writer":
+            picture = PoseWriter(**options).draw(people, black)
+        else:
+            visualizer = PoseVisualizer(**options, name=f"pen {change}")
+            (picture,) = visualizer.panels(black, DataSample(pred_instances=people))
+        return int(picture.any(axis=-1).sum())
+
+    thin = covered()
+    assert 0 < 1.5 * thin < min(covered(radius=5), covered(thickness=5))
+    assert covered(kpt_thr=0.25) == 0
 
 
 def test_ids_are_written(standing):

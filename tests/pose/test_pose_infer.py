@@ -400,6 +400,19 @@ class TestDetector:
         (box,) = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
         np.testing.assert_allclose(box, found[0, 0 if person_class == 2 else 1], rtol=1e-6)
 
+    @pytest.mark.parametrize(
+        ("options", "kept"),
+        [({}, [0]), (dict(nms_thr=0.95), [0, 1]), (dict(score_thr=0.1), [0, 2])],
+    )
+    def test_the_thresholds_decide_who_is_kept(self, root, options, kept):
+        """The second box lies over the first by 19 of 21 columns, the third is unsure."""
+        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", **options)
+        found = np.array([[0, 0, 20, 30, 0.9], [1, 0, 21, 30, 0.8], [40, 0, 60, 30, 0.2]])
+        detector._session = Outputs(found[None])
+        boxes = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
+        np.testing.assert_allclose(boxes, found[kept], rtol=1e-6)
+
     @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
     def test_an_exported_model(self, root, kind):
         """Its box is around the darkest quarter of the input's values: here the upper left."""
