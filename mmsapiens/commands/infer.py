@@ -134,15 +134,16 @@ def run(args: argparse.Namespace) -> int:
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
     writer: Any = build_writer(cfg, meta, options)
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
+    given_files = [args.boxes] if args.boxes else []
     if find_boxes is not None:
         from pose.infer import is_video, predict_people, predict_video
 
         size = args.batch_size or 8
         if is_video(args.input):
             path = Path(args.input)
+            check_results(images, args.output, (".json", ".mp4"), given_files)
             frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
             return finish_video(frames, args.output, console)
-    given_files = [args.boxes] if args.boxes else []
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
     manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
     sure = writer.sure_suffixes

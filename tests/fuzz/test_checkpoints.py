@@ -75,7 +75,11 @@ class Training:
     def differences(self, model: torch.nn.Module) -> str:
         """The names of weights that are not the checkpoint's, but for the precision of a half."""
         pairs = [(k, v, self.weights[k]) for k, v in model.state_dict().items()]
-        bad = [key for key, a, b in pairs if not torch.allclose(a, b, rtol=0.01, atol=1e-3)]
+        bad = [
+            key
+            for key, a, b in pairs
+            if not torch.allclose(a.float(), b.float(), rtol=0.01, atol=1e-3)
+        ]
         return f"differs: {', '.join(bad)}" if bad else "same"
 
     # ---- what is done with a file

@@ -64,10 +64,11 @@ def test_every_verb_says_what_it_does(verb, capsys):
 
 
 @pytest.mark.parametrize("name, verb", FACES.items())
-def test_the_files_of_tools_are_verbs(name, verb):
+def test_the_files_of_tools_are_verbs_with_all_their_arguments(name, verb):
     assert FACES.keys() == {path.stem for path in (ROOT / "tools").glob("*.py")}
-    file = ROOT / "tools" / f"{name}.py"
-    done = subprocess.run([sys.executable, file, "--help"], capture_output=True, text=True)
+    kind = {"benchmark": ["data"], "synthesize": ["face"]}.get(verb, [])
+    words = [ROOT / "tools" / f"{name}.py", *kind, *"abcde", "--help"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert done.returncode == 0 and f"usage: mmsapiens {verb}" in done.stdout
 
 

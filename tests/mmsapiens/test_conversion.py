@@ -109,6 +109,19 @@ def test_the_patch_padding_is_known_to_what_loads_the_file(
     load_weights(padded, path, allow_patch_padding_change=True)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "dropped"),
+    [
+        (".pth", ("meta", "optimizer", "message_hub")),
+        (".safetensors", ("optimizer", "message_hub")),
+    ],
+)
+def test_what_a_backbones_file_lacks_is_said(source, suffix, dropped, tmp_path):
+    target = tmp_path / f"backbone{suffix}"
+    assert convert_checkpoint(source, target, backbone_only=True) == dropped
+    assert ("epoch: 3" in describe_checkpoint(target)) == ("meta" not in dropped)
+
+
 def test_data_parallel_names_and_views_are_cleaned(model, tmp_path):
     whole = torch.randn(1000, 32)
     state = {f"module.{key}": value for key, value in model.state_dict().items()}

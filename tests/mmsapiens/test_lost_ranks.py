@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,6 +53,33 @@ def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="size of tensor a") as caught, ranks_named(None):
         torch.ones(2) + torch.ones(3)
     assert not isinstance(caught.value, ProcessError)
+
+
+RANK_0_STOPS = """
+import os, signal
+from datetime import timedelta
+import torch.distributed as dist
+from engine.launch import init_cpu_group
+from mmsapiens import lost_ranks
+lost_ranks._PATIENCE_SECONDS = 1.0
+init_cpu_group("pytorch")
+group = dist.new_group(timeout=timedelta(seconds=2))
+pids = [None, None]
+dist.all_gather_object(pids, os.getpid())
+if dist.get_rank() == 0:
+    os.kill(os.getpid(), signal.SIGSTOP)
+try:
+    with lost_ranks.ranks_named(timedelta(seconds=2)):
+        dist.barrier(group)
+finally:
+    os.kill(pids[0], signal.SIGKILL)
+"""
+
+
+def test_rank_0_is_named_if_it_is_stopped_with_what_the_ranks_know_of_each_other():
+    command = [sys.executable, "-m", "mmsapiens.ranks", "2", "-c", RANK_0_STOPS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "ProcessError: Rank 0 did not answer within 2 s" in done.stderr
 
 
 def ranks_of(launcher):

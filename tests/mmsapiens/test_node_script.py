@@ -8,10 +8,13 @@ import pytest
 
 @pytest.fixture
 def node(root, tmp_path):
-    """Runs the script with an interpreter that prints its arguments; returns them and the code."""
+    """Runs the script with an interpreter that prints its arguments; returns them and the code.
+
+    Asked what GPUs there are, it prints $THERE.
+    """
     python = tmp_path / "python"
     python.write_text(
-        '#!/bin/sh\n[ "$1" != -c ] || exit 0\n'
+        '#!/bin/sh\n[ "$1" != -c ] || { echo "$THERE"; exit 0; }\n'
         'echo "gpus=$CUDA_VISIBLE_DEVICES"\nprintf "%s\\n" "$@"\nexit 7\n'
     )
     python.chmod(0o755)
@@ -72,6 +75,14 @@ def test_gpus_that_are_already_chosen_are_kept(node):
     args, _ = node("config.py", CUDA_VISIBLE_DEVICES="4,5")
     assert args[0] == "gpus=4,5"
     assert args[args.index("mmsapiens.ranks") + 1] == "2"
+
+
+@pytest.mark.parametrize("chosen, count", [({}, 2), ({"CUDA_VISIBLE_DEVICES": ""}, 0)])
+def test_all_gpus_are_used_unless_none_is_visible(node, monkeypatch, chosen, count):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    args, _ = node("config.py", THERE="0,1", **chosen)
+    assert args[0] == ("gpus=0,1" if count else "gpus=")
+    assert ("mmsapiens.ranks" in args) == bool(count)
 
 
 @pytest.mark.parametrize("name", ["MODE", "mode"])

@@ -74,6 +74,19 @@ def test_decoded_pixels_are_stretched_as_the_release_counts_them(small):
     torch.testing.assert_close(keypoints, points * torch.tensor([192 / 47, 256 / 63]))
 
 
+@pytest.mark.parametrize("axis", [0, 1], ids="xy")
+def test_a_blob_counts_up_to_the_one_that_reaches_the_last_pixel_only(axis):
+    """Its center is 3 sigma beyond that pixel."""
+    codec = UDPHeatmap(input_size=(9, 12), heatmap_size=(9, 12), sigma=1)
+    keypoints = torch.full((1, 2, 2), 4.0)
+    keypoints[0, :, axis] = torch.tensor([3.0, 4.0]) + codec.heatmap_size_wh[axis] - 1
+    heatmaps, weights = codec.encode(keypoints, torch.ones(1, 2))
+    assert weights.tolist() == [[1, 0]]
+    last = heatmaps[0, 0].movedim(1 - axis, 0)[-1]
+    assert last[4] == heatmaps.max() and last[4] == pytest.approx(np.exp(-(3**2) / 2))
+    assert not heatmaps[0, 1].any()
+
+
 @pytest.mark.parametrize("corner", [(0, 0), (47, 0), (0, 63), (47, 63)])
 def test_a_peak_in_the_corner(small, corner):
     keypoint = torch.tensor(corner) * torch.tensor(small.stride_xy)

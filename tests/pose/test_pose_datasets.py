@@ -2,11 +2,13 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
+from mmengine.registry import HOOKS, init_default_scope
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from engine.data import SampleKey
 from engine.errors import ConfigError, DataError
@@ -303,3 +305,22 @@ class TestRedrawing:
         dataset = make(people_dirs, "coco", pipeline=steps)
         with pytest.raises(DataError, match=r"1000 samples in a row.*num_keypoints"):
             dataset[0]
+
+    def test_each_epoch_logs_its_own_count(self, dataset):
+        hook, messages = HOOKS.build(dict(type="RedrawnHook")), []
+        logger = SimpleNamespace(info=messages.append)
+        runner = SimpleNamespace(train_dataloader=DataLoader(dataset, len(dataset)), logger=logger)
+        counts = []
+        for epoch in range(3):
+            before = dataset.num_redrawn
+            hook.before_train_epoch(runner)
+            for i in range(len(dataset)):
+                dataset[SampleKey(3, epoch, i)]
+            hook.after_train_epoch(runner)
+            counts.append(dataset.num_redrawn - before)
+        assert all(counts)
+        shares = [f"{count / len(dataset):.1%}" for count in counts]
+        assert messages == [
+            f"{count} samples were redrawn for want of keypoints ({share})."
+            for count, share in zip(counts, shares, strict=True)
+        ]

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import torch
+from mmengine.structures import InstanceData
 
-from pose.drawing import Pen, draw_openpose, draw_people
+from engine.data.sample import DataSample
+from pose.drawing import Pen, PoseVisualizer, draw_openpose, draw_people
+from pose.infer import PoseWriter
 from pose.metainfo import COCO, COCO_WHOLEBODY, GOLIATH, OPENPOSE18
 
 
@@ -47,6 +51,26 @@ def test_what_is_unsure_or_outside_is_left_out(standing):
     assert image[y + 5 : 54, x - 1 : x + 2].any(), "the least score is drawn"
 
 
+@pytest.mark.parametrize("by", ["writer", "visualizer"])
+def test_the_options_of_files_and_of_panels_reach_the_pen(standing, by):
+    points, scores = (torch.from_numpy(values) for values in standing)
+    people = InstanceData(keypoints=points, keypoint_scores=0.2 * scores)
+    black = np.zeros((100, 100, 3), np.uint8)
+
+    def covered(**change):
+        options = {"metainfo": "coco", "radius": 1, "thickness": 1, "kpt_thr": 0.1, **change}
+        if by == "writer":
+            picture = PoseWriter(**options).draw(people, black)
+        else:
+            visualizer = PoseVisualizer(**options, name=f"pen {change}")
+            (picture,) = visualizer.panels(black, DataSample(pred_instances=people))
+        return int(picture.any(axis=-1).sum())
+
+    thin = covered()
+    assert 0 < 1.5 * thin < min(covered(radius=5), covered(thickness=5))
+    assert covered(kpt_thr=0.25) == 0
+
+
 def test_ids_are_written(standing):
     points, scores = standing
     plain, numbered = (np.zeros((100, 100, 3), np.uint8) for _ in range(2))
@@ -67,6 +91,13 @@ def test_openpose_is_drawn_on_black(standing):
     shin = np.array(colors["left_knee", "left_ankle"])
     assert abs(picture[85, 70].astype(int) - 0.6 * shin).max() <= 1
     assert picture[25, 50].any(), "the neck lies between the shoulders"
+
+
+@pytest.mark.parametrize(("score", "kpt_thr"), [(0.2, 0.1), (0.2, 0.25), (0.5, 0.4), (0.5, 0.6)])
+def test_the_neck_is_as_sure_as_its_shoulders(standing, score, kpt_thr):
+    points, scores = standing
+    picture = draw_openpose((100, 100), points, score * scores, COCO, Pen(2, 2, kpt_thr))
+    assert picture[25, 50].any() == (score > kpt_thr)
 
 
 @pytest.mark.parametrize("metainfo", [COCO_WHOLEBODY, GOLIATH], ids=lambda m: m.name)

@@ -321,16 +321,16 @@ class TestVideos:
 
 
 class Outputs:
-    """In place of a detector's session: the boxes that it finds in 64 x 64 pixels."""
+    """In place of a detector's session: what it finds in 64 x 64 pixels."""
 
-    def __init__(self, boxes):
-        self.boxes = boxes
+    def __init__(self, *outputs):
+        self.outputs = outputs
 
     def get_inputs(self):
         return [SimpleNamespace(name="input", shape=(1, 3, 64, 64))]
 
     def run(self, names, inputs):
-        return [self.boxes]
+        return list(self.outputs)
 
 
 class TestDetector:
@@ -389,6 +389,29 @@ class TestDetector:
         boxes = detector(np.zeros((100, 200, 3), np.uint8), "a.jpg")  # 64 x 32 of 64 x 64
         scaled = [[0, 0, 62.5, 78.125], [125, 31.25, 200, 100]]
         np.testing.assert_allclose(sorted(boxes[:, :4].tolist()), scaled, rtol=1e-6)
+
+    @pytest.mark.parametrize("person_class", [0, 2])
+    def test_another_class_may_be_people(self, root, person_class):
+        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+        path = root / "tests" / "golden" / "detector.onnx"
+        detector = OnnxDetector(path, person_class=person_class)
+        found = np.array([[[0, 0, 20, 30, 0.9], [30, 0, 60, 30, 0.8]]])
+        detector._session = Outputs(found, np.array([[2, 0]]))
+        (box,) = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
+        np.testing.assert_allclose(box, found[0, 0 if person_class == 2 else 1], rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("options", "kept"),
+        [({}, [0]), (dict(nms_thr=0.95), [0, 1]), (dict(score_thr=0.1), [0, 2])],
+    )
+    def test_the_thresholds_decide_who_is_kept(self, root, options, kept):
+        """The second box lies over the first by 19 of 21 columns, the third is unsure."""
+        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", **options)
+        found = np.array([[0, 0, 20, 30, 0.9], [1, 0, 21, 30, 0.8], [40, 0, 60, 30, 0.2]])
+        detector._session = Outputs(found[None])
+        boxes = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
+        np.testing.assert_allclose(boxes, found[kept], rtol=1e-6)
 
     @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
     def test_an_exported_model(self, root, kind):

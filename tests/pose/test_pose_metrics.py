@@ -1,6 +1,7 @@
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,8 +129,9 @@ def test_a_repeated_person_is_dropped_by_nms(people_file):
         people.append({**one, "id": one["id"] + 10**9, "bbox_score": np.array([score - 0.01])})
     figures = evaluate(make(CocoMetric, COCO, people_file), people)
     assert figures["coco/AP"] == pytest.approx(1)
-    kept = evaluate(make(CocoMetric, COCO, people_file, nms_mode="none"), people)
-    assert kept["coco/AP"] < 0.8
+    for options in (dict(nms_mode="none"), dict(nms_thr=1.0)):  # nobody is more than equal
+        kept = evaluate(make(CocoMetric, COCO, people_file, **options), people)
+        assert kept["coco/AP"] < 0.8
 
 
 def test_own_data_need_no_area(people_file, tmp_path):
@@ -196,6 +198,20 @@ def test_contradictions_are_named(people_file):
 
 def test_no_prediction_scores_zero(people_file):
     assert evaluate(make(CocoMetric, COCO, people_file), [])["coco/AP"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "score"),
+    [({}, 0.3), (dict(keypoint_score_thr=0.6), 0.4), (dict(score_mode="bbox"), 0.5)],
+)
+def test_scores_of_people_follow_the_arguments(people_file, tmp_path, options, score):
+    (one, *_) = perfect(people_file, CocoMetric.KEYPOINTS, COCO)
+    one["pred_instances"]["keypoint_scores"][0] = torch.tensor([0.4] * 8 + [0.8] * 8 + [0.1])
+    one["bbox_score"] = np.array([0.5])
+    prefix = tmp_path / "a"
+    evaluate(make(CocoMetric, COCO, people_file, outfile_prefix=str(prefix), **options), [one])
+    (row,) = json.loads(Path(f"{prefix}.keypoints.json").read_text())
+    assert row["score"] == pytest.approx(score)
 
 
 def test_rescore():

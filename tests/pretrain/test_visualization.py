@@ -101,6 +101,17 @@ def test_the_tool_draws_a_row_a_ratio_and_passes_over_a_broken_image(
     assert removed[1][removed[0]].all(), "higher ratios remove the same patches and more"
 
 
+def test_the_tool_draws_the_masks_of_its_seed(reconstruct, images_dir, tmp_path):
+    pictures = []
+    for seed in (0, 1, 1):
+        code, printed = reconstruct("--input", images_dir, "--mask-ratios", 0.5, "--seed", seed)
+        assert code == 0, printed
+        pictures.append(
+            [cv2.imread(str(tmp_path / "out" / f"{i}.png"))[:, 32:64] for i in range(6)]
+        )
+    assert np.array_equal(pictures[1], pictures[2]) and not np.array_equal(*pictures[:2])
+
+
 @pytest.mark.parametrize("ratio", [1, 0.9, -0.1])
 def test_the_tool_refuses_ratios_that_keep_nothing(reconstruct, images_dir, ratio):
     code, printed = reconstruct("--input", images_dir, "--mask-ratios", ratio)

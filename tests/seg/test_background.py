@@ -94,6 +94,18 @@ def test_colours_take_the_mean_and_deviation_of_the_reference():
     np.testing.assert_allclose(lab[region].std(0), target[~region].std(0), rtol=0.1)
 
 
+def test_people_take_the_colours_of_what_is_seen_behind_them(tmp_path, make_sample):
+    """Not of the part of the background that they hide, which is bright here."""
+    mask = np.zeros((40, 30), np.uint8)
+    mask[:20] = 1
+    background = np.full((40, 30, 3), 40, np.uint8)
+    background[:20] = 240
+    assert cv2.imwrite(str(tmp_path / "a.png"), background)
+    after = RandomBackground(root=str(tmp_path), prob=1.0)(make_sample(mask=mask))["img"]
+    assert (after[20:] == 40).all()
+    assert abs(np.median(after[:20]) - 40) < 20
+
+
 def test_a_plain_background_does_not_fade_the_person():
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     everywhere = np.ones((40, 40), bool)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import load_config
+from engine.signals import STOPPED_EXIT_CODE
 from mmsapiens.cli import build_parser, dispatch
 from mmsapiens.commands import demo
 from mmsapiens.shipped import find_config
@@ -87,10 +88,12 @@ def test_pretraining_is_compared(steps, monkeypatch, capsys):
     assert "7 labelled people, 20 epochs" in printed and printed.count("mIoU: 12.5") == 2
 
 
-def test_the_first_failure_ends_a_demo(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("code", [3, STOPPED_EXIT_CODE])
+def test_the_first_failure_ends_a_demo(code, tmp_path, monkeypatch, capsys):
+    """A training that something else stopped has failed, too, though its state is saved."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "command", lambda words: [sys.executable, "-c", "exit(3)"])
-    assert dispatch(["demo", "depth"]) == 3
+    monkeypatch.setattr(demo, "command", lambda words: [sys.executable, "-c", f"exit({code})"])
+    assert dispatch(["demo", "depth"]) == code
     assert "demo depth: failed: " in capsys.readouterr().err
 
 

@@ -86,6 +86,25 @@ def test_a_video_that_ends_early_is_no_success(given, tmp_path, capfd):
     assert "a.avi: ends after" in err and f"{num} of the 4 frames" in err
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.avi"])
+def test_results_do_not_take_the_place_of_the_boxes(given, tmp_path, name):
+    """Of an image as of a video, both of which leave an a.json."""
+    path, boxes = tmp_path / name, tmp_path / "out" / "a.json"
+    if name == "a.jpg":
+        cv2.imwrite(str(path), np.full((48, 64, 3), 90, np.uint8))
+    else:
+        video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+        video.write(np.full((48, 64, 3), 90, np.uint8))
+        video.release()
+    boxes.parent.mkdir()
+    boxes.write_text(json.dumps({"a.jpg": [[0, 0, 64, 48]], "a.avi#0": [[0, 0, 64, 48]]}))
+    before = boxes.read_bytes()
+    words = ["infer", *map(str, given), "--input", str(path), "--output", str(boxes.parent)]
+    with pytest.raises(ConfigError, match=r"a\.json is a file of the input"):
+        dispatch([*words, "--boxes", str(boxes), "--device", "cpu"])
+    assert boxes.read_bytes() == before and list(boxes.parent.iterdir()) == [boxes]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import face_options
@@ -58,6 +59,17 @@ def test_test_averages_over_views(trained, run, root, options):
     assert "eval_dtype='float32'" in done.stdout, "as published figures are"
     assert re.search(r"test_views=dict\(\s*flip=True,\s*scales=\(\s*0.75", done.stdout)
     assert 0 <= float(score(done.stdout)) <= 100
+
+
+def test_what_is_tested_comes_from_the_checkpoint(trained, run, root, options, tmp_path):
+    """Also where the config lets a finetuning begin without a head."""
+    weights = torch.load(trained / "epoch_2.pth", weights_only=False)["state_dict"]
+    headless = {key: value for key, value in weights.items() if "decode_head" not in key}
+    torch.save({"state_dict": headless, "meta": {}}, tmp_path / "headless.pth")
+    allowed = "allow_missing=decode_head"
+    done = run("test", root / CONFIG, "headless.pth", *options, allowed)
+    assert done.returncode == 2, done.stdout[-2000:]
+    assert "WeightsError" in done.stderr and "decode_head.conv_seg" in done.stderr
 
 
 @pytest.fixture
