@@ -237,9 +237,9 @@ def first(face_config, made):
 def test_a_longer_training_goes_on_with_the_rates_of_the_longer_one(face_config, first):
     cfg = face_config(train_cfg__max_epochs=3, train_cfg__val_interval=3)
     run(cfg, resume=str(first / "epoch_1.pth"))
-    expected = {i + 1: 3e-3 * (1 - i / 8) for i in range(3, 9)}  # the warm-up ended before
+    expected = {i + 1: 3e-3 * (1 - i / 9) for i in range(3, 9)}  # the warm-up ended before
     assert rates(cfg) == pytest.approx(expected)
-    assert "is followed from here on: param_scheduler[1] end: 3 -> 9" in log_of(cfg)
+    assert "is followed from here on: param_scheduler[1] end: 4 -> 10" in log_of(cfg)
 
 
 def test_another_batch_size_and_seed_at_the_end_of_an_epoch(face_config, first):
