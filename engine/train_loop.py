@@ -48,7 +48,21 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     _evaluated = False  # whether what follows the last epoch was done before the start
 
     def go_to(self, position: Position) -> None:
-        """Starts where a checkpoint was saved."""
+        """Starts where a checkpoint was saved.
+
+        Raises:
+            ConfigError: If that is behind the end.
+        """
+        if position.iteration > self.max_iters:
+            raise ConfigError(
+                f"train_cfg.max_epochs is {self.max_epochs}, but the checkpoint is in epoch "
+                f"{math.ceil(position.iteration / len(self.dataloader))}: there is nothing left to "
+                "train. Set more epochs, or start anew from its weights with --load-from."
+            )
+        if position.iteration == self.max_iters:
+            self.runner.logger.warning(
+                "The training is at its end: only more train_cfg.max_epochs would go on."
+            )
         self._epoch, self._iter = position.epoch, position.iteration
         self._evaluated = position.evaluated
 

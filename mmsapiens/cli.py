@@ -122,8 +122,11 @@ def _report(error: Exception) -> int:
         traceback.print_exception(error)
         sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
         return 1
-    from engine.errors import MMSapiensError, OutputError  # not above: they may be what is wrong
+    # Not above: they may be what is wrong.
+    from engine.data.workers import explain
+    from engine.errors import MMSapiensError, OutputError
 
+    error = explain(error)
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         what = f"{error.filename or 'A file'} cannot be used: {error.strerror}."
         error = OutputError(f"{what} Mend the rights or make room, or name another folder.")

@@ -10,6 +10,7 @@ from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.logging import HistoryBuffer, print_log
 from torch import Tensor
 
@@ -26,6 +27,7 @@ _SET_BY_THE_RUN = frozenset(
 NO_SETTINGS = {"params", "param_names", "group_name"}
 NO_SETTINGS |= {"foreach", "fused", "capturable", "differentiable"}
 _OF_ONE_NUMBER = ("step", "eta", "mu", "mu_product")  # states of torch.optim
+_NOT_NEGATIVE = ("step", "exp_avg_sq", "max_exp_avg_sq", "square_avg")  # roots are taken of these
 _OF_OTHER_SHAPES = ("Adafactor", "LBFGS")
 
 
@@ -142,8 +144,12 @@ def _check_states(state: Any, groups: Sequence[dict], optimizer: Any, where: str
             is_number = shape == () and _is_number(value)
             if isinstance(value, Tensor):
                 is_number = value.shape == shape and value.dtype in FLOATS and is_finite(value)
+            if key in _NOT_NEGATIVE and is_number:
+                is_number = bool((torch.as_tensor(value) >= 0).all())
             if value is not None and not is_number:
-                raise _unlike(f"{where}['state'][{i}][{key!r}]", value, f"finite, of {shape}")
+                sign = ", not negative" if key in _NOT_NEGATIVE else ""
+                expected = f"finite, of {shape}{sign}"
+                raise _unlike(f"{where}['state'][{i}][{key!r}]", value, expected)
     found = {id(params[i]) for i in params.keys() & state.keys()}
     without = sum(param.requires_grad and id(param) not in found for param in own)
     if without:
@@ -208,13 +214,13 @@ def _list_of(kind: type, value: Any, where: str) -> list:
 
 
 def _is_like(saved: Any, ours: Any) -> bool:
-    """Whether there are as many finite numbers, or the same text or switch."""
+    """Whether there are as many finite numbers of the same sign, or the same text or switch."""
     if isinstance(ours, list | tuple):
         same = isinstance(saved, list | tuple) and len(saved) == len(ours)
         return same and all(map(_is_like, saved, ours))
     if ours is None or isinstance(ours, str | bool):
         return type(saved) is type(ours) and saved == ours
-    return _is_number(saved)
+    return _is_number(saved) and bool(saved >= 0) >= bool(ours >= 0)
 
 
 def _is_number(value: Any) -> bool:

@@ -153,10 +153,17 @@ class BaseDataset(MMEngineBaseDataset):
                 "data_root of this dataset in the config."
             )
         super().full_init()
-        if len(self) == 0:
-            raise DataError(f"{name}: no samples found in {str(self.data_root)!r}.")
         if self.on_corrupt == "skip":
             self._corrupt = CorruptRecords(len(self), name, self._name_of)
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        if not self.data_list:  # of which MMEngine's would say that it cannot be concatenated
+            chosen = "" if self._indices is None else f" of indices={self._indices}"
+            raise DataError(
+                f"{type(self).__name__}: no sample{chosen} was found in {str(self.data_root)!r}. "
+                "Correct data_root, or what else the config says of which samples to use."
+            )
+        return super()._serialize_data()
 
     def get_data_info(self, idx: int) -> dict:
         """Returns a record: the paths of its files, and how they are to be read."""

@@ -297,10 +297,17 @@ def read_list(path: str | Path) -> list[str]:
 
 
 def missing_files(paths: Sequence[str]) -> list[str]:
-    """Returns those that do not exist; reads each folder once, as a look a file is slow."""
+    """Returns those that do not exist; reads each folder once, as a look a file is slow.
+
+    Only links are followed one by one: they may lead nowhere.
+    """
     places = [(os.path.dirname(path) or ".", os.path.basename(path)) for path in paths]
     folders = {folder for folder, _ in places}
-    members = {folder: set(os.listdir(folder)) for folder in folders if os.path.isdir(folder)}
+    members = {
+        folder: {e.name for e in os.scandir(folder) if not e.is_symlink() or os.path.exists(e.path)}
+        for folder in folders
+        if os.path.isdir(folder)
+    }
     found = (name in members.get(folder, ()) for folder, name in places)
     unlisted = [path for path, is_there in zip(paths, found, strict=True) if not is_there]
     return [path for path in unlisted if not os.path.exists(path)]  # a name may be written twice

@@ -45,7 +45,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         try:
             super().__init__(**kwargs)
         except ValueError as error:  # nothing says whether more is better
-            raise ConfigError(f"CheckpointHook: {error}") from error
+            raise ConfigError(
+                f"CheckpointHook: {error} Name a figure that the metrics report, and list it in "
+                "greater_keys if more of it is better, else in less_keys."
+            ) from error
         unread = [*self.args, *(["published_keys"] if self.published_keys else [])]
         if unread:
             raise ConfigError(

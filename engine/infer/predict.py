@@ -17,6 +17,7 @@ from engine.allocator import keep_freed_memory
 from engine.checkpoint import apply_weights, read_checkpoint, saved_dataset_meta
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
+from engine.data.workers import explain
 from engine.errors import WeightsError
 from engine.infer.images import InputImage
 from engine.model.base import BaseModel, build_model
@@ -168,12 +169,15 @@ def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSamp
 def try_predict(predict: Callable[[], T]) -> T | Exception:
     """Predicts; returns what that raises, such as that the memory does not suffice.
 
-    A prediction that fails must not stop those of other images.
+    A prediction that fails must not stop those of other images. That a data worker has ended, which
+    PyTorch may say at any moment, is raised.
     """
     try:
         with torch.inference_mode():
             return predict()
     except Exception as error:
+        if explain(error) is not error:
+            raise
         problem = error.with_traceback(None)  # its frames hold the tensors that filled the memory
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -3,3 +3,4 @@
 
 from engine.optim.autocast import AutocastOptimWrapper
 from engine.optim.layer_decay import LayerDecayOptimWrapperConstructor
+from engine.optim.schedules import PolyLR

@@ -48,12 +48,10 @@ def run(args: argparse.Namespace) -> None:
     from mmsapiens.lost_ranks import ranks_named
     from mmsapiens.preflight.start import check_data_roots, check_runs, check_weights_exist
 
-    cfg = load(args)
+    cfg = load(args, {} if args.seed is None else {"randomness.seed": args.seed})
     check_runs(cfg, "train")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(default_dir(args.config))
-    if args.seed is not None:
-        cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
     if args.debug:
         for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
             if cfg.get(name):

@@ -40,6 +40,17 @@ def test_labels_of_another_size_than_the_image(face_config):
         start(cfg)
 
 
+def test_links_to_files_that_are_gone(face_config, faces_dir, tmp_path):
+    for path in faces_dir.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    for name in ("gone.png", "gone_seg.png"):
+        (tmp_path / name).symlink_to("nowhere")
+    cfg = face_config(train_dataloader__dataset__data_root=str(tmp_path))
+    cfg.train_dataloader.dataset.split = "all"
+    with pytest.raises(DataError, match=r"2 of 34 files do not exist, such as .*gone\.png"):
+        start(cfg)
+
+
 def test_labels_that_are_no_class(face_config):
     cfg = face_config()
     cfg.val_dataloader.dataset.label_map = {0: 77}

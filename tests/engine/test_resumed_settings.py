@@ -237,9 +237,23 @@ def first(face_config, made):
 def test_a_longer_training_goes_on_with_the_rates_of_the_longer_one(face_config, first):
     cfg = face_config(train_cfg__max_epochs=3, train_cfg__val_interval=3)
     run(cfg, resume=str(first / "epoch_1.pth"))
-    expected = {i + 1: 3e-3 * (1 - i / 8) for i in range(3, 9)}  # the warm-up ended before
+    expected = {i + 1: 3e-3 * (1 - i / 9) for i in range(3, 9)}  # the warm-up ended before
     assert rates(cfg) == pytest.approx(expected)
-    assert "is followed from here on: param_scheduler[1] end: 3 -> 9" in log_of(cfg)
+    assert "is followed from here on: param_scheduler[1] end: 4 -> 10" in log_of(cfg)
+
+
+def test_a_shorter_training_than_is_done_is_refused(face_config, first, tmp_path):
+    saved = torch.load(first / "epoch_1.pth", weights_only=False)
+    saved["meta"].update(epoch=1, iter=4)
+    torch.save(saved, tmp_path / "iter_4.pth")
+    with pytest.raises(ConfigError, match="max_epochs is 1, but the checkpoint is in epoch 2: "):
+        run(face_config(train_cfg__max_epochs=1), resume=str(tmp_path / "iter_4.pth"))
+
+
+def test_a_training_that_is_complete_says_so(face_config, first):
+    cfg = face_config(train_cfg__max_epochs=1)
+    assert run(cfg, resume=str(first / "epoch_1.pth")).iter == 3
+    assert "The training is at its end" in log_of(cfg)
 
 
 def test_another_batch_size_and_seed_at_the_end_of_an_epoch(face_config, first):

@@ -117,6 +117,20 @@ def test_endings(function, code, printed, traceback, capsys):
     assert printed in err and ("Traceback" in err) == traceback
 
 
+def test_a_data_worker_that_is_killed_ends_a_command_with_a_sentence(capsys):
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    with pytest.raises(SystemExit, match="2"):
+        run_main(raises(killed))
+    err = capsys.readouterr().err
+    assert err.startswith("ProcessError: A process that reads data (process 7) was ended")
+
+
+def test_the_seed_of_a_command_is_checked_as_that_of_a_config(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "seg/face/sapiens_1b_face-1024x768", "--seed", "-1"])
+    assert "randomness.seed: expected a whole number in [0, 4294967295]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["doctor", "--help"])
 def test_a_reader_that_leaves_is_no_error(word):
     read, write = os.pipe()

@@ -11,7 +11,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, begin=0, end=400, by_epoch=False),
-    # By iteration: by epoch, the whole last one would have a rate of 0.
+    # By iteration, down to 0 behind the last one: by epoch, the whole last one would have that.
     dict(type="PolyLR", power=1.0, eta_min=0, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(type="ResumableTrainLoop", max_epochs=max_epochs, val_interval=1)

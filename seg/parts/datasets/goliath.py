@@ -95,8 +95,9 @@ class GoliathDataset(SegDataset):
 def _read_records(path: Path, root: Path) -> list[Named]:
     """Reads a JSON list; a name is the image's path in it, without suffix."""
     entries = read_json(path)
-    if not isinstance(entries, list):
-        raise DataError(f"{path} holds a {type(entries).__name__}; expected a list of entries.")
+    if not isinstance(entries, list) or not entries:
+        found = "an empty list" if entries == [] else f"a {type(entries).__name__}"
+        raise DataError(f"{path} holds {found}; expected a list of entries.")
     records = []
     for i, entry in enumerate(entries):
         image, seg_map = (_value(entry, keys, f"{path}: entry {i}") for keys in _LIST_KEYS)

@@ -115,6 +115,7 @@ NAN = float("nan")
             r"\['param_groups'\] is \[\]. Expected a list",
         ),
         (("optimizer", "param_groups", 0, "lr"), NAN, r"\[0\]\['lr'\] is nan. Expected such as"),
+        (("optimizer", "param_groups", 0, "lr"), -0.1, r"\[0\]\['lr'\] is -0.1. Expected such as"),
         (("optimizer", "param_groups", 0, "betas"), (0.9,), r"\['betas'\] is \(0.9,\). Expected s"),
         (("optimizer", "param_groups", 0, "amsgrad"), True, r"\['amsgrad'\] is True. Expected suc"),
         (
@@ -126,6 +127,8 @@ NAN = float("nan")
         (("optimizer", "base_param_settings", "lr"), "x", r"\['base_param_settings'\]\['lr'\] is"),
         (("optimizer", "state"), {99: {}}, r"\['state'\] is {99: {}}. Expected a dict by the ids"),
         (("optimizer", "state", 0), {}, "holds other things of one parameter than of others"),
+        (("optimizer", "state", 0, "step"), torch.tensor(-5.0), r"\[0\]\['step'\] is tensor\(-5"),
+        (("optimizer", "state", 2, "exp_avg_sq"), torch.ones(48) * -1, r"\['exp_avg_sq'\] is te"),
         (("optimizer", "state", 0, "exp_avg"), torch.ones(48), r"\[0\]\['exp_avg'\] is tensor\("),
         (("optimizer", "state", 2, "exp_avg"), torch.ones(48) * NAN, r"\[2\]\['exp_avg'\] is te"),
         (("optimizer", "state", 2, "step"), "x", r"\[2\]\['step'\] is 'x'. Expected finite, of \("),

@@ -127,6 +127,19 @@ def test_a_dataset_without_a_sample_that_can_be_read_ends(length):
         dataset[0]
 
 
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        (dict(length=0), r"Images: no sample was found in '\.'\. Correct data_root"),
+        (dict(length=5, indices=0), "Images: no sample of indices=0 was found in"),
+        (dict(length=5, indices=[], on_corrupt="raise"), r"Images: no sample of indices=\[\] was"),
+    ],
+)
+def test_a_dataset_without_a_sample_is_refused(settings, text):
+    with pytest.raises(DataError, match=text):
+        Images(data_root=".", **settings)
+
+
 def test_an_epoch_that_goes_to_one_corrupt_record_ends():
     class One(Images):
         def record_of(self, key):

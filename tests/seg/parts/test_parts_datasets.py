@@ -160,6 +160,7 @@ def test_json_list(tmp_path, keys):
     [
         ("{", "cannot be read as JSON"),
         ("{}", "holds a dict; expected a list"),
+        ("[]", "holds an empty list; expected a list of entries"),
         ('[{"image": "a.jpg"}]', "entry 0 has no 'seg_map_path' or 'segmentation'"),
         ('[{"image": "a.jpg", "segmentation": "a.png"}]', r"2 of 2 files do not exist.*a\.jpg"),
     ],
