@@ -273,7 +273,6 @@ def _choose(path: str, annotations: list[dict], entries: dict[Id, dict], categor
     if len(candidates) > 1:
         raise DataError(
             f"{path} holds several categories that may be people: {listing}. Say which one, by "
-            f"name or id: category={names[candidates[0]] or candidates[0]!r} of the dataset and of "
-            "the metric."
+            f"name or id: category={names[candidates[0]] or candidates[0]!r} of the dataset."
         )
     return candidates[0] if candidates else 1

@@ -167,10 +167,11 @@ def composed(name: str) -> str:
 
 def as_on_disk(root: str | Path, name: str) -> str:
     """Joins a name that someone wrote to a folder, in the Unicode form in which the file exists."""
-    paths = [os.path.join(root, name)]
-    if not name.isascii():
-        paths += [os.path.join(root, unicodedata.normalize(form, name)) for form in ("NFC", "NFD")]
-    return next((path for path in paths if os.path.exists(path)), paths[0])
+    path = os.path.join(root, name)
+    if name.isascii():
+        return path  # without a look at the disk, as lists may be of millions
+    forms = (os.path.join(root, unicodedata.normalize(form, name)) for form in ("NFC", "NFD"))
+    return next((p for p in (path, *forms) if os.path.exists(p)), path)
 
 
 def pair_folders(root: str | Path, img_dir: str, partners: Mapping[str, Partner]) -> list[Named]:

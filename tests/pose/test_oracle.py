@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
 
+from engine.data.sample import DataSample
 from engine.errors import DataError, NonFiniteError
 from pose.datasets import CocoDataset, CocoWholeBodyDataset
 from pose.metainfo import COCO
@@ -213,6 +214,32 @@ def test_num_keypoints_that_hides_people_is_told(tmp_path, capsys):
     told = capsys.readouterr()
     assert len(dataset) == 8
     assert "1 annotations, such as 1, say num_keypoints 0" in told.out + told.err
+
+
+def prepare(path, capsys, **kwargs):
+    """Returns what the start of an evaluation says of dataset and metric."""
+    dataset = CocoDataset(str(path), **kwargs)
+    sample = predict_truth(dataset)[0]
+    del sample["pred_instances"]
+    capsys.readouterr()
+    CocoMetric(str(path)).prepare(dataset, DataSample(metainfo=sample))
+    return "".join(capsys.readouterr())
+
+
+def test_people_whom_only_the_metric_has_are_told(tmp_path, capsys):
+    path = write(make_content(), tmp_path)
+    assert "people" not in prepare(path, capsys)
+    assert "9 people count, but the dataset has 4: the others are missed" in prepare(
+        path, capsys, indices=4
+    )
+
+
+@pytest.mark.parametrize("num_people", [20, 21])
+def test_more_people_in_an_image_than_coco_counts_are_told(tmp_path, capsys, num_people):
+    path = write(make_content(num_images=2, num_people=num_people), tmp_path)
+    assert (oracle_ap(path) == pytest.approx(1)) == (num_people == 20)
+    told = "up to 21 people are in one image. By COCO's rules only the 20 predictions"
+    assert (told in prepare(path, capsys)) == (num_people == 21)
 
 
 def test_results_are_of_the_files_category(tmp_path):

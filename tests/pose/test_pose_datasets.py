@@ -2,6 +2,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -270,6 +271,20 @@ def test_the_check_of_the_data_compares_sizes(people):
     assert report.figures["keypoints"]["labelled"]["max"] <= 17
 
 
+@pytest.mark.parametrize("written, on_disk", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_with_accents_are_found_however_they_are_written(people, written, on_disk):
+    folder, annotations = people
+    content = json.loads(annotations.read_text())
+    name = "jos\u00e9/" + content["images"][0]["file_name"].replace("0", "\u00fc")
+    image = folder / "images" / normalize(on_disk, name)
+    image.parent.mkdir(parents=True)
+    (folder / "images" / content["images"][0]["file_name"]).rename(image)
+    content["images"][0]["file_name"] = normalize(written, name)
+    annotations.write_text(json.dumps(content))
+    dataset, indices = of_image(folder, annotations, image.name)
+    assert dataset[indices[0]]["data_samples"].img_path == str(image)
+
+
 class TestRedrawing:
     @pytest.fixture
     def dataset(self, people_dirs):
@@ -303,3 +318,29 @@ class TestRedrawing:
         dataset = make(people_dirs, "coco", pipeline=steps)
         with pytest.raises(DataError, match=r"1000 samples in a row.*num_keypoints"):
             dataset[0]
+
+    def test_a_corrupt_redraw_counts_as_itself(self, people):
+        """Not as the samples that it would have replaced, of which nothing is wrong."""
+        folder, annotations = people
+        steps = [*PIPELINE[:3], dict(type="RequireKeypoints", num_keypoints=15), *PIPELINE[3:]]
+        content = json.loads(annotations.read_text())
+        first = {**content["annotations"][0], "num_keypoints": 17}
+        first["keypoints"] = [60, 60, 2] * 17
+        few = {**first, "keypoints": [60, 60, 2] * 3 + [0, 0, 0] * 14, "num_keypoints": 3}
+        images = content["images"]
+        content["annotations"] = [
+            {**found, "id": i, "image_id": images[place]["id"], "bbox": [40, 40, 40, 40]}
+            for i, (found, place) in enumerate([(first, 0), (first, 1), *[(few, 0)] * 6])
+        ]
+        annotations.write_text(json.dumps(content))
+        (folder / "images" / images[1]["file_name"]).write_bytes(b"no image")
+        dataset = CocoDataset(
+            str(annotations),
+            data_prefix=dict(img=str(folder / "images")),
+            pipeline=steps,
+            on_corrupt="skip",
+        )
+        for epoch in range(3):
+            for i in range(len(dataset)):
+                assert dataset[SampleKey(0, epoch, i)]["data_samples"].id == 0
+        assert dataset.num_corrupt == 1
