@@ -10,6 +10,7 @@ import argparse
 import errno
 import logging
 import os
+import re
 import select
 import sys
 import traceback
@@ -132,7 +133,9 @@ def _report(error: Exception) -> int:
         return 1
     from rich.console import Console
 
-    text = f"{type(error).__name__}: {error}"
+    # PyTorch puts the whole traceback of a data worker before its error.
+    of_worker = r"(?s)\ACaught .*? in DataLoader worker .*\nengine\.errors\.\w+: "
+    text = f"{type(error).__name__}: {re.sub(of_worker, '', str(error)).rstrip()}"
     Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False)
     return 2
 

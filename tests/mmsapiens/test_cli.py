@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
 
 from engine.errors import DataError
 from engine.signals import INTERRUPTED_EXIT_CODE
@@ -114,6 +115,21 @@ def test_endings(function, code, printed, traceback, capsys):
     err = capsys.readouterr().err
     assert end.value.code == code
     assert printed in err and ("Traceback" in err) == traceback
+
+
+def fail_in_a_worker(index):
+    try:
+        raise ValueError("the cause")
+    except ValueError as error:
+        raise DataError("a.jpg: is damaged.\nCopy it again.") from error
+
+
+def test_an_error_of_a_data_worker_is_its_sentence(capsys):
+    loader = DataLoader([0], collate_fn=fail_in_a_worker, num_workers=1)
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: list(loader))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "DataError: a.jpg: is damaged.\nCopy it again.\n"
 
 
 @pytest.mark.parametrize("word", ["doctor", "--help"])

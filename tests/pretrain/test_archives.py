@@ -113,11 +113,8 @@ def test_hidden_members_are_no_images(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name in ("./._a.jpg", "./a.jpg", ".hidden/b.jpg", "sub/._.jpg"):
             add(tar, name)
-    names = [record["img_path"] for record in list_images(tmp_path / "a.tar")]
-    assert [name.removeprefix(f"{tmp_path}/a.tar/") for name in names] == [
-        "./a.jpg",
-        ".hidden/b.jpg",
-    ]
+    names = [record["img_path"].split("a.tar/")[1] for record in list_images(tmp_path / "a.tar")]
+    assert names == ["./a.jpg", ".hidden/b.jpg"]
 
 
 def test_a_zeroed_long_name_is_an_error(tmp_path):

@@ -229,9 +229,7 @@ def test_flip_pairs_of_faces():
         ((0, 255), dict(metainfo=dict(ignore_index=254)), ""),  # an unknown label: LoadLabels
     ],
 )
-def test_a_dataset_of_one_class_and_ignored_pixels_is_told(
-    folder, capsys, labels, options, warning
-):
+def test_one_class_beside_ignored_pixels_is_told(folder, capsys, labels, options, warning):
     for path in sorted(folder.rglob("labels/**/*.png")):
         save(path, np.array([labels] * 3, np.uint8).repeat(4, 1))
     (folder / "labels/a.png").write_bytes(b"no image")  # passed over: LoadLabels says so
