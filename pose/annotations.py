@@ -118,6 +118,14 @@ class AnnotationFile:
             )
         return found
 
+    def in_order(self, points: NDArray) -> NDArray:
+        """Returns keypoints (K, ...) in the order of the file, for results that go with it."""
+        if self._order is None:
+            return points
+        found = np.empty_like(points)
+        found[self._order] = points
+        return found
+
     def _people(self) -> Iterator[Person]:
         ids = [found["id"] for found in self._annotations]
         are_ids = all(type(i) is int for i in ids) and len(set(ids)) == len(ids)

@@ -215,7 +215,7 @@ class CocoMetric(BaseMetric):
         truths, image_ids = self._read_truth(annotated)
         self._check_images((result["img_id"] for result in results), image_ids)
         people = self._select(results, sigmas)
-        self._write_results(people, annotated.category_id)
+        self._write_results(people, annotated)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
         figures = {
@@ -307,14 +307,18 @@ class CocoMetric(BaseMetric):
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
-    def _write_results(self, people: list[dict], category_id: Id) -> None:
+    def _write_results(self, people: list[dict], annotated: AnnotationFile) -> None:
         if self.outfile_prefix is None:
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [
             result_row(
-                person["img_id"], person["score"], person["points"], self.metainfo, category_id
+                person["img_id"],
+                person["score"],
+                annotated.in_order(person["points"]),
+                self.metainfo,
+                annotated.category_id,
             )
             for person in people
         ]
