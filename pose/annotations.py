@@ -97,6 +97,12 @@ class AnnotationFile:
         self._annotations: list[dict] = content["annotations"]
         entries = _read_categories(path, content.get("categories"))
         self.category_id = _choose(path, self._annotations, entries, category)
+        if self.category_id not in entries and any(e.get("keypoints") for e in entries.values()):
+            raise DataError(
+                f"{path}: annotations are of the category {self.category_id!r}, but its categories "
+                f"are {', '.join(map(repr, entries))}, so that nobody knows whose names of "
+                "keypoints are theirs. Correct the ids."
+            )
         names = entries.get(self.category_id, {}).get("keypoints")
         self._order = None if not names else keypoint_order(names, layout, metainfo, path)
 

@@ -28,6 +28,7 @@ from pose.registry import METRICS
 
 # Of a box's area, where a dataset has no areas of its own: the mean of COCO's people.
 _SHARE_OF_BOX = 0.53
+_MOST_AREA = 1e10  # pycocotools counts nobody who is larger
 
 
 @METRICS.register_module()
@@ -268,15 +269,16 @@ class CocoMetric(BaseMetric):
         return truths, sorted(annotated.images, key=id_order)
 
     def _area(self, person: Person) -> float:
-        if not self.use_area:
-            return float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
         found = person.annotation
         where = f"{self.ann_file}: annotation {found['id']!r}"
+        if not self.use_area:
+            area = float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
+            return read_number(area, f"{where}: the area of the box", most=_MOST_AREA)
         hint = "Set use_area=False of the metric to derive it from the box."
         if "area" not in found:
             raise DataError(f"{where} has no area. {hint}")
         try:
-            return read_number(found["area"], f"{where}: area", least=1)
+            return read_number(found["area"], f"{where}: area", least=1, most=_MOST_AREA)
         except DataError as error:
             raise DataError(f"{error} {hint}") from error
 

@@ -155,7 +155,14 @@ def names(*changed):
 REFUSED = {
     "several categories": (dogs_with_keypoints, r"'person' \(id 1\), 'dog' \(id 18\).*category="),
     "no area": (without("annotations", "area"), r"has no area.*use_area=False"),
-    "area 0": (first(area=0), r"area must be a number of at least 1, found 0.*use_area=False"),
+    "area 0": (first(area=0), r"area must be a number of at least 1 .*, found 0.*use_area=False"),
+    "a huge area": (first(area=1e11), "area must be a number of at least 1 and at most 1e"),
+    "a category that is not listed": (
+        each("annotations", category_id=0), "are of the category 0, but its categories are 1",
+    ),
+    "a category of another type": (
+        lambda content: content["categories"][0].update(id="1"), "category 1, but .* are '1'",
+    ),
     "no width": (without("images", "width"), "has no width"),
     "a width in words": (each("images", width="640"), "width of image 1 must be a number"),
     "NaN": (first(keypoints=[float("nan")] * 51), "keypoint 'nose' is not finite"),

@@ -259,12 +259,16 @@ def test_the_check_of_the_data_compares_sizes(people):
     name = resize_first(folder, annotations, (64, 64))
     content = json.loads(annotations.read_text())
     content["annotations"][-1]["keypoints"][:3] = [500, 10, 2]
+    shares = np.reshape(content["annotations"][-2]["keypoints"], (17, 3)) / (128, 128, 1)
+    content["annotations"][-2]["keypoints"] = shares.ravel().tolist()
     annotations.write_text(json.dumps(content))
     dataset, _ = of_image(folder, annotations, name)
     items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
     report = make_report(CHECKS, {}, list(scan(items, CHECKS, {"train": dataset.metainfo})))
     found = {f.kind: f for f in report.findings}
-    assert set(found) == {"size-mismatch", "outside"}
+    assert set(found) == {"size-mismatch", "outside", "off-box"}
+    (case,) = found["off-box"].cases
+    assert f"annotation {content['annotations'][-2]['id']}" in case.detail
     (case,) = found["size-mismatch"].cases
     assert case.path.endswith(name) and "64x64" in case.detail
     assert found["size-mismatch"].level == "fault" and report.num_faults == 1
