@@ -9,7 +9,7 @@ import cv2
 from numpy.typing import NDArray
 
 from engine.errors import DataError
-from pose.infer.mp4 import is_cut_off, num_pictures
+from pose.infer.containers import is_cut_off, num_pictures
 
 _ESTIMATED = (".mkv", ".webm")  # they tell a duration, of all streams; OpenCV makes a count of it
 _SLACK_S = 0.5  # by which sound may outlast the pictures there
@@ -69,9 +69,9 @@ class VideoFile:
     def early_end(self) -> str | None:
         """Returns, after the last frame, what is wrong if it came too early; else None.
 
-        A file that tells no number of frames can only be found empty. Matroska and WebM are judged
-        by time, as they tell no number but how long they last. A trimmed MP4 is not judged unless
-        it is cut off: it counts what is not to be shown, too.
+        A file that tells no number of frames can only be found empty. Matroska and WebM that are
+        not cut off are judged by time, as they tell no number but how long they last. A trimmed MP4
+        is not judged unless it is cut off: it counts what is not to be shown, too.
         """
         if self.num_read and (self.num_promised <= self.num_read or not self._stopped_early()):
             return None
@@ -82,10 +82,10 @@ class VideoFile:
 
     def _stopped_early(self) -> bool:
         suffix = self.path.suffix.lower()
-        if suffix in _ESTIMATED:
-            return self._last_s + 1 / self.fps + _SLACK_S < self.num_promised / self.fps
         if suffix == ".avi" or is_cut_off(self.path):
             return True
+        if suffix in _ESTIMATED:
+            return self._last_s + 1 / self.fps + _SLACK_S < self.num_promised / self.fps
         return num_pictures(self.path) == self.num_promised  # else some are not to be shown
 
     def close(self) -> None:

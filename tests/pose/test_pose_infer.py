@@ -289,6 +289,21 @@ class TestVideos:
             assert sum(1 for _ in video) == (20 - num if expected else 10)
             assert (expected or "None") in str(video.early_end())
 
+    @pytest.mark.parametrize("name, fourcc", [("a.mkv", "MJPG"), ("a.webm", "VP80")])
+    def test_the_last_frames_of_a_webm_are_missed_if_it_is_cut_off(self, tmp_path, name, fourcc):
+        """Its segment tells how long it is, unless a recorder did not know that yet."""
+        path = write_video(tmp_path / name, fourcc, 20)
+        content = bytearray(path.read_bytes())
+        path.write_bytes(content[: int(len(content) * 0.9)])
+        video = VideoFile(path)
+        num = sum(1 for _ in video)
+        assert 15 < num < 20 and f"ends after {num} of the 20 frames" in video.early_end()
+        size = content.index(b"\x18\x53\x80\x67") + 4
+        content[size : size + 8] = b"\x01" + b"\xff" * 7
+        path.write_bytes(content[: int(len(content) * 0.9)])
+        video = VideoFile(path)
+        assert sum(1 for _ in video) == num and video.early_end() is None
+
     @pytest.mark.parametrize("more_s, is_early", [(0.3, False), (1.0, True), (None, False)])
     def test_sound_may_outlast_the_pictures_of_a_webm(self, tmp_path, more_s, is_early):
         """Its one duration is of both; a recorder that was never told to stop writes none."""

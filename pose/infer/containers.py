@@ -1,4 +1,7 @@
-"""The boxes of MP4 and QuickTime files (ISO/IEC 14496-12), for what a decoder does not tell."""
+"""The boxes of video files, for what a decoder does not tell.
+
+MP4 and QuickTime: ISO/IEC 14496-12. Matroska and WebM: RFC 8794 and 9559.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from struct import calcsize, error, unpack_from
 
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+
 
 def is_cut_off(path: Path) -> bool:
-    """Whether the boxes of a file reach beyond its end."""
+    """Whether the boxes of an MP4, or the segment of a Matroska, reach beyond the file's end."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(_EBML):
+        return _segment_end(start) > path.stat().st_size
     return any(end > path.stat().st_size for _, _, end in _boxes(path))
+
+
+def _segment_end(data: bytes) -> int:
+    """Where the segment ends that follows the header; 0 if the file does not say."""
+    place = data.find(_SEGMENT) + len(_SEGMENT)
+    if place < len(_SEGMENT) or place >= len(data):
+        return 0
+    length = 9 - data[place].bit_length()  # leading zeros tell how many bytes the size has
+    value = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
+    is_unknown = value == (1 << 7 * length) - 1  # recorders write such
+    return 0 if is_unknown else place + length + value
 
 
 def num_pictures(path: Path) -> int | None:
