@@ -54,6 +54,18 @@ def test_faces_are_sorted_and_whole(faces):
     assert paths == sorted(str(p) for p in faces.glob("??????.png"))
 
 
+def test_what_is_beside_faces_is_counted(faces, capsys):
+    """Such as a linked folder of more of them."""
+    for name in ("000099.jpg", "000099_seg.bmp", ".hidden.png"):
+        (faces / name).touch()
+    (faces / "more").symlink_to(faces)
+    assert len(FaceDataset(data_root=str(faces))) == 20
+    told = "".join(capsys.readouterr())
+    for text in ("1 folders, such as more", "suffix .jpg, such as 000099.jpg", "suffix .bmp"):
+        assert text in told
+    assert "ldmks" not in told and ".hidden" not in told
+
+
 def test_split_is_disjoint_complete_and_the_same_every_time(faces):
     train, val = (
         names(FaceDataset(data_root=str(faces), split=s, val_ratio=0.25)) for s in ("train", "val")
