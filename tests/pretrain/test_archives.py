@@ -85,6 +85,15 @@ def test_links_that_lead_nowhere_are_errors(tmp_path, kind, link):
         list_images(tmp_path / "a.tar")
 
 
+def test_a_sparse_image_is_an_error(tmp_path):
+    """Its bytes in the archive are not those of the file."""
+    sparse = {"GNU.sparse.size": "700", "GNU.sparse.map": "0,300,600,100"}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        add(tar, "a.jpg", 400, pax_headers=sparse)
+    with pytest.raises(DataError, match=r"the image 'a.jpg' is no plain file .* without --sparse"):
+        list_images(tmp_path / "a.tar")
+
+
 def test_a_negative_size_does_not_lead_back(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "a.jpg")
