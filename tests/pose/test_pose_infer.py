@@ -117,6 +117,13 @@ def test_a_prediction_that_is_no_number_is_a_failure_of_its_image(model, cfg, ph
     assert "NonFiniteError: NaN or infinity" in reasons["a.png"] and "b.jpg" in reasons
 
 
+def test_an_image_without_people_alone(model, cfg, photos):
+    images = find_images(str(photos / "sub" / "a.png"))
+    (found,) = predict_people(model, cfg, images, lambda pixels, name: np.zeros((0, 5)), 2, 0)
+    assert found.image == images[0]
+    assert found.sample.pred_instances.keypoints.shape == (0, 17, 2)
+
+
 def test_a_file_of_bad_boxes_is_an_error(tmp_path):
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({"a.png": [[1, 2, 3]]}))
