@@ -94,18 +94,21 @@ def test_everybody_is_found_whatever_the_batches(
 
 def test_a_bad_box_is_left_out_and_costs_nobody_else(model, cfg, photos, tmp_path):
     path = tmp_path / "boxes.json"
-    bad = [[10, 10, 10, 80], [500, 500, 700, 700], [5, 5, float("nan"), 50]]
+    bad = [
+        *([10, 10, 10, 80], [500, 500, 700, 700], [5, 5, float("nan"), 50]),
+        *([-50, -40, -10, -9], [1, 2, 30, 40, float("nan")]),
+    ]
     boxes = {"a.png": [bad[0], [60, 10, 110, 85], *bad[1:]], "sub/a.png": [[1, 2, 30, 40]]}
     path.write_text(json.dumps(boxes))
     found = list(predict_people(model, cfg, find_images(str(photos)), BoxesFile(path), 2, 0))
     failures = [item for item in found if isinstance(item, Failure)]
     of_boxes = [item.reason for item in failures if item.image.path == photos / "a.png"]
-    assert len(of_boxes) == 3 and "(500, 500, 700, 700)" in of_boxes[1]
+    assert len(of_boxes) == 5 and "(500, 500, 700, 700)" in of_boxes[1]
     assert all("no area within the image of 120x90" in reason for reason in of_boxes)
     people = [item.sample.pred_instances for item in found if not isinstance(item, Failure)]
     assert [person.bboxes.tolist() for person in people] == [[[60, 10, 110, 85]], [[1, 2, 30, 40]]]
     reasons = {item.image.path.name: item.reason for item in failures}
-    assert "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"] and len(failures) == 5
+    assert "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"] and len(failures) == 7
 
 
 def test_a_prediction_that_is_no_number_is_a_failure_of_its_image(model, cfg, photos, boxes_file):
