@@ -258,7 +258,7 @@ def test_the_check_of_the_data_compares_sizes(people):
     folder, annotations = people
     name = resize_first(folder, annotations, (64, 64))
     content = json.loads(annotations.read_text())
-    content["annotations"][-1]["keypoints"][:3] = [500, 10, 2]
+    content["annotations"][-1]["keypoints"][:6] = [500, 10, 2, 0, 0.2, 2]
     shares = np.reshape(content["annotations"][-2]["keypoints"], (17, 3)) / (128, 128, 1)
     content["annotations"][-2]["keypoints"] = shares.ravel().tolist()
     annotations.write_text(json.dumps(content))
@@ -271,6 +271,7 @@ def test_the_check_of_the_data_compares_sizes(people):
     assert f"annotation {content['annotations'][-2]['id']}" in case.detail
     (case,) = found["size-mismatch"].cases
     assert case.path.endswith(name) and "64x64" in case.detail
+    assert found["outside"].cases[0].detail.endswith(": 1 of 17")
     assert found["size-mismatch"].level == "fault" and report.num_faults == 1
     assert report.figures["keypoints"]["labelled"]["max"] <= 17
 
