@@ -97,6 +97,12 @@ class AnnotationFile:
         self._annotations: list[dict] = content["annotations"]
         entries = _read_categories(path, content.get("categories"))
         self.category_id = _choose(path, self._annotations, entries, category)
+        if self.category_id not in entries and any(e.get("keypoints") for e in entries.values()):
+            raise DataError(
+                f"{path}: annotations are of the category {self.category_id!r}, but its categories "
+                f"are {', '.join(map(repr, entries))}, so that nobody knows whose names of "
+                "keypoints are theirs. Correct the ids."
+            )
         names = entries.get(self.category_id, {}).get("keypoints")
         self._order = None if not names else keypoint_order(names, layout, metainfo, path)
 
@@ -116,6 +122,14 @@ class AnnotationFile:
                 "current",
                 logging.WARNING,
             )
+        return found
+
+    def in_order(self, points: NDArray) -> NDArray:
+        """Returns keypoints (K, ...) in the order of the file, for results that go with it."""
+        if self._order is None:
+            return points
+        found = np.empty_like(points)
+        found[self._order] = points
         return found
 
     def _people(self) -> Iterator[Person]:
@@ -273,7 +287,6 @@ def _choose(path: str, annotations: list[dict], entries: dict[Id, dict], categor
     if len(candidates) > 1:
         raise DataError(
             f"{path} holds several categories that may be people: {listing}. Say which one, by "
-            f"name or id: category={names[candidates[0]] or candidates[0]!r} of the dataset and of "
-            "the metric."
+            f"name or id: category={names[candidates[0]] or candidates[0]!r} of the dataset."
         )
     return candidates[0] if candidates else 1

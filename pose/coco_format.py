@@ -180,18 +180,19 @@ def id_order(value: Id) -> tuple[bool, Id]:
     return isinstance(value, str), value
 
 
-def read_number(value: Any, where: str, least: float = -math.inf) -> float:
+def read_number(value: Any, where: str, least: float = -math.inf, most: float = _MOST) -> float:
     """Returns a finite number.
 
     Raises:
-        DataError: If it is none, or less than ``least``.
+        DataError: If it is none, less than ``least``, or more than ``most``.
     """
     try:
         number = float("nan" if isinstance(value, bool | str) else value)
     except (OverflowError, TypeError):
         number = math.nan
-    if not abs(number) <= _MOST or number < least:
+    if not abs(number) <= most or number < least:
         limit = "" if least == -math.inf else f" of at least {least:g}"
+        limit += "" if most == _MOST else f" and at most {most:g}"
         raise DataError(f"{where} must be a number{limit}, found {value!r}.")
     return number
 

@@ -39,6 +39,8 @@ def list_images(archive: Path) -> list[dict]:
     images, files = [], {}
     for member in members:
         files[posixpath.normpath(member.name)] = member
+        if posixpath.basename(member.name).startswith("."):
+            continue  # as in folders; tar of macOS adds ._a.jpg to a.jpg
         if member.name.lower().endswith(IMAGE_SUFFIXES) and not member.isdir():
             images.append(member)
         elif not member.isdir():
@@ -59,6 +61,8 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         if tar.offset <= member.offset:  # a negative size would lead back, for ever
             raise tarfile.ReadError(f"the header at byte {member.offset} has a negative size")
+        if not member.name and not member.isdir():
+            raise tarfile.ReadError(f"the member at byte {member.offset} has no name")
         yield member
 
 

@@ -31,6 +31,7 @@ def fill_in(cfg: Config, nodes: list[Node], eval_dtype: str | None = None) -> No
     fill_checkpointing(cfg, nodes)
     fill_flip_pairs(nodes)
     fill_keypoint_set(cfg, nodes)
+    fill_category(nodes)
 
 
 def fill_sizes(cfg: Config, nodes: list[Node]) -> None:
@@ -119,6 +120,16 @@ def fill_keypoint_set(cfg: Config, nodes: list[Node]) -> None:
     for node in nodes:
         if node.registry in takers and "metainfo" in parameters(node.target).names and metainfo:
             node.cfg.setdefault("metainfo", metainfo)
+
+
+def fill_category(nodes: list[Node]) -> None:
+    """Hands the ``category`` of an evaluated dataset, who in its file is people, to its metrics."""
+    chosen = {node.path: node.cfg.get("category") for node in nodes if node.registry is DATASETS}
+    for node in nodes:
+        category = chosen.get(f"{node.path.partition('_')[0]}_dataloader.dataset")
+        is_taker = node.registry is METRICS and "category" in parameters(node.target).names
+        if is_taker and category is not None:
+            node.cfg.setdefault("category", category)
 
 
 def describe(dataset: Node) -> dict[str, Any] | None:

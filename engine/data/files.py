@@ -91,7 +91,8 @@ def find_files(root: str | Path, suffixes: Sequence[str]) -> list[str]:
 
     Args:
         root: The folder.
-        suffixes: Of the files, in lower case. Names that begin with a dot are passed over silently.
+        suffixes: Of the files, in lower case. Files whose names begin with a dot are passed over
+            silently, and folders so that they are counted.
 
     Returns:
         Their paths relative to it, sorted.
@@ -149,7 +150,9 @@ def _walk(
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError:  # a link to itself, or into a folder that is closed to us
             is_folder = is_file = False
-        if is_folder:
+        if is_folder and entry.name.startswith("."):  # of tools, such as .ipynb_checkpoints
+            passed_over.add("hidden folders", entry.path)
+        elif is_folder:
             folders.append(entry.path)
         elif is_file:
             files.append(entry.path)
@@ -167,10 +170,11 @@ def composed(name: str) -> str:
 
 def as_on_disk(root: str | Path, name: str) -> str:
     """Joins a name that someone wrote to a folder, in the Unicode form in which the file exists."""
-    paths = [os.path.join(root, name)]
-    if not name.isascii():
-        paths += [os.path.join(root, unicodedata.normalize(form, name)) for form in ("NFC", "NFD")]
-    return next((path for path in paths if os.path.exists(path)), paths[0])
+    path = os.path.join(root, name)
+    if name.isascii():
+        return path  # without a look at the disk, as lists may be of millions
+    forms = (os.path.join(root, unicodedata.normalize(form, name)) for form in ("NFC", "NFD"))
+    return next((p for p in (path, *forms) if os.path.exists(p)), path)
 
 
 def pair_folders(root: str | Path, img_dir: str, partners: Mapping[str, Partner]) -> list[Named]:

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.structures import PixelData
 from torch.utils.data import DataLoader, Dataset
 
 from engine.allocator import keep_freed_memory
@@ -18,7 +19,7 @@ from engine.checkpoint import apply_weights, read_checkpoint, saved_dataset_meta
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.data.workers import explain
-from engine.errors import WeightsError
+from engine.errors import NonFiniteError, WeightsError
 from engine.infer.images import InputImage
 from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
@@ -156,7 +157,7 @@ def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSamp
     samples: list[DataSample] = batch["data_samples"]
     predicted = try_predict(lambda: model.test_step(batch))
     if not isinstance(predicted, Exception):
-        yield from ((sample.sample_idx, sample) for sample in predicted)
+        yield from ((sample.sample_idx, _require_finite(sample)) for sample in predicted)
     elif len(samples) == 1:
         yield samples[0].sample_idx, predicted
     else:
@@ -164,6 +165,14 @@ def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSamp
             yield from _predict_each(
                 model, {"inputs": batch["inputs"][i : i + 1], "data_samples": [sample]}
             )
+
+
+def _require_finite(sample: DataSample) -> DataSample | NonFiniteError:
+    """Returns the sample; or an error if a map, such as of depth, is NaN or infinite anywhere."""
+    maps = [value.data for value in sample.values() if isinstance(value, PixelData)]
+    if all(values.isfinite().all() for values in maps):
+        return sample
+    return NonFiniteError("NaN or infinity in the prediction")
 
 
 def try_predict(predict: Callable[[], T]) -> T | Exception:

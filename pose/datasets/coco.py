@@ -15,6 +15,7 @@ from mmengine.registry import HOOKS
 from torch.utils.data import get_worker_info
 
 from engine.data.dataset import BaseDataset
+from engine.data.files import as_on_disk
 from engine.data.sampling import REDRAW_STREAM, SampleKey
 from engine.errors import DataError
 from pose.annotations import AnnotationFile, Person, clip_box, read_box
@@ -40,7 +41,7 @@ class CocoDataset(BaseDataset):
     annotation), ``bbox`` (1, 4) x1, y1, x2, y2 and ``bbox_score`` (1,); and, unless boxes are
     detected, ``keypoints`` (1, K, 2) and ``keypoints_visible`` (1, K), 0 or 1. Left out are crowds,
     people without a keypoint, and other categories. Where the file names its keypoints, they are
-    taken by name.
+    taken by name. The id of the category is the attribute ``category_id``, once the file is read.
 
     A sample that a transform rejects (``RequireKeypoints``) is replaced by one that is drawn at
     random, with a generator of its own key; ``num_redrawn`` counts them.
@@ -82,6 +83,7 @@ class CocoDataset(BaseDataset):
         self.bbox_path = bbox_file and os.path.join(data_root, bbox_file)
         self.file_of_boxes = self.bbox_path or self.ann_path
         self.category = category
+        self.category_id: Id | None = None
         self.bbox_score_thr = bbox_score_thr
         self.drop_bad_boxes = drop_bad_boxes
         self._redrawn = torch.zeros(_SLOTS, dtype=torch.int64).share_memory_()
@@ -96,6 +98,7 @@ class CocoDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Returns the records."""
         annotated = AnnotationFile(self.ann_path, self.KEYPOINTS, self.keypoint_set, self.category)
+        self.category_id = annotated.category_id
         found = self._detected(annotated) if self.bbox_path else self._annotated(annotated)
         records, bad = [], []
         for person, score, fields in found:
@@ -105,7 +108,7 @@ class CocoDataset(BaseDataset):
             image = person.image
             records.append(
                 {
-                    "img_path": os.path.join(self.img_dir, image["file_name"]),
+                    "img_path": as_on_disk(self.img_dir, image["file_name"]),
                     "img_id": image["id"],
                     "annotated_size_hw": (image["height"], image["width"]),
                     "id": person.id,
@@ -179,11 +182,21 @@ class CocoDataset(BaseDataset):
             worker = get_worker_info()
             self._redrawn[0 if worker is None else 1 + worker.id % (_SLOTS - 1)] += 1
             generator = generator or np.random.default_rng([*key, REDRAW_STREAM])
-            packed = self._draw(key._replace(index=int(generator.integers(len(self)))))
+            packed = self._redraw(key._replace(index=int(generator.integers(len(self)))))
         raise DataError(
             f"{type(self).__name__}: {MAX_REDRAWS} samples in a row were rejected by the pipeline. "
             "Lower num_keypoints of RequireKeypoints."
         )
+
+    def _redraw(self, key: SampleKey) -> Any:
+        """Draws another sample; a corrupt one counts as itself, not as the one it replaces."""
+        try:
+            return self._draw(key)
+        except DataError as error:
+            if self._corrupt is None:
+                raise
+            self._corrupt.add(self.record_of(key), error)
+            return None
 
     @property
     def num_redrawn(self) -> int:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
+from engine.errors import NonFiniteError
 from engine.infer import Failure, ImageFiles, InputImage, try_predict
 from engine.model.base import BaseModel
 from pose.infer.boxes import Boxes, BoxSource
@@ -67,9 +68,10 @@ def crop_people(
     lower, upper = boxes[:, :2].clip(min=0), np.minimum(boxes[:, 2:4], (width, height))
     good = (upper > lower).all(axis=1) & np.isfinite(boxes).all(axis=1)
     bad = [
-        f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, has no area within the "
-        f"image of {width}x{height} (width x height); it is left out."
-        for x1, y1, x2, y2 in boxes[~good, :4]
+        f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, with score {score:g} "
+        f"has no area within the image of {width}x{height} (width x height), or is not finite; it "
+        "is left out."
+        for x1, y1, x2, y2, score in boxes[~good]
     ]
     sample = {"img": image_bgr, "img_path": name, "metainfo": {}}
     crops = [
@@ -87,7 +89,11 @@ def crop_people(
 
 
 def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceData:
-    """Predicts people in batches; see :class:`PeopleOfImage` for what of them is returned."""
+    """Predicts people in batches; see :class:`PeopleOfImage` for what of them is returned.
+
+    Raises:
+        NonFiniteError: If a keypoint or a score is NaN or infinite.
+    """
     samples: list[DataSample] = []
     for start in range(0, len(crops), batch_size):
         with torch.inference_mode():
@@ -95,6 +101,9 @@ def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceDa
     boxes = [np.asarray([*sample.bbox_xyxy, *sample.bbox_score], np.float32) for sample in samples]
     stacked = torch.from_numpy(np.array(boxes, np.float32).reshape(-1, 5))
     found = [sample.pred_instances for sample in samples]
+    values = [value for people in found for value in (people.keypoints, people.keypoint_scores)]
+    if not all(value.isfinite().all() for value in values):
+        raise NonFiniteError("NaN or infinity in the prediction of a person")
     nobody = torch.zeros(0, model.metainfo.num_keypoints, 2)
     return InstanceData(
         keypoints=torch.cat([nobody, *(people.keypoints for people in found)]),
@@ -102,6 +111,14 @@ def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceDa
         bboxes=stacked[:, :4],
         bbox_scores=stacked[:, 4],
     )
+
+
+def try_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceData | Exception:
+    """Does :func:`predict_crops`, one by one if that fails; returns what that raises, too."""
+    people = try_predict(lambda: predict_crops(model, crops, batch_size))
+    if isinstance(people, Exception) and batch_size > 1:
+        people = try_predict(lambda: predict_crops(model, crops, 1))
+    return people
 
 
 def predict_people(
@@ -151,13 +168,11 @@ def _predict_together(
 ) -> Iterator[PeopleOfImage | Failure]:
     """Predicts the people of several images together, or image by image if that fails."""
     crops = [crop for item in waiting for crop in item.crops]
-    everybody = try_predict(lambda: predict_crops(model, crops, batch_size))
+    everybody = try_crops(model, crops, batch_size)
     if isinstance(everybody, Exception) and len(waiting) > 1:
         for item in waiting:
             yield from _predict_together(model, [item], batch_size)
         return
-    if isinstance(everybody, Exception) and batch_size > 1:
-        everybody = try_predict(lambda: predict_crops(model, crops, 1))
     if isinstance(everybody, Exception):
         yield from (Failure(waiting[0].image, reason) for reason in waiting[0].bad_boxes)
         yield Failure.of(waiting[0].image, everybody)

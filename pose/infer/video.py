@@ -15,7 +15,7 @@ from engine.errors import DataError
 from engine.infer import Failure, InputImage
 from engine.model.base import BaseModel
 from pose.infer.boxes import BoxSource
-from pose.infer.people import Crops, crop_people, predict_crops
+from pose.infer.people import Crops, crop_people, predict_crops, try_crops
 from pose.infer.video_file import VideoFile
 from pose.infer.writer import PoseWriter, as_lists, write_json
 
@@ -69,7 +69,10 @@ def predict_video(
         for frame in video:
             name = f"{path.name}#{len(frames)}"
             crops, failures = _find_people(pipeline, frame, find_boxes, name)
-            people = predict_crops(model, crops, batch_size)
+            people = try_crops(model, crops, batch_size)
+            if isinstance(people, Exception):
+                failures.append(f"{name}: {type(people).__name__}: {people}")
+                people = predict_crops(model, [], 1)
             image = np.zeros((height, width, 3), np.uint8) if frame is None else frame
             picture = cv2.cvtColor(writer.draw(people, image), cv2.COLOR_RGB2BGR)
             drawn.write(_pad(picture, even_wh))

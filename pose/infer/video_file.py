@@ -9,6 +9,7 @@ import cv2
 from numpy.typing import NDArray
 
 from engine.errors import DataError
+from pose.infer.containers import is_cut_off, num_pictures
 
 _ESTIMATED = (".mkv", ".webm")  # they tell a duration, of all streams; OpenCV makes a count of it
 _SLACK_S = 0.5  # by which sound may outlast the pictures there
@@ -68,8 +69,9 @@ class VideoFile:
     def early_end(self) -> str | None:
         """Returns, after the last frame, what is wrong if it came too early; else None.
 
-        A file that tells no number of frames can only be found empty. Matroska and WebM are judged
-        by time, as they tell no number but how long they last.
+        A file that tells no number of frames can only be found empty. Matroska and WebM that are
+        not cut off are judged by time, as they tell no number but how long they last. A trimmed MP4
+        is not judged unless it is cut off: it counts what is not to be shown, too.
         """
         if self.num_read and (self.num_promised <= self.num_read or not self._stopped_early()):
             return None
@@ -80,29 +82,12 @@ class VideoFile:
 
     def _stopped_early(self) -> bool:
         suffix = self.path.suffix.lower()
+        if suffix == ".avi" or is_cut_off(self.path):
+            return True
         if suffix in _ESTIMATED:
             return self._last_s + 1 / self.fps + _SLACK_S < self.num_promised / self.fps
-        return suffix == ".avi" or _is_cut_off(self.path)
+        return num_pictures(self.path) == self.num_promised  # else some are not to be shown
 
     def close(self) -> None:
         """Closes the file."""
         self._video.release()
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether an MP4's boxes reach beyond its end.
-
-    The count of frames does not tell: it has those that a telephone's owner trimmed away, too.
-    """
-    size, start = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while start < size:
-            file.seek(start)
-            length = int.from_bytes(file.read(4), "big")
-            kind = file.read(4)
-            if length == 1:  # of 64 bits, after the kind
-                length = int.from_bytes(file.read(8), "big")
-            if not length or len(kind) < 4:  # to the end, or no box
-                return bool(length)
-            start += length
-    return start > size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from numpy.typing import NDArray
 
 from engine.data.dataset import BaseDataset
@@ -21,12 +22,13 @@ from engine.tables import format_table
 from pose.annotations import AnnotationFile, Person
 from pose.coco_format import Id, id_order, read_number, result_row
 from pose.metainfo import parse_metainfo
-from pose.metrics.coco_eval import STATS, average_precision
+from pose.metrics.coco_eval import MOST_PEOPLE, STATS, average_precision
 from pose.metrics.nms import oks_nms, rescore
 from pose.registry import METRICS
 
 # Of a box's area, where a dataset has no areas of its own: the mean of COCO's people.
 _SHARE_OF_BOX = 0.53
+_MOST_AREA = 1e10  # pycocotools counts nobody who is larger
 
 
 @METRICS.register_module()
@@ -42,7 +44,7 @@ class CocoMetric(BaseMetric):
         ann_file: Annotations of the images that are predicted.
         metainfo: The keypoint set, if not the class's: see :func:`pose.metainfo.parse_metainfo`.
             ``load_config`` fills in the model's.
-        category: Name or id of the category of people, as the dataset has it.
+        category: Name or id of the category of people. ``load_config`` fills in the dataset's.
         score_mode: ``"bbox_keypoint"`` as above, or ``"bbox"``: the score of the box alone.
         keypoint_score_thr: Keypoints at or below it do not count for the score.
         nms_mode: ``"oks_nms"``, or ``"none"`` to keep all predictions.
@@ -99,8 +101,8 @@ class CocoMetric(BaseMetric):
             sample: One of its samples.
 
         Raises:
-            ConfigError: If the keypoints of the dataset are not those of the metric, or the samples
-                lack something.
+            ConfigError: If the keypoints or the category of the dataset are not those of the
+                metric, or the samples lack something.
             DataError: If the annotation file cannot be used, or lacks an image of the dataset.
         """
         needed = ("img_id", "id", "bbox_score", "warp_matrix", "size_hw")
@@ -118,12 +120,40 @@ class CocoMetric(BaseMetric):
                 "and the metric's metainfo the same set."
             )
         parts = self._parts()
-        _, image_ids = self._read_truth()
-        self._check_images(
-            (dataset.get_data_info(i)["img_id"] for i in range(len(dataset))), image_ids
-        )
+        annotated = self._open_truth()
+        theirs = getattr(dataset, "category_id", annotated.category_id)
+        if theirs != annotated.category_id:
+            raise ConfigError(
+                f"{type(self).__name__}: people are of the category {annotated.category_id!r}, but "
+                f"those of the dataset of {theirs!r}. Give both the same category."
+            )
+        truths, image_ids = self._read_truth(annotated)
+        records = [dataset.get_data_info(i) for i in range(len(dataset))]
+        self._check_images((record["img_id"] for record in records), image_ids)
+        self._warn_of_people(records, truths)
         names = [name if part == "whole" else f"{part} {name}" for part in parts for name in STATS]
         return [f"{self.prefix}/{name}" for name in names]
+
+    def _warn_of_people(self, records: Sequence[dict], truths: Sequence[dict]) -> None:
+        """Warns if even predictions that are the truth would not have an AP of 1."""
+        counted = Counter(truth["image_id"] for truth in truths if truth["counts"])
+        total, most = counted.total(), max(counted.values(), default=0)
+        if "keypoints" in records[0] and len(records) != total:
+            print_log(
+                f"{self.ann_file}: {total} people count, but the dataset has {len(records)}: the "
+                "others are missed, whatever the model predicts. Give dataset and metric one file, "
+                "and no indices.",
+                "current",
+                logging.WARNING,
+            )
+        if most > MOST_PEOPLE:
+            print_log(
+                f"{self.ann_file}: up to {most} people are in one image. By COCO's rules only the "
+                f"{MOST_PEOPLE} predictions with the highest scores count there; the others are "
+                "missed.",
+                "current",
+                logging.WARNING,
+            )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the predictions of a batch.
@@ -182,10 +212,11 @@ class CocoMetric(BaseMetric):
         """
         metainfo = self.metainfo
         parts, sigmas = self._parts(), np.array(metainfo.sigmas)
-        truths, image_ids = self._read_truth()
+        annotated = self._open_truth()
+        truths, image_ids = self._read_truth(annotated)
         self._check_images((result["img_id"] for result in results), image_ids)
         people = self._select(results, sigmas)
-        self._write_results(people)
+        self._write_results(people, annotated)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
         figures = {
@@ -220,9 +251,8 @@ class CocoMetric(BaseMetric):
     def _open_truth(self) -> AnnotationFile:
         return AnnotationFile(self.ann_file, self.KEYPOINTS, self.metainfo, self.category)
 
-    def _read_truth(self) -> tuple[list[dict], list[Id]]:
+    def _read_truth(self, annotated: AnnotationFile) -> tuple[list[dict], list[Id]]:
         """Returns what :func:`average_precision` takes, with keypoints (K, 3), and image ids."""
-        annotated = self._open_truth()
         truths = []
         for person in annotated.people():
             counts = person.is_labelled and person.box_xyxy is not None
@@ -239,15 +269,16 @@ class CocoMetric(BaseMetric):
         return truths, sorted(annotated.images, key=id_order)
 
     def _area(self, person: Person) -> float:
-        if not self.use_area:
-            return float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
         found = person.annotation
         where = f"{self.ann_file}: annotation {found['id']!r}"
+        if not self.use_area:
+            area = float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
+            return read_number(area, f"{where}: the area of the box", most=_MOST_AREA)
         hint = "Set use_area=False of the metric to derive it from the box."
         if "area" not in found:
             raise DataError(f"{where} has no area. {hint}")
         try:
-            return read_number(found["area"], f"{where}: area", least=1)
+            return read_number(found["area"], f"{where}: area", least=1, most=_MOST_AREA)
         except DataError as error:
             raise DataError(f"{error} {hint}") from error
 
@@ -278,15 +309,18 @@ class CocoMetric(BaseMetric):
             selected += [{**people[i], "score": float(scores[i])} for i in kept]
         return selected
 
-    def _write_results(self, people: list[dict]) -> None:
+    def _write_results(self, people: list[dict], annotated: AnnotationFile) -> None:
         if self.outfile_prefix is None:
             return
         path = Path(f"{self.outfile_prefix}.keypoints.json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        category_id = self._open_truth().category_id
         rows = [
             result_row(
-                person["img_id"], person["score"], person["points"], self.metainfo, category_id
+                person["img_id"],
+                person["score"],
+                annotated.in_order(person["points"]),
+                self.metainfo,
+                annotated.category_id,
             )
             for person in people
         ]

@@ -16,6 +16,9 @@ STATS = (
     "AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)",
 )  # fmt: skip
 
+MOST_PEOPLE = 20
+"""How many predictions of an image count: its best ones."""
+
 
 def average_precision(
     truths: Sequence[dict],

@@ -93,3 +93,12 @@ def test_lists_of_windows_and_macos(photos):
     found = find_images(str(photos / "list.txt"))
     assert [image.path.name for image in found] == ["1.png", name]
     assert all(image.path.is_file() for image in found)
+
+
+def test_results_of_an_earlier_run_are_no_input_unless_they_are_all_there_is(photos):
+    before = find_images(str(photos))
+    results = photos / "results"
+    results.mkdir()
+    (results / "earlier.png").touch()
+    assert find_images(str(photos), results) == before
+    assert len(find_images(str(photos), photos)) == len(before) + 1, "into the same folder"

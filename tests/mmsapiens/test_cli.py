@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
 
 from engine.errors import DataError
 from engine.signals import INTERRUPTED_EXIT_CODE
@@ -129,6 +130,21 @@ def test_the_seed_of_a_command_is_checked_as_that_of_a_config(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["train", "seg/face/sapiens_1b_face-1024x768", "--seed", "-1"])
     assert "randomness.seed: expected a whole number in [0, 4294967295]" in capsys.readouterr().err
+
+
+def fail_in_a_worker(index):
+    try:
+        raise ValueError("the cause")
+    except ValueError as error:
+        raise DataError("a.jpg: is damaged.\nCopy it again.") from error
+
+
+def test_an_error_of_a_data_worker_is_its_sentence(capsys):
+    loader = DataLoader([0], collate_fn=fail_in_a_worker, num_workers=1)
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: list(loader))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "DataError: a.jpg: is damaged.\nCopy it again.\n"
 
 
 @pytest.mark.parametrize("word", ["doctor", "--help"])

@@ -199,6 +199,8 @@ def test_masks_of_0_and_255_lack_a_class(tmp_path):
     classes = ("background", "person")
     assert check_labels(tmp_path, masks, classes, label_map={255: 1})[0] == {}
     assert check_labels(tmp_path, masks // 255, classes)[0] == {}
+    (finding,) = SegMapCheck().summarise(*measure_labels(tmp_path, masks * 0, classes)).findings
+    assert finding.cases[0].detail == "", "255 cannot stand for it"
 
 
 def test_a_class_is_absent_if_no_file_has_it(tmp_path):

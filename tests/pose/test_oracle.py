@@ -9,6 +9,7 @@ import pytest
 from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
 
+from engine.data.sample import DataSample
 from engine.errors import DataError, NonFiniteError
 from pose.datasets import CocoDataset, CocoWholeBodyDataset
 from pose.metainfo import COCO
@@ -154,7 +155,14 @@ def names(*changed):
 REFUSED = {
     "several categories": (dogs_with_keypoints, r"'person' \(id 1\), 'dog' \(id 18\).*category="),
     "no area": (without("annotations", "area"), r"has no area.*use_area=False"),
-    "area 0": (first(area=0), r"area must be a number of at least 1, found 0.*use_area=False"),
+    "area 0": (first(area=0), r"area must be a number of at least 1 .*, found 0.*use_area=False"),
+    "a huge area": (first(area=1e11), "area must be a number of at least 1 and at most 1e"),
+    "a category that is not listed": (
+        each("annotations", category_id=0), "are of the category 0, but its categories are 1",
+    ),
+    "a category of another type": (
+        lambda content: content["categories"][0].update(id="1"), "category 1, but .* are '1'",
+    ),
     "no width": (without("images", "width"), "has no width"),
     "a width in words": (each("images", width="640"), "width of image 1 must be a number"),
     "NaN": (first(keypoints=[float("nan")] * 51), "keypoint 'nose' is not finite"),
@@ -215,10 +223,37 @@ def test_num_keypoints_that_hides_people_is_told(tmp_path, capsys):
     assert "1 annotations, such as 1, say num_keypoints 0" in told.out + told.err
 
 
-def test_results_are_of_the_files_category(tmp_path):
-    """As COCO's own tools evaluate them."""
+def prepare(path, capsys, **kwargs):
+    """Returns what the start of an evaluation says of dataset and metric."""
+    dataset = CocoDataset(str(path), **kwargs)
+    sample = predict_truth(dataset)[0]
+    del sample["pred_instances"]
+    capsys.readouterr()
+    CocoMetric(str(path)).prepare(dataset, DataSample(metainfo=sample))
+    return "".join(capsys.readouterr())
+
+
+def test_people_whom_only_the_metric_has_are_told(tmp_path, capsys):
+    path = write(make_content(), tmp_path)
+    assert "people" not in prepare(path, capsys)
+    assert "9 people count, but the dataset has 4: the others are missed" in prepare(
+        path, capsys, indices=4
+    )
+
+
+@pytest.mark.parametrize("num_people", [20, 21])
+def test_more_people_in_an_image_than_coco_counts_are_told(tmp_path, capsys, num_people):
+    path = write(make_content(num_images=2, num_people=num_people), tmp_path)
+    assert (oracle_ap(path) == pytest.approx(1)) == (num_people == 20)
+    told = "up to 21 people are in one image. By COCO's rules only the 20 predictions"
+    assert (told in prepare(path, capsys)) == (num_people == 21)
+
+
+@pytest.mark.parametrize("change", [category_seven, shuffled_names])
+def test_results_go_with_the_annotations(change, tmp_path):
+    """As COCO's own tools evaluate them: of the same category, keypoints in the same order."""
     content = make_content()
-    category_seven(content)
+    change(content)
     path = write(content, tmp_path)
     metric = CocoMetric(str(path), nms_mode="none", outfile_prefix=str(tmp_path / "out"))
     metric.process(None, predict_truth(CocoDataset(str(path))))

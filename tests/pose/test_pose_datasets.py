@@ -3,6 +3,7 @@ import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -259,17 +260,36 @@ def test_the_check_of_the_data_compares_sizes(people):
     folder, annotations = people
     name = resize_first(folder, annotations, (64, 64))
     content = json.loads(annotations.read_text())
-    content["annotations"][-1]["keypoints"][:3] = [500, 10, 2]
+    content["annotations"][-1]["keypoints"][:6] = [500, 10, 2, 0, 0.2, 2]
+    shares = np.reshape(content["annotations"][-2]["keypoints"], (17, 3)) / (128, 128, 1)
+    content["annotations"][-2]["keypoints"] = shares.ravel().tolist()
     annotations.write_text(json.dumps(content))
     dataset, _ = of_image(folder, annotations, name)
     items = [Item("train", dataset.get_data_info(i)) for i in range(len(dataset))]
     report = make_report(CHECKS, {}, list(scan(items, CHECKS, {"train": dataset.metainfo})))
     found = {f.kind: f for f in report.findings}
-    assert set(found) == {"size-mismatch", "outside"}
+    assert set(found) == {"size-mismatch", "outside", "off-box"}
+    (case,) = found["off-box"].cases
+    assert f"annotation {content['annotations'][-2]['id']}" in case.detail
     (case,) = found["size-mismatch"].cases
     assert case.path.endswith(name) and "64x64" in case.detail
+    assert found["outside"].cases[0].detail.endswith(": 1 of 17")
     assert found["size-mismatch"].level == "fault" and report.num_faults == 1
     assert report.figures["keypoints"]["labelled"]["max"] <= 17
+
+
+@pytest.mark.parametrize("written, on_disk", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_with_accents_are_found_however_they_are_written(people, written, on_disk):
+    folder, annotations = people
+    content = json.loads(annotations.read_text())
+    name = "jos\u00e9/" + content["images"][0]["file_name"].replace("0", "\u00fc")
+    image = folder / "images" / normalize(on_disk, name)
+    image.parent.mkdir(parents=True)
+    (folder / "images" / content["images"][0]["file_name"]).rename(image)
+    content["images"][0]["file_name"] = normalize(written, name)
+    annotations.write_text(json.dumps(content))
+    dataset, indices = of_image(folder, annotations, image.name)
+    assert dataset[indices[0]]["data_samples"].img_path == str(image)
 
 
 class TestRedrawing:
@@ -324,3 +344,29 @@ class TestRedrawing:
             f"{count} samples were redrawn for want of keypoints ({share})."
             for count, share in zip(counts, shares, strict=True)
         ]
+
+    def test_a_corrupt_redraw_counts_as_itself(self, people):
+        """Not as the samples that it would have replaced, of which nothing is wrong."""
+        folder, annotations = people
+        steps = [*PIPELINE[:3], dict(type="RequireKeypoints", num_keypoints=15), *PIPELINE[3:]]
+        content = json.loads(annotations.read_text())
+        first = {**content["annotations"][0], "num_keypoints": 17}
+        first["keypoints"] = [60, 60, 2] * 17
+        few = {**first, "keypoints": [60, 60, 2] * 3 + [0, 0, 0] * 14, "num_keypoints": 3}
+        images = content["images"]
+        content["annotations"] = [
+            {**found, "id": i, "image_id": images[place]["id"], "bbox": [40, 40, 40, 40]}
+            for i, (found, place) in enumerate([(first, 0), (first, 1), *[(few, 0)] * 6])
+        ]
+        annotations.write_text(json.dumps(content))
+        (folder / "images" / images[1]["file_name"]).write_bytes(b"no image")
+        dataset = CocoDataset(
+            str(annotations),
+            data_prefix=dict(img=str(folder / "images")),
+            pipeline=steps,
+            on_corrupt="skip",
+        )
+        for epoch in range(3):
+            for i in range(len(dataset)):
+                assert dataset[SampleKey(0, epoch, i)]["data_samples"].id == 0
+        assert dataset.num_corrupt == 1

@@ -80,3 +80,14 @@ def test_the_figures_that_will_be_reported_are_known_before(pose_config, name):
     loop = runner.build_val_loop(runner._val_loop)
     metric, dataset = loop.evaluator.metrics[0], loop.dataloader.dataset
     assert metric.prepare(dataset, dataset[0]["data_samples"]) == list(metric.evaluate(0))
+
+
+def test_another_category_than_the_datasets(pose_config, people_dirs, tmp_path):
+    cfg, _, truth = people(pose_config, people_dirs, tmp_path)
+    content = json.loads(truth.read_text())
+    content["categories"].append({**content["categories"][0], "id": 2, "name": "dog"})
+    content["annotations"][-1]["category_id"] = 2
+    truth.write_text(json.dumps(content))
+    cfg.val_dataloader.dataset.category, cfg.val_evaluator.category = "person", 2
+    with pytest.raises(ConfigError, match="category 2, but those of the dataset of 1"):
+        start(cfg)

@@ -1,3 +1,4 @@
+import itertools
 import json
 from struct import pack, pack_into, unpack_from
 from types import SimpleNamespace
@@ -93,18 +94,37 @@ def test_everybody_is_found_whatever_the_batches(
 
 def test_a_bad_box_is_left_out_and_costs_nobody_else(model, cfg, photos, tmp_path):
     path = tmp_path / "boxes.json"
-    bad = [[10, 10, 10, 80], [500, 500, 700, 700], [5, 5, float("nan"), 50]]
+    bad = [
+        *([10, 10, 10, 80], [500, 500, 700, 700], [5, 5, float("nan"), 50]),
+        *([-50, -40, -10, -9], [1, 2, 30, 40, float("nan")]),
+    ]
     boxes = {"a.png": [bad[0], [60, 10, 110, 85], *bad[1:]], "sub/a.png": [[1, 2, 30, 40]]}
     path.write_text(json.dumps(boxes))
     found = list(predict_people(model, cfg, find_images(str(photos)), BoxesFile(path), 2, 0))
     failures = [item for item in found if isinstance(item, Failure)]
     of_boxes = [item.reason for item in failures if item.image.path == photos / "a.png"]
-    assert len(of_boxes) == 3 and "(500, 500, 700, 700)" in of_boxes[1]
+    assert len(of_boxes) == 5 and "(500, 500, 700, 700)" in of_boxes[1]
     assert all("no area within the image of 120x90" in reason for reason in of_boxes)
     people = [item.sample.pred_instances for item in found if not isinstance(item, Failure)]
     assert [person.bboxes.tolist() for person in people] == [[[60, 10, 110, 85]], [[1, 2, 30, 40]]]
     reasons = {item.image.path.name: item.reason for item in failures}
-    assert "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"] and len(failures) == 5
+    assert "has no boxes of 'sub/b.jpg'" in reasons["b.jpg"] and len(failures) == 7
+
+
+def test_a_prediction_that_is_no_number_is_a_failure_of_its_image(model, cfg, photos, boxes_file):
+    """JSON has no NaN."""
+    scores = model.head.final_layer.bias.data
+    scores[3] = float("nan")
+    found = list(predict_people(model, cfg, find_images(str(photos)), BoxesFile(boxes_file), 2, 0))
+    reasons = {i.image.path.name: i.reason for i in found if isinstance(i, Failure)}
+    assert "NonFiniteError: NaN or infinity" in reasons["a.png"] and "b.jpg" in reasons
+
+
+def test_an_image_without_people_alone(model, cfg, photos):
+    images = find_images(str(photos / "sub" / "a.png"))
+    (found,) = predict_people(model, cfg, images, lambda pixels, name: np.zeros((0, 5)), 2, 0)
+    assert found.image == images[0]
+    assert found.sample.pred_instances.keypoints.shape == (0, 17, 2)
 
 
 def test_a_file_of_bad_boxes_is_an_error(tmp_path):
@@ -264,6 +284,36 @@ class TestVideos:
         assert 5 < num < 20 and f"ends after {num} of the 20 frames" in reason
         assert ends == {"whole": (20, None), "trimmed": (10, None), "front": (20, None)}
 
+    @pytest.mark.parametrize("num", [1, 3])
+    def test_the_last_frames_of_an_mp4_are_missed(self, tmp_path, num):
+        """Damaged ones look like the end; its index counts them, but trimmed ones, too."""
+        whole = write_video(tmp_path / "whole.mp4", "mp4v", 20).read_bytes()
+        lengths = unpack_from(">20I", whole, whole.index(b"stsz") + 16)
+        end = whole.index(b"mdat") + 4 + sum(lengths)
+        lost = sum(lengths[-num:])
+        content = whole[: end - lost] + bytes(lost) + whole[end:]
+        path, millis = tmp_path / "a.mp4", content.index(b"elst") + 12
+        for shown, expected in ((2000, f"ends after {20 - num} of the 20 frames"), (1000, None)):
+            path.write_bytes(content[:millis] + shown.to_bytes(4, "big") + content[millis + 4 :])
+            video = VideoFile(path)
+            assert sum(1 for _ in video) == (20 - num if expected else 10)
+            assert (expected or "None") in str(video.early_end())
+
+    @pytest.mark.parametrize("name, fourcc", [("a.mkv", "MJPG"), ("a.webm", "VP80")])
+    def test_the_last_frames_of_a_webm_are_missed_if_it_is_cut_off(self, tmp_path, name, fourcc):
+        """Its segment tells how long it is, unless a recorder did not know that yet."""
+        path = write_video(tmp_path / name, fourcc, 20)
+        content = bytearray(path.read_bytes())
+        path.write_bytes(content[: int(len(content) * 0.9)])
+        video = VideoFile(path)
+        num = sum(1 for _ in video)
+        assert 15 < num < 20 and f"ends after {num} of the 20 frames" in video.early_end()
+        size = content.index(b"\x18\x53\x80\x67") + 4
+        content[size : size + 8] = b"\x01" + b"\xff" * 7
+        path.write_bytes(content[: int(len(content) * 0.9)])
+        video = VideoFile(path)
+        assert sum(1 for _ in video) == num and video.early_end() is None
+
     @pytest.mark.parametrize("more_s, is_early", [(0.3, False), (1.0, True), (None, False)])
     def test_sound_may_outlast_the_pictures_of_a_webm(self, tmp_path, more_s, is_early):
         """Its one duration is of both; a recorder that was never told to stop writes none."""
@@ -306,6 +356,20 @@ class TestVideos:
         content, drawn, failures = predict(path)
         assert (content["meta"]["width"], content["meta"]["height"]) == size_wh and not failures
         assert drawn.read()[1].shape == (48, 64, 3)
+
+    def test_a_prediction_fails_in_its_frame_only(self, predict, model, tmp_path, monkeypatch):
+        path, calls = write_video(tmp_path / "a.avi", "MJPG", 3), itertools.count()
+        test_step = model.test_step
+
+        def fail(batch):
+            if 1 <= next(calls) <= 2:  # at the second frame, also when tried again
+                raise RuntimeError("out of memory")
+            return test_step(batch)
+
+        monkeypatch.setattr(model, "test_step", fail)
+        content, _, failures = predict(path)
+        assert [len(frame["instances"]) for frame in content["frames"]] == [1, 0, 1]
+        assert failures == ["a.avi#1: RuntimeError: out of memory"]
 
     def test_boxes_fail_in_their_frame_only(self, predict, tmp_path):
         path = write_video(tmp_path / "a.avi", "MJPG", 3)

@@ -85,6 +85,15 @@ def test_links_that_lead_nowhere_are_errors(tmp_path, kind, link):
         list_images(tmp_path / "a.tar")
 
 
+def test_a_sparse_image_is_an_error(tmp_path):
+    """Its bytes in the archive are not those of the file."""
+    sparse = {"GNU.sparse.size": "700", "GNU.sparse.map": "0,300,600,100"}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        add(tar, "a.jpg", 400, pax_headers=sparse)
+    with pytest.raises(DataError, match=r"the image 'a.jpg' is no plain file .* without --sparse"):
+        list_images(tmp_path / "a.tar")
+
+
 def test_a_negative_size_does_not_lead_back(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "a.jpg")
@@ -106,3 +115,23 @@ def test_members_that_are_no_images_are_counted(tmp_path):
     assert [text for _, text in left_out.passed_over] == [
         "1 members with .json, such as b.json", "2 members with .txt, such as a.txt",
     ]  # fmt: skip
+
+
+def test_hidden_members_are_no_images(tmp_path):
+    """macOS packs ._a.jpg, attributes of a.jpg, beside it."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("./._a.jpg", "./a.jpg", ".hidden/b.jpg", "sub/._.jpg"):
+            add(tar, name)
+    names = [record["img_path"].split("a.tar/")[1] for record in list_images(tmp_path / "a.tar")]
+    assert names == ["./a.jpg", ".hidden/b.jpg"]
+
+
+def test_a_zeroed_long_name_is_an_error(tmp_path):
+    """Such a name is in a block of its own, which no checksum covers."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        add(tar, f"{'long' * 60}.jpg")
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data[512:1024] = bytes(512)
+    (tmp_path / "a.tar").write_bytes(data)
+    with pytest.raises(DataError, match=r"a.tar cannot be read.* at byte 0 has no name"):
+        list_images(tmp_path / "a.tar")

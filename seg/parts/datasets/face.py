@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from engine.data.files import Named, by_stem, join_by_stem, require_partners
+from engine.data.files import Named, PassedOver, by_stem, join_by_stem, require_partners
 from engine.errors import DataError
 from seg.parts.datasets.seg_dataset import SegDataset
 from seg.registry import DATASETS
@@ -41,8 +41,16 @@ class FaceDataset(SegDataset):
     def find_records(self) -> list[Named]:
         """See base class."""
         root = Path(self.data_root)
-        names = (path.name for path in root.iterdir() if path.suffix.lower() == ".png")
-        paths = by_stem(root, (name for name in names if not name.startswith(".")))
+        passed_over, names = PassedOver(root), []
+        for path in root.iterdir():
+            if path.suffix.lower() == ".png" and not path.name.startswith("."):
+                names.append(path.name)
+            elif path.is_dir():
+                passed_over.add("folders", path.name)
+            elif path.suffix.lower() != ".txt" and not path.name.startswith("."):
+                passed_over.add(f"files with the suffix {path.suffix}", path.name)
+        passed_over.report()
+        paths = by_stem(root, names)
         labels = {n.removesuffix("_seg"): p for n, p in paths.items() if n.endswith("_seg")}
         images = {name: path for name, path in paths.items() if not name.endswith("_seg")}
         if not images:

@@ -11,6 +11,7 @@ from engine.data.dataset import Metainfo
 from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError
 from seg.paired import PairedDataset
+from seg.parts.datasets.first_labels import warn_of_one_class
 from seg.registry import DATASETS
 
 
@@ -55,6 +56,12 @@ class SegDataset(PairedDataset):
         self.file_options = options
         super().__init__(metainfo=metainfo, **kwargs)
 
+    def load_data_list(self) -> list[dict]:
+        """Returns the records of the split, sorted by name, after a look at some labels."""
+        records = super().load_data_list()
+        warn_of_one_class(records, self.file_options, self.metainfo)
+        return records
+
 
 @DATASETS.register_module()
 class SegFolderDataset(SegDataset):
@@ -87,6 +94,7 @@ class SegFolderDataset(SegDataset):
             "classes": tuple(classes),
             "palette": tuple(map(tuple, palette or distinct_colours(len(classes)))),
             "flip_pairs": tuple(map(tuple, flip_pairs)),
+            **(kwargs.pop("metainfo", None) or {}),  # such as ignore_index
         }
         super().__init__(metainfo=metainfo, **kwargs)
 

@@ -68,3 +68,12 @@ def test_activation_checkpointing_without_a_part_that_has_it_is_an_error():
     cfg = Config({"model": {"type": "Linear"}, "activation_checkpointing": True})
     with pytest.raises(ConfigError, match=r"no part of Linear has this switch\. Remove the key"):
         fill_checkpointing(cfg, [])
+
+
+@pytest.mark.parametrize("category", ["person", 0])
+def test_the_metric_follows_the_category_of_its_dataset(root, category):
+    name = "configs/pose/synthetic/sapiens_tiny_synthetic_coco-192x144.py"
+    cfg = load_config(root / name, {"val_dataloader.dataset.category": category})
+    assert cfg.val_evaluator.category == category and "category" not in cfg.test_evaluator
+    options = {"val_dataloader.dataset.category": category, "val_evaluator.category": "dog"}
+    assert load_config(root / name, options).val_evaluator.category == "dog"

@@ -94,7 +94,14 @@ def test_linked_folders_are_searched_and_circles_are_not(tmp_path, warnings):
 
 def test_patterns_do_not_go_round_in_circles(tmp_path, monkeypatch):
     """Two links back would be followed 40 deep, in 2 ** 40 ways."""
-    for name in ("a.png", "sub/b.png", "sub/deep/c.png", "sub/deep/.d.png", "x[1]/e.png"):
+    for name in (
+        "a.png",
+        "sub/b.png",
+        "sub/deep/c.png",
+        "sub/deep/.d.png",
+        "x[1]/e.png",
+        ".f/g.png",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
 
@@ -122,17 +129,19 @@ def test_what_a_search_passes_over_is_counted_and_named(tmp_path, warnings):
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
     os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "a.png").touch()
     assert find_files(tmp_path, (".png",)) == ["a.png"]
     said = " ".join(warnings)
     for text in (
         "2 files with the suffix .heic", "1 files without a suffix, such as", "README",
-        "2 links to nothing", "1 no files, such as",
+        "2 links to nothing", "1 no files, such as", "1 hidden folders",
     ):  # fmt: skip
         assert text in said
-    assert "hidden" not in said and "._a" not in said
+    assert ".hidden" not in said and "._a" not in said
     with collect_left_out() as left_out:
         find_files(tmp_path, (".png",))
-    assert len(left_out.passed_over) == len(warnings) == 4, "collected instead of logged"
+    assert len(left_out.passed_over) == len(warnings) == 5, "collected instead of logged"
 
 
 def test_letters_with_accents_pair_however_they_are_written(tmp_path):

@@ -122,6 +122,17 @@ def test_damage_to_a_jpeg_is_refused_if_asked_for(scratched, reduce):
         strict["img"].decode(2)
 
 
+def test_damage_to_the_order_of_scans_is_refused_if_asked_for(photo):
+    data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    third = data.index(b"\xff\xda", second + 2)
+    twice = data[:third] + data[second:]
+    assert decode_image(twice, "a.jpg").shape == photo.shape
+    with pytest.raises(DataError, match=r"a.jpg is damaged: Inconsistent progression"):
+        decode_image(twice, "a.jpg", strict=True)
+    decode_image(data, "a.jpg", strict=True)
+
+
 def test_a_sound_jpeg_is_read_strictly(photo):
     data = cv2.imencode(".jpg", photo)[1].tobytes()
     strict = decode_image(data, "a.jpg", strict=True)

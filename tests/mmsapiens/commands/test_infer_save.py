@@ -32,7 +32,7 @@ def infer(tmp_path):
         words = ["--input", tmp_path / "in", "--output", out, "--num-workers", 0, *words]
         options = ["--cfg-options", "input_size_hw=(64,64)", "model.eval_dtype=float32"]
         assert dispatch(["infer", config, *map(str, [checkpoint, *words]), *options]) == 0
-        return sorted(path.name for path in out.iterdir()), out
+        return sorted(path.name for path in out.glob("[!.]*")), out
 
     return run
 

@@ -93,7 +93,7 @@ def test_infer_writes_all_but_the_broken_image(trained, run, root, options, phot
     assert "broken.jpg" in done.stderr and "3 of 4 images done" in done.stdout
     results = tmp_path / "results"
     expected = {f"{stem}{end}" for stem in ("a", "sub/a", "sub/b") for end in OUTPUTS}
-    assert {p.relative_to(results).as_posix() for p in results.rglob("*.*")} == expected
+    assert {p.relative_to(results).as_posix() for p in results.rglob("[!.]*.*")} == expected
     seg_map, foreground = np.load(results / "a_seg.npy"), np.load(results / "a.npy")
     assert seg_map.shape == (90, 120) and seg_map.dtype == np.uint8
     assert foreground.dtype == bool and np.array_equal(foreground, seg_map > 0)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +52,18 @@ def names(dataset):
 def test_faces_are_sorted_and_whole(faces):
     paths = names(FaceDataset(data_root=str(faces)))
     assert paths == sorted(str(p) for p in faces.glob("??????.png"))
+
+
+def test_what_is_beside_faces_is_counted(faces, capsys):
+    """Such as a linked folder of more of them."""
+    for name in ("000099.jpg", "000099_seg.bmp", ".hidden.png"):
+        (faces / name).touch()
+    (faces / "more").symlink_to(faces)
+    assert len(FaceDataset(data_root=str(faces))) == 20
+    told = "".join(capsys.readouterr())
+    for text in ("1 folders, such as more", "suffix .jpg, such as 000099.jpg", "suffix .bmp"):
+        assert text in told
+    assert "ldmks" not in told and ".hidden" not in told
 
 
 def test_split_is_disjoint_complete_and_the_same_every_time(faces):
@@ -212,3 +226,34 @@ def test_flip_pairs_of_faces():
     metainfo = FaceDataset(lazy_init=True).metainfo
     assert pairs_of(metainfo, "classes") == ((3, 4), (5, 6), (7, 8))
     assert len(set(metainfo["palette"])) == 19
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "warning"),
+    [
+        ((0, 255), {}, "labels 0, 255, of which 255 is ignored: one class.*label_map={255: 1}"),
+        ((255, 255), {}, "labels 255, of which 255 is ignored"),
+        ((0, 255), dict(label_map={255: 1}), ""),
+        ((0, 7), dict(label_map={7: 255}), "labels 0, 255, of which"),
+        ((0, 0), {}, ""),  # a picture may show nobody
+        ((0, 1), {}, ""),
+        ((0, 255), dict(classes=("a", "b", "c")), "label_map={255: its id}"),
+        ((0, 255), dict(metainfo=dict(ignore_index=254)), ""),  # an unknown label: LoadLabels
+    ],
+)
+def test_one_class_beside_ignored_pixels_is_told(folder, capsys, labels, options, warning):
+    for path in sorted(folder.rglob("labels/**/*.png")):
+        save(path, np.array([labels] * 3, np.uint8).repeat(4, 1))
+    (folder / "labels/a.png").write_bytes(b"no image")  # passed over: LoadLabels says so
+    folder_dataset(folder, **options).full_init()
+    told = "".join(capsys.readouterr())
+    assert ("is ignored" in told) == bool(warning) and re.search(warning, told)
+
+
+def test_two_classes_in_any_of_the_first_label_maps_are_enough(folder, capsys):
+    labels = np.full((6, 8), 255, np.uint8)
+    for i, path in enumerate(sorted(folder.rglob("labels/**/*.png"))):
+        labels[:3] = i % 2
+        save(path, labels)
+    folder_dataset(folder).full_init()
+    assert "is ignored" not in "".join(capsys.readouterr())

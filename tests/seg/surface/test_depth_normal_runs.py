@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
 
 from engine.config import load_config
 from engine.errors import ConfigError, NonFiniteError
-from engine.infer import build_writer, find_writer
+from engine.infer import Failure, build_writer, find_images, find_writer, predict_images
+from engine.model.base import build_model
 from engine.runner import Runner
 from mmsapiens.commands.infer import check_masks
 from mmsapiens.synthetic.layouts import LAYOUTS
@@ -55,6 +57,19 @@ def test_trains_evaluates_and_writes_what_it_predicts(task, tmp_path):
     assert all(array.shape == shape and array.dtype == np.float32 for array in results)
     if task == "normal":
         np.testing.assert_allclose(np.linalg.norm(results[0], axis=-1), 1, atol=1e-5)
+
+
+@TASKS
+def test_a_prediction_that_is_no_number_is_a_failure_of_its_image(task, tmp_path):
+    cfg, people, _ = load(task, tmp_path)
+    init_default_scope("seg")
+    model = build_model(cfg.model).eval()
+    images = find_images(str(people / "images"))[:3]
+    assert not any(isinstance(f, Failure) for f in predict_images(model, cfg, images, 2, 0))
+    model.decode_head.conv_seg.bias.data[-1] = math.nan
+    failures = list(predict_images(model, cfg, images, 2, 0))
+    assert [failure.image for failure in failures] == images
+    assert all("NonFiniteError: NaN or infinity" in failure.reason for failure in failures)
 
 
 class SpoilTarget(Hook):

@@ -226,3 +226,23 @@ def test_odd_depth_is_a_finding_and_a_warning(people, kind, capsys):
         assert "depth is 2.5 at all" in found[kind].cases[0].detail
     else:
         assert (told.out + told.err).count(found[kind].message) == 1, "once, at the start"
+
+
+def nearest_is_0(path, depth):
+    """Relative to the nearest pixel, as some tools write it."""
+    mask = cv2.imread(str(path.parents[1] / "masks" / f"{path.stem}.png"), -1) > 0
+    np.save(path, np.where(mask, depth - depth[mask].min(), depth))
+
+
+def not_measured(path, depth):
+    path.unlink()
+    measured = np.where(np.arange(48) < 24, 0, depth * 1000)
+    cv2.imwrite(str(path.with_suffix(".png")), measured.astype(np.uint16))
+
+
+@pytest.mark.parametrize("change", [nearest_is_0, not_measured])
+def test_zeros_that_are_no_mistake(people, change, capsys):
+    path = people / "depths" / "000001.npy"
+    change(path, np.load(path))
+    dataset = DepthGeneralDataset(data_root=str(people))
+    assert len(dataset) and "depth" not in "".join(capsys.readouterr())
