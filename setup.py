@@ -47,6 +47,7 @@ if __name__ == "__main__":
             "rich>=13",
             "submitit>=1.5",
             "pycocotools>=2.0.8",
+            "huggingface_hub>=2,<3",  # mmsapiens/hub.py uses http_get, which its manual leaves out
             # MMEngine 0.10.7 imports pkg_resources, and distutils on Python 3.12, which setuptools
             # 82 drops.
             "setuptools<82",

@@ -24,6 +24,7 @@ VERBS = (
     "train",
     "test",
     "infer",
+    "models",
     "check",
     "browse",
     "convert",

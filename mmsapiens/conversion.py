@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
 from engine.checkpoint.meta import flat_with_meta, meta_of
+from engine.checkpoint.probing import probe
 from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.values import check_whole
 from engine.errors import OutputError, WeightsError
@@ -172,6 +173,12 @@ def describe_checkpoint(path: str | Path, *, trust: bool = False) -> str:
         parameters = sum(tensor.numel() for tensor in group)
         rows.append((name, f"{len(group):,}", f"{parameters:,}", ", ".join(dtypes)))
     lines = [format_table(("prefix", "tensors", "parameters", "dtypes"), rows)]
+    if probed := probe(tensors):
+        dims, layers = probed.arch
+        size = "x".join(map(str, probed.input_size_hw or ()))
+        lines.append(
+            f"\nlooks like {probed}, embed_dims {dims}, {layers} layers{size and f', {size}'}"
+        )
     if "state_dict" in checkpoint:
         others = [str(key) for key in checkpoint if key not in ("state_dict", "meta")]
         lines.append(f"\nbesides weights and meta: {', '.join(others) or 'nothing'}")

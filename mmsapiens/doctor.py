@@ -127,6 +127,14 @@ def files() -> Iterator[Finding]:
             yield Finding(variable, f"{root}: there is no such folder", cure)
         else:
             yield Finding(variable, f"not set; {root}, the default, is not there")
+    try:
+        from mmsapiens import hub, zoo
+    except Exception:  # packages() has said why
+        return
+    num = sum(1 for model in zoo.RELEASED.values() if hub.locate(model) or hub.locate(model, True))
+    yield Finding(
+        "released models", f"{num} of {len(zoo.RELEASED)} there; mmsapiens models lists them"
+    )
 
 
 def extras() -> Iterator[Finding]:

@@ -20,10 +20,12 @@ ROOMS = {
     "mmsapiens.preflight": {"mmsapiens.processes", "mmsapiens.synthetic"},
     "mmsapiens.benchmarks": {"mmsapiens.synthetic"},
     "mmsapiens.conversion": set(),
-    "mmsapiens.doctor": {"mmsapiens.shipped"},
-    "mmsapiens.predictors": {"mmsapiens.shipped"},
+    "mmsapiens.doctor": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},
+    "mmsapiens.hub": {"mmsapiens.zoo"},
+    "mmsapiens.predictors": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},
     "mmsapiens.processes": set(),
     "mmsapiens.shipped": set(),
+    "mmsapiens.zoo": set(),
 }
 
 

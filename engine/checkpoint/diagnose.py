@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint.match import BACKBONE, PATCHES, LoadReport, beginnings, listing
 from engine.checkpoint.meta import find_backbone
+from engine.checkpoint.probing import probe
 from engine.errors import WeightsError
 
 _MIN_MATCH = 0.9  # least share of the backbone's tensors
@@ -37,6 +38,14 @@ def check_backbone(
         )
 
 
+def other_task(model_tensors: Mapping[str, Tensor], file_tensors: Mapping[str, Tensor]) -> str:
+    """Returns what tells the file's task from the model's, as the end of a sentence; or nothing."""
+    ours, theirs = probe(model_tensors), probe(file_tensors)
+    if not ours or not theirs or str(ours) == str(theirs) or ours.num_outputs is None:
+        return ""
+    return f": it looks like {theirs}, and the model is one of {ours}"
+
+
 def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) -> str:
     patches = [key for key in tensors if key.endswith(PATCHES)]
     if not patches:
@@ -48,9 +57,8 @@ def _guess(model: nn.Module, tensors: Mapping[str, Tensor], report: LoadReport) 
         return "this does not look like a Sapiens backbone: use weights of one."
 
     prefix = patches[0].removesuffix(PATCHES)
-    layer = re.compile(re.escape(prefix) + r"layers\.(\d+)\.")
-    layers = {match[1] for key in tensors if (match := layer.match(key))}
-    theirs = (next(iter(tensors[patches[0]].shape), 0), len(layers))
+    probed = probe(tensors)
+    theirs = probed.arch if probed else (0, 0)
     backbone = find_backbone(model)
     looks_like = f"this looks like {_kind(tensors)} with {_describe(theirs, backbone)}"
     ours = (backbone.embed_dims, backbone.num_layers) if backbone is not None else None
@@ -69,7 +77,8 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
     tops = {key.partition(".")[0] for key in tensors}
     if "neck" in tops:
         return "a full MAE checkpoint"
-    return "a finetuned model" if tops & {"decode_head", "head"} else "a backbone"
+    probed = probe(tensors)
+    return f"a model of {probed}" if probed and probed.num_outputs else "a backbone"
 
 
 def _describe(arch: tuple[int, int], backbone: nn.Module | None) -> str:

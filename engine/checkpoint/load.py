@@ -12,7 +12,7 @@ from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
-from engine.checkpoint.diagnose import check_backbone
+from engine.checkpoint.diagnose import check_backbone, other_task
 from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
 from engine.checkpoint.meta import check_patch_padding, grid_of, meta_of
 from engine.checkpoint.pos_embed import fit_pos_embed
@@ -33,7 +33,7 @@ def load_weights(
 
     Args:
         model: See :func:`apply_weights`.
-        path: A ``.pth``, ``.pt`` or ``.safetensors`` file.
+        path: A file that :func:`read_checkpoint` reads.
         trust: Whether the file may run code; see :func:`read_checkpoint`.
         **options: Further arguments of :func:`apply_weights`.
 
@@ -92,7 +92,7 @@ def apply_weights(
     tensors, resized = fit_pos_embed(model, tensors, grid_of(meta, source), source)
     report = compare(model_tensors, tensors, resized, source)
     check_backbone(model, file_tensors, report)
-    check_complete(report, allow_missing)
+    check_complete(report, allow_missing, other_task(model_tensors, file_tensors))
     check_patch_padding(model, meta, source, allow_patch_padding_change)
 
     loaded = {key: tensors[key].to(model_tensors[key].dtype) for key in report.matched}

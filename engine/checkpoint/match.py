@@ -163,11 +163,16 @@ def compare(
     )
 
 
-def check_complete(report: LoadReport, allow_missing: Sequence[str]) -> None:
+def check_complete(report: LoadReport, allow_missing: Sequence[str], difference: str = "") -> None:
     """Requires that every part of the model was loaded in full, but for what may be missing.
 
     A tensor that only the file has is a problem where the model has that part too: another number
     of layers, say. Whole parts that only the file has (another task's head) are none.
+
+    Args:
+        report: What matched.
+        allow_missing: See :func:`engine.checkpoint.apply_weights`.
+        difference: What is known of the file and the model that may be the reason.
 
     Raises:
         WeightsError: Lists what does not fit, and what to allow.
@@ -183,7 +188,7 @@ def check_complete(report: LoadReport, allow_missing: Sequence[str]) -> None:
     surplus = [key for key in report.unexpected if _part(key) in parts and forbidden(key)]
     if not (missing or mismatched or surplus):
         return
-    lines = [f"{report.source} does not fit the model."]
+    lines = [f"{report.source} does not fit the model{difference}."]
     for title, items in (
         ("missing in the file", missing),
         ("of another shape", mismatched),

@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 from safetensors import safe_open
 from torch.serialization import safe_globals
 
+from engine.checkpoint.torchscript import is_torchscript, read_torchscript
 from engine.checkpoint.unpickle import check_names, plain, stand_ins
 from engine.errors import WeightsError
 
@@ -28,7 +29,7 @@ _LFS_POINTER = b"version https://git-lfs"
 def read_checkpoint(
     path: str | Path, *, trust: bool = False, checksums: bool = True
 ) -> dict[str, Any]:
-    """Reads a ``.safetensors`` file, or anything that ``torch.save`` wrote, to the CPU.
+    """Reads a ``.safetensors`` file, TorchScript, or what ``torch.save`` wrote, to the CPU.
 
     Args:
         path: The file. Its tensors may stay mapped to it, so it must not be overwritten in place.
@@ -39,7 +40,7 @@ def read_checkpoint(
 
     Returns:
         What the file holds; for ``.safetensors`` its tensors as ``state_dict`` and its metadata,
-        decoded from JSON, as ``meta``.
+        decoded from JSON, as ``meta``; for TorchScript its weights as ``state_dict``.
 
     Raises:
         WeightsError: The file is missing, damaged, no checkpoint, or needs ``trust``.
@@ -132,8 +133,8 @@ def _read_torch(path: Path, trust: bool, checksums: bool) -> Any:
         # Mapped tensors cost no memory of their own, so eight processes share one copy of a file.
         # Only the zip format can be mapped.
         mmap = zipfile.is_zipfile(path)
-        if mmap:
-            _check_archive(path, trust, checksums)
+        if mmap and _check_archive(path, trust, checksums):
+            return {"state_dict": read_torchscript(path)}
         if trust:
             return torch.load(path, map_location="cpu", weights_only=False, mmap=mmap)
         if not mmap:
@@ -148,18 +149,24 @@ def _read_torch(path: Path, trust: bool, checksums: bool) -> Any:
         raise WeightsError(_explain(path, error)) from error
 
 
-def _check_archive(path: Path, trust: bool, checksums: bool) -> None:
-    """Requires a whole archive of torch.save; PyTorch reads on where a checksum is wrong."""
+def _check_archive(path: Path, trust: bool, checksums: bool) -> bool:
+    """Requires a whole archive of torch.save, or TorchScript; returns whether it is the latter.
+
+    PyTorch reads on where a checksum is wrong.
+    """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+        scripted = is_torchscript(entry.filename for entry in entries)
         names = [Path(entry.filename).name for entry in entries]
-        if names.count("data.pkl") != 1 or "constants.pkl" in names:
+        if names.count("data.pkl") != 1 or ("constants.pkl" in names and not scripted):
             raise WeightsError(
-                f"{path} is an exported program (TorchScript or torch.export) or another archive, "
-                "not weights. Give the .pth file that it was made from."
+                f"{path} is a program of torch.export or another archive, not weights. Give the "
+                ".pth file that it was made from."
             )
-        size = sum(entry.file_size for entry in entries)
-        if any(entry.compress_type for entry in entries) or size > path.stat().st_size:
+        # Of TorchScript the code is packed, which is left alone.
+        mapped = [e for e in entries if not scripted or "/data/" in e.filename]
+        size = sum(entry.file_size for entry in mapped)
+        if any(entry.compress_type for entry in mapped) or size > path.stat().st_size:
             raise WeightsError(
                 f"{path} was packed again: its tensors are compressed, which torch.save never "
                 "does, and cannot be mapped. Take the file that torch.save wrote."
@@ -168,8 +175,9 @@ def _check_archive(path: Path, trust: bool, checksums: bool) -> None:
             with archive.open(entry) as file:
                 while entry.CRC and file.read(2**20):  # 0: saved without checksums
                     pass
-    if not trust:
+    if not trust and not scripted:
         check_names(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
+    return scripted
 
 
 def _explain(path: Path, error: Exception) -> str:

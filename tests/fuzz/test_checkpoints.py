@@ -28,6 +28,7 @@ from engine.runner import Runner
 from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 from tests.conftest import BARE, make_face_config
 from tests.fuzz.mutants import BAD_ENDS, damage_bytes, damage_tree, odd_value, outcomes, summary
+from tests.torchscript_files import rewrite, save_torchscript
 
 
 def odd_tensor(value: Any, rng: random.Random) -> Any:
@@ -71,6 +72,8 @@ class Training:
         cfg.default_hooks.checkpoint.save_last = False
         self.runner = Runner.from_cfg(cfg)
         self.model = build_model(cfg.model)
+        self.trained = build_model(cfg.model)
+        self.trained.load_state_dict(self.weights)
 
     def differences(self, model: torch.nn.Module) -> str:
         """The names of weights that are not the checkpoint's, but for the precision of a half."""
@@ -131,6 +134,27 @@ def with_damaged_pickle(path: Path, rng: random.Random) -> str:
     return what
 
 
+def damaged_torchscript(model: torch.nn.Module, path: Path, rng: random.Random) -> str:
+    """Writes a traced model that is damaged, in its pickle or anywhere."""
+    whole = save_torchscript(model, path.with_suffix(".whole"), torch.zeros(1, 3, 64, 48))
+    done = []
+
+    def damage(name: str, content: bytes) -> bytes:
+        if name != "data.pkl":
+            return content
+        what, content = damage_bytes(content, rng)
+        done.append(what)
+        return content
+
+    if rng.random() < 0.7:
+        rewrite(whole, path, damage)
+    else:
+        what, content = damage_bytes(whole.read_bytes(), rng)
+        path.write_bytes(content)
+        done.append(what)
+    return done[0]
+
+
 def damaged_file(training: Training, kind: str, stem: Path, rng: random.Random) -> tuple[str, Path]:
     """Writes a damaged file of a kind; returns what was done, and its path."""
     whole = training.batch if kind == "replay" else training.checkpoint
@@ -147,6 +171,8 @@ def damaged_file(training: Training, kind: str, stem: Path, rng: random.Random) 
         torch.save(whole, buffer, _use_new_zipfile_serialization=kind == "zip")
         what, content = damage_bytes(buffer.getvalue(), rng)
         path.write_bytes(content)
+    elif kind == "torchscript":
+        what = damaged_torchscript(training.trained, path, rng)
     elif kind == "pickle":
         what = with_damaged_pickle(saved(whole, path), rng)
     else:
@@ -162,6 +188,7 @@ KINDS = {  # of damage -> what is done with the file
     "pickle": Training.load,
     "infer": Training.infer,
     "legacy": Training.load,
+    "torchscript": Training.load,
     "replay": Training.replay,
     "safetensors": Training.load,
     "convert": Training.convert,

@@ -11,6 +11,7 @@ from engine.checkpoint import load_weights, model_meta, read_checkpoint
 from engine.errors import OutputError, WeightsError
 from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 from pretrain import MAE, VisionTransformer
+from tests.torchscript_files import save_torchscript
 
 SMALL = {"embed_dims": 32, "num_layers": 2, "num_heads": 4, "feedforward_channels": 64}
 
@@ -88,6 +89,18 @@ def test_backbones_are_flat_as_the_released_ones(source, model, suffix, again, t
     assert report.unexpected == ("cls_token",) and len(report.resized) == 1
     assert torch.equal(backbone.layers[1].ffn.layers[1].weight,
                        model.backbone.layers[1].ffn.layers[1].weight)  # fmt: skip
+
+
+def test_torchscript_becomes_a_checkpoint(tmp_path):
+    model = VisionTransformer(SMALL, img_size=64, out_type="featmap")
+    source = save_torchscript(model, tmp_path / "a_torchscript.pt2", torch.zeros(1, 3, 64, 64))
+    for name in ("a.safetensors", "a.pth"):
+        convert_checkpoint(source, tmp_path / name, backbone_only=True)
+        loaded = VisionTransformer(SMALL, img_size=64, out_type="featmap")
+        load_weights(loaded, tmp_path / name)
+        assert_same(loaded.state_dict(), model.state_dict())
+        text = "looks like a pretrained backbone, embed_dims 32, 2 layers, 64x64"
+        assert text in describe_checkpoint(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffixes", [[".pth"], [".safetensors"], [".pth", ".safetensors", ".pth"]])

@@ -171,13 +171,6 @@ def test_truncated_files(tmp_path, suffix, share):
         read_checkpoint(path)
 
 
-def test_an_exported_program_is_no_checkpoint(tmp_path):
-    path = tmp_path / "sapiens_torchscript.pt2"
-    torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(path)
-    with pytest.raises(WeightsError, match="is an exported program"):
-        read_checkpoint(path)
-
-
 def test_what_is_no_dict_of_tensors(tmp_path):
     path = tmp_path / "x.pth"
     torch.save([torch.zeros(1)], path)
