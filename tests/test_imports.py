@@ -22,9 +22,10 @@ ROOMS = {
     "mmsapiens.conversion": set(),
     "mmsapiens.doctor": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},
     "mmsapiens.hub": {"mmsapiens.zoo"},
-    "mmsapiens.predictors": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},
+    "mmsapiens.predictors": {"mmsapiens.sources"},
     "mmsapiens.processes": set(),
     "mmsapiens.shipped": set(),
+    "mmsapiens.sources": {"mmsapiens.hub", "mmsapiens.shipped", "mmsapiens.zoo"},
     "mmsapiens.zoo": set(),
 }
 

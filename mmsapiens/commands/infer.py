@@ -1,10 +1,14 @@
 """Predicts images, or a video of people, and writes the results as files and pictures.
 
+    mmsapiens infer sapiens-1b-parts --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
     mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx
+
+The model is a released one (`mmsapiens models` lists them), a checkpoint of a training, whose
+config lies beside it, or a config with a checkpoint.
 
 --input is an image, a folder (with its sub-folders), a pattern, a .txt file of paths, or, for pose,
 a video. All maps but features are of the size of the image:
@@ -43,9 +47,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsapiens.commands.arguments import (
+    add_config,
     add_device,
     add_flip,
-    add_model,
     natural_int,
     positive_int,
     share,
@@ -71,7 +75,10 @@ OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes; defaults of what not every task has are None: not given."""
-    add_model(parser)
+    add_config(parser)
+    parser.add_argument(
+        "checkpoint", nargs="?", help="path of the weights; not of the name of a released model"
+    )
     inputs = "image, folder, pattern, .txt list; video of people"
     parser.add_argument("--input", required=True, help=inputs)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")
@@ -118,9 +125,12 @@ def run(args: argparse.Namespace) -> int:
         init_model,
         predict_images,
     )
+    from mmsapiens.sources import find_model
     from seg.surface.reading import load_mask
 
     console = Console(stderr=True)
+    source = (args.config, args.checkpoint) if args.checkpoint else args.config
+    args.config, args.checkpoint = map(str, find_model(source))
     views = view_options(args)
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +13,7 @@ from engine.errors import ConfigError
 from engine.infer import find_writer, init_model
 from mmsapiens.predictors.predictor import Predictor
 from mmsapiens.predictors.tasks import BY_WRITER
-from mmsapiens.shipped import find_config
-
-PathName = str | PathLike[str]
-WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors")
-"""Suffixes of checkpoints."""
+from mmsapiens.sources import PathName, find_model
 
 
 def load(
@@ -35,8 +29,9 @@ def load(
     """Loads a model for predictions.
 
     Args:
-        source: A checkpoint of a training, whose config lies beside it in the work directory; or
-            (config, checkpoint), the config a file or the name of a shipped one.
+        source: The name of a released model, which is downloaded if it is not here; a checkpoint
+            of a training, whose config lies beside it in the work directory, or of a released
+            model; or (config, checkpoint), the config a file or the name of a shipped one.
         device: "auto" is the GPU, if there is one, else the CPU.
         dtype: "bfloat16", "float16" or "float32"; "auto" is that of the training.
         batch_size: Images a forward pass, 1 by default; for pose people, 8 by default.
@@ -51,7 +46,7 @@ def load(
         ConfigError: If there is no such config, or something is wrong with it or an argument.
         WeightsError: If the checkpoint cannot be read or does not fit.
     """
-    config, checkpoint = _config_and_checkpoint(source)
+    config, checkpoint = find_model(source)
     overrides = {**(options or {})}
     if dtype != "auto":
         overrides["model.eval_dtype"] = dtype
@@ -78,32 +73,4 @@ def predictor_class(cfg: Config) -> type[Predictor]:
         f"{cfg.filename}: it has no writer of parts, depth, normals, features or people, so there "
         "is nothing that it predicts. For the features of a backbone take a config of "
         "pretrain/features."
-    )
-
-
-def _config_and_checkpoint(source: Any) -> tuple[Path, Path]:
-    if isinstance(source, tuple | list):
-        if len(source) != 2:
-            raise ConfigError(f"expected (config, checkpoint); found {len(source)} of them.")
-        config, checkpoint = source
-        return find_config(str(config)), Path(checkpoint)
-    path = Path(source)
-    if path.suffix not in WEIGHTS:
-        raise ConfigError(
-            f"{source}: expected a checkpoint ({', '.join(WEIGHTS)}), or (config, checkpoint)."
-        )
-    return _config_beside(path), path
-
-
-def _config_beside(checkpoint: Path) -> Path:
-    """Returns the config that a training left in its work directory.
-
-    What a checkpoint says itself of its config is text of whoever made it, and is not read.
-    """
-    found = sorted(checkpoint.parent.glob("*.py"))
-    if len(found) == 1:
-        return found[0]
-    raise ConfigError(
-        f"{checkpoint}: {len(found) or 'no'} configs lie beside it, so it cannot be told what "
-        "model it is of. Give both: load((config, checkpoint))."
     )
