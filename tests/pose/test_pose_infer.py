@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.infer import Failure, InputImage, check_results, find_images
+from engine.infer.video import VideoReader
 from pose.infer import (
     BoxesFile,
     OnnxDetector,
@@ -23,7 +24,6 @@ from pose.infer import (
     whole_image,
 )
 from pose.infer.detector import fit, nms, read_outputs
-from pose.infer.video_file import VideoFile
 from pose.metainfo import COCO
 from pose.registry import MODELS
 
@@ -255,7 +255,7 @@ class TestVideos:
     )
     def test_an_early_end_is_seen(self, predict, tmp_path, name, fourcc):
         path = write_video(tmp_path / name, fourcc, 20)
-        assert VideoFile(path).num_promised == 20
+        assert VideoReader(path).num_promised == 20
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         content, _, failures = predict(path)
         num = len(content["frames"])
@@ -278,7 +278,7 @@ class TestVideos:
         for name, content in contents.items():
             path = tmp_path / f"{name}.mp4"
             path.write_bytes(content)
-            video = VideoFile(path)
+            video = VideoReader(path)
             ends[name] = (sum(1 for _ in video), video.early_end())
         num, reason = ends.pop("cut")
         assert 5 < num < 20 and f"ends after {num} of the 20 frames" in reason
@@ -327,7 +327,7 @@ class TestVideos:
             millis = unpack_from(">d", content, place + 3)[0]
             pack_into(">d", content, place + 3, millis + 1000 * more_s)
         path.write_bytes(content)
-        video = VideoFile(path)
+        video = VideoReader(path)
         assert (more_s is None) == (video.num_promised == 0)
         assert sum(1 for _ in video) == 10 and (video.early_end() is not None) == is_early
 
@@ -352,7 +352,7 @@ class TestVideos:
         path, (width, height) = write_video(tmp_path / "a.avi", "MJPG", 2), size_wh
         content = path.read_bytes().replace(pack("<2I", 64, 48), pack("<2I", width, height))
         path.write_bytes(content.replace(pack(">2H", 48, 64), pack(">2H", height, width)))
-        assert VideoFile(path).size_wh == size_wh
+        assert VideoReader(path).size_wh == size_wh
         content, drawn, failures = predict(path)
         assert (content["meta"]["width"], content["meta"]["height"]) == size_wh and not failures
         assert drawn.read()[1].shape == (48, 64, 3)
