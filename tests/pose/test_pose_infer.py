@@ -1,5 +1,5 @@
-import itertools
 import json
+import threading
 from struct import pack, pack_into, unpack_from
 from types import SimpleNamespace
 
@@ -295,7 +295,7 @@ class TestVideos:
         path, millis = tmp_path / "a.mp4", content.index(b"elst") + 12
         for shown, expected in ((2000, f"ends after {20 - num} of the 20 frames"), (1000, None)):
             path.write_bytes(content[:millis] + shown.to_bytes(4, "big") + content[millis + 4 :])
-            video = VideoFile(path)
+            video = VideoReader(path)
             assert sum(1 for _ in video) == (20 - num if expected else 10)
             assert (expected or "None") in str(video.early_end())
 
@@ -305,13 +305,13 @@ class TestVideos:
         path = write_video(tmp_path / name, fourcc, 20)
         content = bytearray(path.read_bytes())
         path.write_bytes(content[: int(len(content) * 0.9)])
-        video = VideoFile(path)
+        video = VideoReader(path)
         num = sum(1 for _ in video)
         assert 15 < num < 20 and f"ends after {num} of the 20 frames" in video.early_end()
         size = content.index(b"\x18\x53\x80\x67") + 4
         content[size : size + 8] = b"\x01" + b"\xff" * 7
         path.write_bytes(content[: int(len(content) * 0.9)])
-        video = VideoFile(path)
+        video = VideoReader(path)
         assert sum(1 for _ in video) == num and video.early_end() is None
 
     @pytest.mark.parametrize("more_s, is_early", [(0.3, False), (1.0, True), (None, False)])
@@ -358,18 +358,56 @@ class TestVideos:
         assert drawn.read()[1].shape == (48, 64, 3)
 
     def test_a_prediction_fails_in_its_frame_only(self, predict, model, tmp_path, monkeypatch):
-        path, calls = write_video(tmp_path / "a.avi", "MJPG", 3), itertools.count()
-        test_step = model.test_step
-
-        def fail(batch):
-            if 1 <= next(calls) <= 2:  # at the second frame, also when tried again
-                raise RuntimeError("out of memory")
-            return test_step(batch)
-
-        monkeypatch.setattr(model, "test_step", fail)
+        path = write_video(tmp_path / "a.avi", "MJPG", 3)
+        monkeypatch.setattr(model, "test_step", fails_for("a.avi#1")(model.test_step))
         content, _, failures = predict(path)
         assert [len(frame["instances"]) for frame in content["frames"]] == [1, 0, 1]
-        assert failures == ["a.avi#1: RuntimeError: out of memory"]
+        assert failures == ["a.avi#1: RuntimeError: this one is too much"]
+        assert content["frames"][1]["failures"] == failures
+
+    def test_nothing_is_left_of_a_video_that_is_not_finished(self, model, cfg, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 6)
+        out_dir, writer = tmp_path / "out", PoseWriter(COCO.as_dict())
+        frames = predict_video(model, cfg, path, whole_image, writer, out_dir, 1)
+        assert next(frames) == 1
+        frames.close()
+        assert not list(out_dir.iterdir())
+        assert not {t.name for t in threading.enumerate()} & {"ahead", "encode"}
+
+    def test_people_keep_their_ids_whatever_the_batches(self, model, cfg, tmp_path):
+        """Two boxes that walk past each other, listed in turns; one is missing in a frame."""
+        path = write_video(tmp_path / "a.avi", "MJPG", 8)
+        boxes = {}
+        for i in range(8):
+            both = [[4 * i, 4, 4 * i + 20, 44], [44 - 4 * i, 14, 62 - 4 * i, 34]]
+            boxes[f"a.avi#{i}"] = both[:1] if i == 5 else both[:: (-1) ** i]
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        contents = []
+        for batch_size in (1, 3, 8):
+            out_dir, writer = tmp_path / f"out{batch_size}", PoseWriter(COCO.as_dict())
+            source = BoxesFile(tmp_path / "boxes.json")
+            list(predict_video(model, cfg, path, source, writer, out_dir, batch_size))
+            contents.append(json.loads((out_dir / "a.json").read_text()))
+        for content in contents:
+            frames = content["frames"]
+            assert [frame["frame_id"] for frame in frames] == list(range(8))
+            assert [frame["time_s"] for frame in frames] == [i / 10 for i in range(8)]
+            tall = [[p["track_id"] for p in f["instances"] if p["bbox"][1] == 4] for f in frames]
+            small = [[p["track_id"] for p in f["instances"] if p["bbox"][1] == 14] for f in frames]
+            assert tall == [[tall[0][0]]] * 8
+            assert small == [[small[0][0]]] * 5 + [[]] + [[small[0][0]]] * 2 and small[0] != tall[0]
+
+    def test_smoothed_keypoints_move_less(self, model, cfg, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 6)  # of noise: keypoints are anywhere
+        found = []
+        for smooth in (False, True):
+            out_dir, writer = tmp_path / str(smooth), PoseWriter(COCO.as_dict(), kpt_thr=-99)
+            list(predict_video(model, cfg, path, whole_image, writer, out_dir, 4, smooth))
+            frames = json.loads((out_dir / "a.json").read_text())["frames"]
+            found.append(np.array([frame["instances"][0]["keypoints"] for frame in frames]))
+        np.testing.assert_array_equal(found[0][0], found[1][0])
+        moves = [np.linalg.norm(np.diff(points, axis=0), axis=-1).mean() for points in found]
+        assert 0 < moves[1] < moves[0]
 
     def test_boxes_fail_in_their_frame_only(self, predict, tmp_path):
         path = write_video(tmp_path / "a.avi", "MJPG", 3)

@@ -112,6 +112,7 @@ def test_results_do_not_take_the_place_of_the_boxes(given, tmp_path, name):
         (["--bbox-thr", "0.5"], "--bbox-thr is of a detector"),
         (["--boxes", "a.json", "--detector", "a.onnx"], "give one"),
         (["--seg-dir", "."], "PoseWriter takes no masks"),
+        (["--smooth"], "--smooth is for people in a video"),
     ],
 )
 def test_options_that_do_not_fit_are_found_before_weights_are_read(
