@@ -1,7 +1,6 @@
 import json
 import threading
 from struct import pack, pack_into, unpack_from
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,14 +15,12 @@ from engine.infer import Failure, InputImage, check_results, find_images
 from engine.infer.video import VideoReader
 from pose.infer import (
     BoxesFile,
-    OnnxDetector,
     PoseWriter,
     is_video,
     predict_people,
     predict_video,
     whole_image,
 )
-from pose.infer.detector import fit, nms, read_outputs
 from pose.metainfo import COCO
 from pose.registry import MODELS
 
@@ -420,110 +417,6 @@ class TestVideos:
         assert "a.avi#0: the box (9, 9, 9, 9)" in failures[0]
         assert "has no boxes of 'a.avi#1'" in failures[1] and len(failures) == 2
         assert content["frames"][1]["failures"] == [failures[1]]
-
-
-class Outputs:
-    """In place of a detector's session: what it finds in 64 x 64 pixels."""
-
-    def __init__(self, *outputs):
-        self.outputs = outputs
-
-    def get_inputs(self):
-        return [SimpleNamespace(name="input", shape=(1, 3, 64, 64))]
-
-    def run(self, names, inputs):
-        return list(self.outputs)
-
-
-class TestDetector:
-    boxes = np.array([[10, 20, 50, 90, 0.9], [12, 20, 50, 90, 0.8], [60, 20, 90, 90, 0.7]])
-
-    def test_suppressed_boxes_with_labels(self):
-        labels = np.array([[0, 0, 2]])
-        found = read_outputs([self.boxes[None], labels], (64, 64), 0, "a.onnx")
-        np.testing.assert_allclose(found, self.boxes[:2], rtol=1e-6)
-        assert len(read_outputs([self.boxes[None]], (64, 64), 0, "a.onnx")) == 3
-
-    def test_boxes_with_the_scores_of_classes(self):
-        scores = np.random.default_rng(0).random((1, 3, 80))
-        found = read_outputs([self.boxes[None, :, :4], scores], (64, 64), 2, "a.onnx")
-        np.testing.assert_allclose(found[:, 4], scores[0, :, 2], rtol=1e-6)
-
-    def test_yolox_grids(self):
-        rows = np.zeros((1, 64 + 16 + 4, 85))
-        rows[0, 64 + 5] = [0.5, 0.25, np.log(2), np.log(4), 0.8, 0.5, *[0] * 79]
-        found = read_outputs([rows], (64, 64), 0, "a.onnx")
-        center, size = ((1 + 0.5) * 16, (1 + 0.25) * 16), (32, 64)
-        expected = [center[0] - 16, center[1] - 32, center[0] + 16, center[1] + 32, 0.4]
-        np.testing.assert_allclose(found[64 + 5], expected, rtol=1e-6)
-        assert size == (32, 64) and found[:, 4].argmax() == 64 + 5
-
-    def test_another_layout_is_an_error(self):
-        with pytest.raises(DataError, match=r"a.onnx: outputs of the shapes \(1, 3\)"):
-            read_outputs([np.zeros((1, 3))], (64, 64), 0, "a.onnx")
-
-    def test_images_are_fitted_and_padded(self):
-        padded, scale = fit(np.full((50, 100, 3), 7, np.uint8), (64, 64))
-        assert scale == 0.64 and padded.shape == (64, 64, 3)
-        assert (padded[:32] == 7).all() and (padded[32:] == 114).all()
-
-    def test_images_that_are_thinner_than_a_pixel_when_fitted(self):
-        for size_hw in ((3, 2000), (2000, 3), (1, 1)):
-            padded, _ = fit(np.full((*size_hw, 3), 7, np.uint8), (64, 64))
-            assert (padded == 7).any()
-
-    def test_nms(self):
-        assert nms(self.boxes, 0.65) == [0, 2] and nms(self.boxes, 0.99) == [0, 1, 2]
-        assert nms(np.zeros((0, 5), np.float32), 0.65) == []
-        equal = np.array([[0, 0, 10, 10, 0.5], [90, 0, 99, 9, 0.5], [0, 0, 10, 10, 0.5]])
-        assert nms(equal, 0.65) == [0, 1], "of equal scores the first comes first"
-
-    def test_a_missing_file_is_an_error(self):
-        with pytest.raises(ConfigError, match=r"nowhere.onnx.*does not exist"):
-            OnnxDetector("nowhere.onnx")
-
-    def test_boxes_end_where_the_image_does(self, root):
-        """Also in the padding that makes the image fit the model's input."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx")
-        found = [[-9, -5, 20, 25], [40, 10, 99, 90], [40, 40, 60, 64], [-9, -9, -1, 64]]
-        detector._session = Outputs(np.array([[*box, 0.9] for box in found])[None])
-        boxes = detector(np.zeros((100, 200, 3), np.uint8), "a.jpg")  # 64 x 32 of 64 x 64
-        scaled = [[0, 0, 62.5, 78.125], [125, 31.25, 200, 100]]
-        np.testing.assert_allclose(sorted(boxes[:, :4].tolist()), scaled, rtol=1e-6)
-
-    @pytest.mark.parametrize("person_class", [0, 2])
-    def test_another_class_may_be_people(self, root, person_class):
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        path = root / "tests" / "golden" / "detector.onnx"
-        detector = OnnxDetector(path, person_class=person_class)
-        found = np.array([[[0, 0, 20, 30, 0.9], [30, 0, 60, 30, 0.8]]])
-        detector._session = Outputs(found, np.array([[2, 0]]))
-        (box,) = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
-        np.testing.assert_allclose(box, found[0, 0 if person_class == 2 else 1], rtol=1e-6)
-
-    @pytest.mark.parametrize(
-        ("options", "kept"),
-        [({}, [0]), (dict(nms_thr=0.95), [0, 1]), (dict(score_thr=0.1), [0, 2])],
-    )
-    def test_the_thresholds_decide_who_is_kept(self, root, options, kept):
-        """The second box lies over the first by 19 of 21 columns, the third is unsure."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", **options)
-        found = np.array([[0, 0, 20, 30, 0.9], [1, 0, 21, 30, 0.8], [40, 0, 60, 30, 0.2]])
-        detector._session = Outputs(found[None])
-        boxes = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
-        np.testing.assert_allclose(boxes, found[kept], rtol=1e-6)
-
-    @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
-    def test_an_exported_model(self, root, kind):
-        """Its box is around the darkest quarter of the input's values: here the upper left."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", kind)
-        image = np.full((200, 100, 3), 255, np.uint8)
-        image[:100, :50] = 0
-        (found,) = detector(image, "a.jpg")
-        np.testing.assert_allclose(found, [0, 0, 50, 100, 0.9], atol=3)
 
 
 def fails_for(name, limit=None):
