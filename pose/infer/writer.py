@@ -130,8 +130,8 @@ class PoseWriter(Writer):
             return draw_openpose(image_bgr.shape[:2], keypoints, scores, self.metainfo, self.pen)
         picture = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
         draw_people(picture, keypoints, scores, self.metainfo, self.pen)
-        for track_id, (x, y, *_) in zip(people.get("track_ids", ()), people.bboxes, strict=False):
-            origin = max(int(x), 0), max(int(y), _ID_HEIGHT)
+        for track_id, box in zip(people.get("track_ids", ()), people.bboxes, strict=False):
+            origin = int(box[::2].mean()), max(int(box[1]), _ID_HEIGHT)
             put_text(picture, str(int(track_id)), origin, _ID_SCALE, _ID_COLOR)
         return picture
 

@@ -163,9 +163,10 @@ def test_a_format_that_the_set_cannot_have_is_refused_at_once():
     assert PoseWriter(tools, format="coco").layout.metainfo.num_keypoints == 2
 
 
-def test_ids_are_drawn_at_the_boxes():
+def test_ids_are_drawn_above_the_boxes():
     writer, image = PoseWriter(COCO.as_dict(), kpt_thr=2.0), np.zeros((70, 60, 3), np.uint8)
     with_ids, without = people_of(1, COCO, tracked=True), people_of(1, COCO)
     assert not writer.draw(without, image).any()
     rows, columns = np.nonzero(writer.draw(with_ids, image).any(axis=2))
-    assert len(rows) and rows.max() < 20 and columns.max() < 20  # the box begins at 1, 2
+    assert len(rows) and rows.max() < 20  # the box is from 1, 2 to 31, 42
+    assert columns.min() >= 15 and columns.max() < 31
