@@ -11,6 +11,7 @@ from mmsapiens.benchmarks.tracking import (
     make_film,
     track_with,
 )
+from mmsapiens.cli import dispatch
 from pose.infer.smoothing import KeypointSmoother
 from pose.infer.tracking import Tracker, iou
 from pose.metainfo import COCO
@@ -222,3 +223,11 @@ class TestFilm:
         ways = keypoints_of_ways(standing, self.NOISE)
         assert jitter(ways["smoothed"]) < 0.4 * jitter(ways["found"])
         assert error(ways["smoothed"], standing) < 0.8 * error(ways["found"], standing)
+
+
+def test_the_benchmark_needs_no_config(capsys):
+    dispatch(["benchmark", "tracking", "--seconds", "1", "--fps", "6"])
+    out = capsys.readouterr().out
+    assert "6 frames of 640x480" in out and "boxes and keypoints" in out
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("true, walking")]
+    assert row[3] == "0.00" and row[4] == "0"  # no error, no lag

@@ -76,6 +76,8 @@ class VideoWriter:
         Raises:
             OutputError: If it is of another size than the first, or one before cannot be written.
         """
+        if self._thread.ident is None:
+            raise RuntimeError("VideoWriter writes within a with statement only.")
         self._raise_error()
         size_wh = picture_bgr.shape[1], picture_bgr.shape[0]
         self._size_wh = self._size_wh or size_wh

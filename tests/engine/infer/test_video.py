@@ -203,6 +203,11 @@ class TestWriter:
                 video.write(grey(i), i / 10)
         assert not alive()
 
+    def test_outside_of_its_context_it_writes_nothing(self, tmp_path):
+        writer = VideoWriter(tmp_path / "a.mp4", 10)
+        with pytest.raises(RuntimeError, match="within a with statement"):
+            writer.write(grey(9), 0)
+
     def test_an_error_at_the_end_is_raised(self, encoder, tmp_path, monkeypatch):
         kind = writer_module._H264 if encoder == "pyav" else writer_module._Mpeg4
         close = kind.close
