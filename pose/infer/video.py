@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
+from engine.data.geometry import SizeHW
 from engine.errors import DataError
 from engine.infer import Failure, InputImage, try_predict
 from engine.infer.video import Ahead, Frame, VideoReader, VideoWriter, is_video
@@ -48,6 +50,8 @@ def predict_video(
     say: Callable[[str], None] | None = None,
 ) -> Iterator[int | Failure]:
     """Writes ``<stem>.mp4`` with everybody drawn, and ``<stem>.json``; both when all is done.
+
+    They are the writer's outputs ``picture`` and ``json``; of each only if it has that.
 
     The JSON holds ``{"meta": {"video", "width", "height", "fps", "keypoint_set"}, "frames":
     [{"frame_id", "time_s", "instances": [...]}]}``; instances as in :class:`pose.infer.PoseWriter`,
@@ -88,24 +92,31 @@ def predict_video(
     with VideoReader(path) as video:
         width, height = video.size_wh
         prepare = Ahead(_find_people(pipeline, frame, find_boxes, path.name) for frame in video)
-        with prepare as prepared, VideoWriter(target, video.fps, say) as drawn:
+        draws = "picture" in writer.outputs
+        drawing = VideoWriter(target, video.fps, say) if draws else nullcontext()
+        with prepare as prepared, drawing as drawn:
             for (frame, _, failures), people in _predict(model, prepared, batch_size):
                 name = f"{path.name}#{frame.number}"
                 if isinstance(people, Exception):
                     failures.append(f"{name}: {type(people).__name__}: {people}")
                     people = predict_crops(model, [], 1)
                 _follow(people, frame.time_s, tracker, smoother)
-                pixels = frame.pixels
-                pixels = np.zeros((height, width, 3), np.uint8) if pixels is None else pixels
-                picture = cv2.cvtColor(writer.draw(people, pixels), cv2.COLOR_RGB2BGR)
-                drawn.write(picture, frame.time_s)
+                if drawn is not None:
+                    drawn.write(_draw(writer, people, frame, (height, width)), frame.time_s)
                 pictures.append(Picture(name, (height, width), people, frame.time_s, failures))
                 yield from (Failure(source, failure) for failure in failures)
                 yield len(pictures)
         if (reason := video.early_end()) is not None:
             yield Failure(source, reason)
         content = writer.layout.of_video(pictures, (height, width), video.fps, path.name)
-    write_json(out_dir / f"{path.stem}.json", content)
+    if "json" in writer.outputs:
+        write_json(out_dir / f"{path.stem}.json", content)
+
+
+def _draw(writer: PoseWriter, people: InstanceData, frame: Frame, size_hw: SizeHW) -> NDArray:
+    """The picture of a frame (H, W, 3) BGR; a damaged one is black."""
+    pixels = np.zeros((*size_hw, 3), np.uint8) if frame.pixels is None else frame.pixels
+    return cv2.cvtColor(writer.draw(people, pixels), cv2.COLOR_RGB2BGR)
 
 
 def _find_people(pipeline: Compose, frame: Frame, find_boxes: BoxSource, video: str) -> _Prepared:

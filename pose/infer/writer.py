@@ -16,7 +16,7 @@ from engine.data.decoding import read_json
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.infer.images import InputImage
-from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
+from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format, complete
 from engine.registry import WRITERS
 from engine.visualizer import put_text
 from pose.coco_format import result_row
@@ -115,7 +115,7 @@ class PoseWriter(Writer):
         self._people[name] = self.layout.read_people(content)
 
     def _write_json(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
-        name, (height, width) = sample.get("img_path", path.stem), image_bgr.shape[:2]
+        name, (height, width) = sample.get("img_path", path.name), image_bgr.shape[:2]
         picture = Picture(name, (height, width), sample.pred_instances)
         write_json(path, self.layout.of_image(picture))
 
@@ -169,13 +169,8 @@ def write_json(path: Path, content: Any) -> None:
 
     An object's values may be iterators, of lists too long for memory.
     """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(_pieces(content))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with complete(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(_pieces(content))
 
 
 def _pieces(content: Any) -> Iterator[str]:

@@ -371,6 +371,13 @@ class TestVideos:
         assert not list(out_dir.iterdir())
         assert not {t.name for t in threading.enumerate()} & {"ahead", "encode"}
 
+    @pytest.mark.parametrize("save, name", [("json", "a.json"), ("picture", "a.mp4")])
+    def test_what_is_not_asked_for_is_not_written(self, model, cfg, tmp_path, save, name):
+        path = write_video(tmp_path / "a.avi", "MJPG", 2)
+        out_dir, writer = tmp_path / "out", PoseWriter(COCO.as_dict(), save=[save])
+        assert list(predict_video(model, cfg, path, whole_image, writer, out_dir, 1)) == [1, 2]
+        assert [p.name for p in out_dir.iterdir()] == [name]
+
     def test_people_keep_their_ids_whatever_the_batches(self, model, cfg, tmp_path):
         """Two boxes that walk past each other, listed in turns; one is missing in a frame."""
         path = write_video(tmp_path / "a.avi", "MJPG", 8)
