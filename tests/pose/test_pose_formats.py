@@ -170,3 +170,16 @@ def test_ids_are_drawn_above_the_boxes():
     rows, columns = np.nonzero(writer.draw(with_ids, image).any(axis=2))
     assert len(rows) and rows.max() < 20  # the box is from 1, 2 to 31, 42
     assert columns.min() >= 15 and columns.max() < 31
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("num", [0, 2])
+def test_what_holds_all_is_read_back_by_a_second_run(format, num):
+    layout, shown = Layout(format, COCO), picture(num, COCO)
+    if format in ("openpose", "coco"):
+        assert PoseWriter(COCO.as_dict(), format=format).sure_suffixes is None
+        return
+    assert PoseWriter(COCO.as_dict(), format=format).sure_suffixes == (".json", ".jpg")
+    people = layout.read_people(json.loads(json.dumps(layout.of_image(shown))))
+    for name in ("keypoints", "keypoint_scores", "bboxes", "bbox_scores"):
+        torch.testing.assert_close(people.get(name), shown.people.get(name), atol=0, rtol=0)
