@@ -48,7 +48,9 @@ def test_images_with_boxes(run, given, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-2000:]
     assert "broken.jpg" in done.stderr and "2 of 3 images done" in done.stdout
-    names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("[!.]*.*")}
+    names = {
+        p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("[!.]*.*")
+    }
     assert names == {
         "a.json", "a.png", "sub/000000000042.json", "sub/000000000042.png",
         "coco_results.json", "keypoint_set.json",
