@@ -40,6 +40,7 @@ if __name__ == "__main__":
             "mmengine>=0.10.7,<0.11",  # engine/config/sources.py uses its private parts
             "mmcv-lite>=2.1",
             "numpy>=1.26",
+            "scipy>=1.11",
             "opencv-python>=4.8",
             "pillow>=10",
             "safetensors>=0.4",
@@ -55,6 +56,7 @@ if __name__ == "__main__":
         extras_require={
             "detector": ["onnxruntime>=1.17"],
             "exr": ["OpenEXR>=3.2"],
+            "video": ["av>=14"],
             "dev": [
                 "pytest>=8",
                 "pytest-xdist>=3.6",
@@ -64,6 +66,8 @@ if __name__ == "__main__":
                 "pre-commit>=4",
                 "onnxruntime>=1.17",
                 "OpenEXR>=3.2",
+                "av>=14",
+                "onnx>=1.17",
             ],
         },
     )

@@ -20,7 +20,7 @@ from mmsapiens.shipped import CONFIGS, PACKAGE, SCRIPTS
 REQUIRED = {name: name for name in ("torch", "mmengine", "mmcv", "numpy")} | {"opencv": "cv2"}
 """Modules by the names that people know."""
 OURS = ("engine", "pretrain", "seg", "pose")
-EXTRAS = {"onnxruntime": "detector", "OpenEXR": "exr"}
+EXTRAS = {"onnxruntime": "detector", "OpenEXR": "exr", "av": "video"}
 """Optional distributions, and the extra that brings each."""
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 

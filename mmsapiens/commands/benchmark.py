@@ -4,6 +4,7 @@ mmsapiens benchmark data seg/face/sapiens_1b_face-1024x768
 mmsapiens benchmark model seg/face/sapiens_1b_face-1024x768 --compare
 mmsapiens benchmark mask pretrain/humans/mae_sapiens_0.3b_humans-1024x1024
 mmsapiens benchmark pose pose/goliath/sapiens_1b_goliath-1024x768
+mmsapiens benchmark tracking
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     whats = parser.add_subparsers(dest="what", required=True)
     for name, (measured, add_its_arguments) in BENCHMARKS.items():
         what = whats.add_parser(name, help=measured, description=measured)
-        add_config(what)
+        if name not in WITHOUT_CONFIG:
+            add_config(what)
         add_its_arguments(what)
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs one benchmark."""
-    args.config = str(find_config(args.config))
+    if "config" in args:
+        args.config = str(find_config(args.config))
     if "device" in args:
         from engine.device import find_device
 
@@ -60,6 +63,12 @@ def _of_pose(parser: argparse.ArgumentParser) -> None:
     _add_rounds(parser)
 
 
+def _of_tracking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=4.0, help="of the film (default 4)")
+    parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default 30)")
+    parser.add_argument("--noise", type=float, default=0.005, help="in picture heights (0.005)")
+
+
 def _add_rounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
 
@@ -85,5 +94,7 @@ BENCHMARKS = {
     "model": ("time and memory of a training step, part by part", _of_model),
     "mask": ("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
     "pose": ("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
+    "tracking": ("ids and steadiness of rendered people who walk past each other", _of_tracking),
 }
 """What each module of :mod:`mmsapiens.benchmarks` measures, and what adds its own arguments."""
+WITHOUT_CONFIG = ("tracking",)

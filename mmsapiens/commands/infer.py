@@ -5,7 +5,7 @@
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
-    mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx
+    mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx --smooth
 
 The model is a released one (`mmsapiens models` lists them), a checkpoint of a training, whose
 config lies beside it, or a config with a checkpoint.
@@ -19,7 +19,7 @@ a video. All maps but features are of the size of the image:
     features      <stem>.npy (channels, rows, columns of patches), <stem>_attention.png
     pose          <stem>.json (keypoints, scores and boxes of everybody, in pixels), <stem>.jpg, of
                   --style openpose <stem>.png; of all images coco_results.json, keypoint_set.json
-    pose, video   <stem>.json of all frames, <stem>.mp4
+    pose, video   <stem>.json of all frames with everybody's id, <stem>.mp4
 
 --save chooses among them: labels (_seg.npy), foreground and picture, or probabilities (_prob.npy,
 float16 at the size of the head) of segmentation; map and picture of depth and normals; features and
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 OF_WRITERS = (
     *("save", "mask_format", "picture_format", "opacity"),
-    *("style", "radius", "thickness", "kpt_thr", "show_ids"),
+    *("style", "format", "radius", "thickness", "kpt_thr", "show_ids"),
 )
 """Options that go to the writer, which knows those of its task."""
 OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
@@ -100,10 +100,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose = parser.add_argument_group("pose")
     pose.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
     pose.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
-    pose.add_argument("--detector-kind", choices=["rtmdet", "yolox"], help="(rtmdet)")
+    kinds = ["auto", "rtmdet", "yolox", "ultralytics", "rfdetr"]
+    pose.add_argument("--detector-kind", choices=kinds, help="by its outputs (auto)")
     pose.add_argument("--bbox-thr", type=share, help="lowest score of a person (0.3)")
     pose.add_argument("--nms-thr", type=share, help="largest overlap of two boxes (0.65)")
     pose.add_argument("--style", choices=["skeleton", "openpose"], help="(skeleton)")
+    formats = ["mmsapiens", "release", "openpose", "coco"]
+    pose.add_argument("--format", choices=formats, help="of the JSON (mmsapiens)")
+    pose.add_argument("--smooth", action="store_true", help="keypoints of a video, against jitter")
     pose.add_argument("--radius", type=positive_int, help="of a keypoint, pixels (4)")
     pose.add_argument("--thickness", type=positive_int, help="of a link, pixels (2)")
     pose.add_argument("--kpt-thr", type=float, help="lowest score that is drawn (0.3)")
@@ -140,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
     if args.seg_dir is not None:
         check_masks(args.seg_dir, args.output, writer_class)
     find_boxes = box_source(args, cfg.default_scope == "pose", console)
+    check_smooth(args, find_boxes)
     images = find_images(args.input, args.output)
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
     writer: Any = build_writer(cfg, meta, options)
@@ -152,7 +157,10 @@ def run(args: argparse.Namespace) -> int:
         if is_video(args.input):
             path = Path(args.input)
             check_results(images, args.output, (".json", ".mp4"), given_files)
-            frames = predict_video(model, cfg, path, find_boxes, writer, args.output, size)
+            say = partial(console.print, markup=False, soft_wrap=True)
+            frames = predict_video(
+                model, cfg, path, find_boxes, writer, args.output, size, args.smooth, say
+            )
             return finish_video(frames, args.output, console)
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
     manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
@@ -225,6 +233,18 @@ def box_source(args: argparse.Namespace, is_pose: bool, console: Console) -> Box
         return BoxesFile(args.boxes)
     console.print("Neither --boxes nor --detector: each image is taken for one person, whole.")
     return whole_image
+
+
+def check_smooth(args: argparse.Namespace, find_boxes: BoxSource | None) -> None:
+    """Checks that --smooth is of a video of people; raises ConfigError if not."""
+    from engine.errors import ConfigError
+    from engine.infer.video import is_video
+
+    if args.smooth and (find_boxes is None or not is_video(args.input)):
+        raise ConfigError(
+            "--smooth is for people in a video: give the config of a pose model, and a video as "
+            f"--input, not {args.input!r}."
+        )
 
 
 def option(name: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-import torch
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
@@ -17,12 +16,17 @@ from engine.data.decoding import read_json
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.infer.images import InputImage
-from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
+from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format, complete
 from engine.registry import WRITERS
+from engine.visualizer import put_text
 from pose.coco_format import result_row
 from pose.drawing import Pen, draw_openpose, draw_people
-from pose.metainfo import parse_metainfo
+from pose.infer.formats import FORMATS, Format, Layout, Picture
+from pose.metainfo import parse_metainfo, to_openpose
 from pose.metrics.nms import rescore
+
+_ID_SCALE, _ID_HEIGHT = 0.6, 14
+_ID_COLOR = (255, 255, 0)
 
 
 @WRITERS.register_module()
@@ -31,7 +35,7 @@ class PoseWriter(Writer):
 
     A JSON holds ``{"meta": {"image", "width", "height", "keypoint_set"}, "instances": [...]}``, an
     instance ``{"keypoints": [[x, y], ...], "keypoint_scores": [...], "bbox": [x1, y1, x2, y2],
-    "bbox_score"}``, all in pixels of the image.
+    "bbox_score"}``, all in pixels of the image; other formats are in :mod:`pose.infer.formats`.
 
     Args:
         metainfo: The keypoint set: see :func:`pose.metainfo.parse_metainfo`. ``load_config`` fills
@@ -42,6 +46,8 @@ class PoseWriter(Writer):
         show_ids: Write the id beside each keypoint.
         style: ``"skeleton"`` over the image as ``<stem>.jpg``, or ``"openpose"`` on black, as
             ControlNet takes it, as ``<stem>.png``.
+        format: Of the JSON: ``"mmsapiens"``, as above; ``"release"``, as the release's demos write;
+            ``"openpose"``, BODY_25 with face and hands; ``"coco"``, annotations.
         save: The outputs, ``json`` and ``picture``; both by default.
         picture_format: "png", "jpg" or "webp".
     """
@@ -57,12 +63,19 @@ class PoseWriter(Writer):
         kpt_thr: float = 0.3,
         show_ids: bool = False,
         style: Literal["skeleton", "openpose"] = "skeleton",
+        format: Format = "mmsapiens",
         save: Sequence[str] | None = None,
         picture_format: str | None = None,
     ) -> None:
         if style not in ("skeleton", "openpose"):
             raise ConfigError(f"PoseWriter: style is skeleton or openpose, found {style!r}.")
+        if format not in FORMATS:
+            raise ConfigError(f"PoseWriter: format is one of {', '.join(FORMATS)}, not {format!r}.")
         self.metainfo = parse_metainfo(metainfo)
+        if "openpose" in (style, format):  # a set without shoulders is refused before all the work
+            nobody = np.zeros((0, self.metainfo.num_keypoints, 2))
+            to_openpose(nobody, nobody[..., 0], self.metainfo)
+        self.layout = Layout(format, self.metainfo, kpt_thr)
         self.pen = Pen(radius, thickness, kpt_thr, show_ids)
         self.style = style
         usual = "jpg" if style == "skeleton" else "png"
@@ -92,33 +105,34 @@ class PoseWriter(Writer):
 
     @property
     def sure_suffixes(self) -> tuple[str, ...] | None:
-        """None without JSON, of which the results of all images are made."""
-        return self.suffixes if "json" in self.outputs else None
+        """None without a JSON that holds all, of which the results of all images are made."""
+        return self.suffixes if "json" in self.outputs and self.layout.is_readable else None
 
     def recall(self, image: InputImage, out_dir: Path) -> None:
         """Reads the people of an image from its JSON."""
         content = read_json(Path(out_dir, f"{image.out_stem}.json"))
-        self._people[content["meta"]["image"]] = of_lists(
-            content["instances"], self.metainfo.num_keypoints
-        )
+        name = Path(image.out_stem).with_name(image.path.name).as_posix()
+        self._people[name] = self.layout.read_people(content)
 
     def _write_json(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
-        height, width = image_bgr.shape[:2]
-        meta = {"image": sample.get("img_path"), "width": width, "height": height}
-        meta["keypoint_set"] = self.metainfo.name
-        write_json(path, {"meta": meta, "instances": as_lists(sample.pred_instances)})
+        name, (height, width) = sample.get("img_path", path.name), image_bgr.shape[:2]
+        picture = Picture(name, (height, width), sample.pred_instances)
+        write_json(path, self.layout.of_image(picture))
 
     def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
         """All people, over the image or on black."""
         return self.draw(sample.pred_instances, image_bgr)
 
     def draw(self, people: InstanceData, image_bgr: NDArray) -> NDArray:
-        """Returns the picture of people, (H, W, 3) uint8 RGB."""
+        """Returns the picture of people, (H, W, 3) uint8 RGB; of a video with their ids."""
         keypoints, scores = people.keypoints.numpy(), people.keypoint_scores.numpy()
         if self.style == "openpose":
             return draw_openpose(image_bgr.shape[:2], keypoints, scores, self.metainfo, self.pen)
         picture = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
         draw_people(picture, keypoints, scores, self.metainfo, self.pen)
+        for track_id, box in zip(people.get("track_ids", ()), people.bboxes, strict=False):
+            origin = int(box[::2].mean()), max(int(box[1]), _ID_HEIGHT)
+            put_text(picture, str(int(track_id)), origin, _ID_SCALE, _ID_COLOR)
         return picture
 
     def finish(self, out_dir: Path) -> None:
@@ -150,34 +164,26 @@ def _image_id(name: str, taken: set[int]) -> int:
     return image_id
 
 
-def as_lists(people: InstanceData) -> list[dict]:
-    """Returns each person as a dict for JSON."""
-    return [
-        {
-            "keypoints": people.keypoints[i].tolist(),
-            "keypoint_scores": people.keypoint_scores[i].tolist(),
-            "bbox": people.bboxes[i].tolist(),
-            "bbox_score": float(people.bbox_scores[i]),
-        }
-        for i in range(len(people.bbox_scores))
-    ]
-
-
-def of_lists(people: list[dict], num_keypoints: int) -> InstanceData:
-    """Undoes :func:`as_lists`."""
-
-    def stacked(name: str, *shape: int) -> torch.Tensor:
-        values = np.array([person[name] for person in people], np.float32)
-        return torch.from_numpy(values.reshape(len(people), *shape))
-
-    return InstanceData(
-        keypoints=stacked("keypoints", num_keypoints, 2),
-        keypoint_scores=stacked("keypoint_scores", num_keypoints),
-        bboxes=stacked("bbox", 4),
-        bbox_scores=stacked("bbox_score"),
-    )
-
-
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file in UTF-8."""
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    """Writes a JSON file in UTF-8, which appears when it is complete.
+
+    An object's values may be iterators, of lists too long for memory.
+    """
+    with complete(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        file.writelines(_pieces(content))
+
+
+def _pieces(content: Any) -> Iterator[str]:
+    if isinstance(content, Iterator):
+        yield "["
+        for i, item in enumerate(content):
+            yield (", " if i else "") + json.dumps(item, ensure_ascii=False)
+        yield "]"
+    elif isinstance(content, Mapping) and any(isinstance(v, Iterator) for v in content.values()):
+        yield "{"
+        for i, (key, value) in enumerate(content.items()):
+            yield (", " if i else "") + json.dumps(key, ensure_ascii=False) + ": "
+            yield from _pieces(value)
+        yield "}"
+    else:
+        yield json.dumps(content, ensure_ascii=False)

@@ -1,7 +1,6 @@
-import itertools
 import json
+import threading
 from struct import pack, pack_into, unpack_from
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,17 +12,15 @@ from mmengine.structures import InstanceData
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.infer import Failure, InputImage, check_results, find_images
+from engine.infer.video import VideoReader
 from pose.infer import (
     BoxesFile,
-    OnnxDetector,
     PoseWriter,
     is_video,
     predict_people,
     predict_video,
     whole_image,
 )
-from pose.infer.detector import fit, nms, read_outputs
-from pose.infer.video_file import VideoFile
 from pose.metainfo import COCO
 from pose.registry import MODELS
 
@@ -255,7 +252,7 @@ class TestVideos:
     )
     def test_an_early_end_is_seen(self, predict, tmp_path, name, fourcc):
         path = write_video(tmp_path / name, fourcc, 20)
-        assert VideoFile(path).num_promised == 20
+        assert VideoReader(path).num_promised == 20
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         content, _, failures = predict(path)
         num = len(content["frames"])
@@ -278,7 +275,7 @@ class TestVideos:
         for name, content in contents.items():
             path = tmp_path / f"{name}.mp4"
             path.write_bytes(content)
-            video = VideoFile(path)
+            video = VideoReader(path)
             ends[name] = (sum(1 for _ in video), video.early_end())
         num, reason = ends.pop("cut")
         assert 5 < num < 20 and f"ends after {num} of the 20 frames" in reason
@@ -295,7 +292,7 @@ class TestVideos:
         path, millis = tmp_path / "a.mp4", content.index(b"elst") + 12
         for shown, expected in ((2000, f"ends after {20 - num} of the 20 frames"), (1000, None)):
             path.write_bytes(content[:millis] + shown.to_bytes(4, "big") + content[millis + 4 :])
-            video = VideoFile(path)
+            video = VideoReader(path)
             assert sum(1 for _ in video) == (20 - num if expected else 10)
             assert (expected or "None") in str(video.early_end())
 
@@ -305,13 +302,13 @@ class TestVideos:
         path = write_video(tmp_path / name, fourcc, 20)
         content = bytearray(path.read_bytes())
         path.write_bytes(content[: int(len(content) * 0.9)])
-        video = VideoFile(path)
+        video = VideoReader(path)
         num = sum(1 for _ in video)
         assert 15 < num < 20 and f"ends after {num} of the 20 frames" in video.early_end()
         size = content.index(b"\x18\x53\x80\x67") + 4
         content[size : size + 8] = b"\x01" + b"\xff" * 7
         path.write_bytes(content[: int(len(content) * 0.9)])
-        video = VideoFile(path)
+        video = VideoReader(path)
         assert sum(1 for _ in video) == num and video.early_end() is None
 
     @pytest.mark.parametrize("more_s, is_early", [(0.3, False), (1.0, True), (None, False)])
@@ -327,7 +324,7 @@ class TestVideos:
             millis = unpack_from(">d", content, place + 3)[0]
             pack_into(">d", content, place + 3, millis + 1000 * more_s)
         path.write_bytes(content)
-        video = VideoFile(path)
+        video = VideoReader(path)
         assert (more_s is None) == (video.num_promised == 0)
         assert sum(1 for _ in video) == 10 and (video.early_end() is not None) == is_early
 
@@ -352,24 +349,69 @@ class TestVideos:
         path, (width, height) = write_video(tmp_path / "a.avi", "MJPG", 2), size_wh
         content = path.read_bytes().replace(pack("<2I", 64, 48), pack("<2I", width, height))
         path.write_bytes(content.replace(pack(">2H", 48, 64), pack(">2H", height, width)))
-        assert VideoFile(path).size_wh == size_wh
+        assert VideoReader(path).size_wh == size_wh
         content, drawn, failures = predict(path)
         assert (content["meta"]["width"], content["meta"]["height"]) == size_wh and not failures
         assert drawn.read()[1].shape == (48, 64, 3)
 
     def test_a_prediction_fails_in_its_frame_only(self, predict, model, tmp_path, monkeypatch):
-        path, calls = write_video(tmp_path / "a.avi", "MJPG", 3), itertools.count()
-        test_step = model.test_step
-
-        def fail(batch):
-            if 1 <= next(calls) <= 2:  # at the second frame, also when tried again
-                raise RuntimeError("out of memory")
-            return test_step(batch)
-
-        monkeypatch.setattr(model, "test_step", fail)
+        path = write_video(tmp_path / "a.avi", "MJPG", 3)
+        monkeypatch.setattr(model, "test_step", fails_for("a.avi#1")(model.test_step))
         content, _, failures = predict(path)
         assert [len(frame["instances"]) for frame in content["frames"]] == [1, 0, 1]
-        assert failures == ["a.avi#1: RuntimeError: out of memory"]
+        assert failures == ["a.avi#1: RuntimeError: this one is too much"]
+        assert content["frames"][1]["failures"] == failures
+
+    def test_nothing_is_left_of_a_video_that_is_not_finished(self, model, cfg, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 6)
+        out_dir, writer = tmp_path / "out", PoseWriter(COCO.as_dict())
+        frames = predict_video(model, cfg, path, whole_image, writer, out_dir, 1)
+        assert next(frames) == 1
+        frames.close()
+        assert not list(out_dir.iterdir())
+        assert not {t.name for t in threading.enumerate()} & {"ahead", "encode"}
+
+    @pytest.mark.parametrize("save, name", [("json", "a.json"), ("picture", "a.mp4")])
+    def test_what_is_not_asked_for_is_not_written(self, model, cfg, tmp_path, save, name):
+        path = write_video(tmp_path / "a.avi", "MJPG", 2)
+        out_dir, writer = tmp_path / "out", PoseWriter(COCO.as_dict(), save=[save])
+        assert list(predict_video(model, cfg, path, whole_image, writer, out_dir, 1)) == [1, 2]
+        assert [p.name for p in out_dir.iterdir()] == [name]
+
+    def test_people_keep_their_ids_whatever_the_batches(self, model, cfg, tmp_path):
+        """Two boxes that walk past each other, listed in turns; one is missing in a frame."""
+        path = write_video(tmp_path / "a.avi", "MJPG", 8)
+        boxes = {}
+        for i in range(8):
+            both = [[4 * i, 4, 4 * i + 20, 44], [44 - 4 * i, 14, 62 - 4 * i, 34]]
+            boxes[f"a.avi#{i}"] = both[:1] if i == 5 else both[:: (-1) ** i]
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        contents = []
+        for batch_size in (1, 3, 8):
+            out_dir, writer = tmp_path / f"out{batch_size}", PoseWriter(COCO.as_dict())
+            source = BoxesFile(tmp_path / "boxes.json")
+            list(predict_video(model, cfg, path, source, writer, out_dir, batch_size))
+            contents.append(json.loads((out_dir / "a.json").read_text()))
+        for content in contents:
+            frames = content["frames"]
+            assert [frame["frame_id"] for frame in frames] == list(range(8))
+            assert [frame["time_s"] for frame in frames] == [i / 10 for i in range(8)]
+            tall = [[p["track_id"] for p in f["instances"] if p["bbox"][1] == 4] for f in frames]
+            small = [[p["track_id"] for p in f["instances"] if p["bbox"][1] == 14] for f in frames]
+            assert tall == [[tall[0][0]]] * 8
+            assert small == [[small[0][0]]] * 5 + [[]] + [[small[0][0]]] * 2 and small[0] != tall[0]
+
+    def test_smoothed_keypoints_move_less(self, model, cfg, tmp_path):
+        path = write_video(tmp_path / "a.avi", "MJPG", 6)  # of noise: keypoints are anywhere
+        found = []
+        for smooth in (False, True):
+            out_dir, writer = tmp_path / str(smooth), PoseWriter(COCO.as_dict(), kpt_thr=-99)
+            list(predict_video(model, cfg, path, whole_image, writer, out_dir, 4, smooth))
+            frames = json.loads((out_dir / "a.json").read_text())["frames"]
+            found.append(np.array([frame["instances"][0]["keypoints"] for frame in frames]))
+        np.testing.assert_array_equal(found[0][0], found[1][0])
+        moves = [np.linalg.norm(np.diff(points, axis=0), axis=-1).mean() for points in found]
+        assert 0 < moves[1] < moves[0]
 
     def test_boxes_fail_in_their_frame_only(self, predict, tmp_path):
         path = write_video(tmp_path / "a.avi", "MJPG", 3)
@@ -382,110 +424,6 @@ class TestVideos:
         assert "a.avi#0: the box (9, 9, 9, 9)" in failures[0]
         assert "has no boxes of 'a.avi#1'" in failures[1] and len(failures) == 2
         assert content["frames"][1]["failures"] == [failures[1]]
-
-
-class Outputs:
-    """In place of a detector's session: what it finds in 64 x 64 pixels."""
-
-    def __init__(self, *outputs):
-        self.outputs = outputs
-
-    def get_inputs(self):
-        return [SimpleNamespace(name="input", shape=(1, 3, 64, 64))]
-
-    def run(self, names, inputs):
-        return list(self.outputs)
-
-
-class TestDetector:
-    boxes = np.array([[10, 20, 50, 90, 0.9], [12, 20, 50, 90, 0.8], [60, 20, 90, 90, 0.7]])
-
-    def test_suppressed_boxes_with_labels(self):
-        labels = np.array([[0, 0, 2]])
-        found = read_outputs([self.boxes[None], labels], (64, 64), 0, "a.onnx")
-        np.testing.assert_allclose(found, self.boxes[:2], rtol=1e-6)
-        assert len(read_outputs([self.boxes[None]], (64, 64), 0, "a.onnx")) == 3
-
-    def test_boxes_with_the_scores_of_classes(self):
-        scores = np.random.default_rng(0).random((1, 3, 80))
-        found = read_outputs([self.boxes[None, :, :4], scores], (64, 64), 2, "a.onnx")
-        np.testing.assert_allclose(found[:, 4], scores[0, :, 2], rtol=1e-6)
-
-    def test_yolox_grids(self):
-        rows = np.zeros((1, 64 + 16 + 4, 85))
-        rows[0, 64 + 5] = [0.5, 0.25, np.log(2), np.log(4), 0.8, 0.5, *[0] * 79]
-        found = read_outputs([rows], (64, 64), 0, "a.onnx")
-        center, size = ((1 + 0.5) * 16, (1 + 0.25) * 16), (32, 64)
-        expected = [center[0] - 16, center[1] - 32, center[0] + 16, center[1] + 32, 0.4]
-        np.testing.assert_allclose(found[64 + 5], expected, rtol=1e-6)
-        assert size == (32, 64) and found[:, 4].argmax() == 64 + 5
-
-    def test_another_layout_is_an_error(self):
-        with pytest.raises(DataError, match=r"a.onnx: outputs of the shapes \(1, 3\)"):
-            read_outputs([np.zeros((1, 3))], (64, 64), 0, "a.onnx")
-
-    def test_images_are_fitted_and_padded(self):
-        padded, scale = fit(np.full((50, 100, 3), 7, np.uint8), (64, 64))
-        assert scale == 0.64 and padded.shape == (64, 64, 3)
-        assert (padded[:32] == 7).all() and (padded[32:] == 114).all()
-
-    def test_images_that_are_thinner_than_a_pixel_when_fitted(self):
-        for size_hw in ((3, 2000), (2000, 3), (1, 1)):
-            padded, _ = fit(np.full((*size_hw, 3), 7, np.uint8), (64, 64))
-            assert (padded == 7).any()
-
-    def test_nms(self):
-        assert nms(self.boxes, 0.65) == [0, 2] and nms(self.boxes, 0.99) == [0, 1, 2]
-        assert nms(np.zeros((0, 5), np.float32), 0.65) == []
-        equal = np.array([[0, 0, 10, 10, 0.5], [90, 0, 99, 9, 0.5], [0, 0, 10, 10, 0.5]])
-        assert nms(equal, 0.65) == [0, 1], "of equal scores the first comes first"
-
-    def test_a_missing_file_is_an_error(self):
-        with pytest.raises(ConfigError, match=r"nowhere.onnx.*does not exist"):
-            OnnxDetector("nowhere.onnx")
-
-    def test_boxes_end_where_the_image_does(self, root):
-        """Also in the padding that makes the image fit the model's input."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx")
-        found = [[-9, -5, 20, 25], [40, 10, 99, 90], [40, 40, 60, 64], [-9, -9, -1, 64]]
-        detector._session = Outputs(np.array([[*box, 0.9] for box in found])[None])
-        boxes = detector(np.zeros((100, 200, 3), np.uint8), "a.jpg")  # 64 x 32 of 64 x 64
-        scaled = [[0, 0, 62.5, 78.125], [125, 31.25, 200, 100]]
-        np.testing.assert_allclose(sorted(boxes[:, :4].tolist()), scaled, rtol=1e-6)
-
-    @pytest.mark.parametrize("person_class", [0, 2])
-    def test_another_class_may_be_people(self, root, person_class):
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        path = root / "tests" / "golden" / "detector.onnx"
-        detector = OnnxDetector(path, person_class=person_class)
-        found = np.array([[[0, 0, 20, 30, 0.9], [30, 0, 60, 30, 0.8]]])
-        detector._session = Outputs(found, np.array([[2, 0]]))
-        (box,) = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
-        np.testing.assert_allclose(box, found[0, 0 if person_class == 2 else 1], rtol=1e-6)
-
-    @pytest.mark.parametrize(
-        ("options", "kept"),
-        [({}, [0]), (dict(nms_thr=0.95), [0, 1]), (dict(score_thr=0.1), [0, 2])],
-    )
-    def test_the_thresholds_decide_who_is_kept(self, root, options, kept):
-        """The second box lies over the first by 19 of 21 columns, the third is unsure."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", **options)
-        found = np.array([[0, 0, 20, 30, 0.9], [1, 0, 21, 30, 0.8], [40, 0, 60, 30, 0.2]])
-        detector._session = Outputs(found[None])
-        boxes = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
-        np.testing.assert_allclose(boxes, found[kept], rtol=1e-6)
-
-    @pytest.mark.parametrize("kind", ["rtmdet", "yolox"])
-    def test_an_exported_model(self, root, kind):
-        """Its box is around the darkest quarter of the input's values: here the upper left."""
-        pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
-        detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", kind)
-        image = np.full((200, 100, 3), 255, np.uint8)
-        image[:100, :50] = 0
-        (found,) = detector(image, "a.jpg")
-        np.testing.assert_allclose(found, [0, 0, 50, 100, 0.9], atol=3)
 
 
 def fails_for(name, limit=None):

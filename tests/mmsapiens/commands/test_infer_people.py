@@ -78,8 +78,10 @@ def test_a_video_that_ends_early_is_no_success(given, tmp_path, capfd):
         video.write(frame)
     video.release()
     words = ["infer", *map(str, given), "--input", str(path), "--output", str(tmp_path / "out")]
-    assert dispatch([*words, "--device", "cpu"]) == 0
+    assert dispatch([*words, "--device", "cpu", "--smooth", "--format", "release"]) == 0
     assert "4 frames done" in capfd.readouterr().out
+    frames = json.loads((tmp_path / "out" / "a.json").read_text())["instance_info"]
+    assert [[p["track_id"] for p in frame["instances"]] for frame in frames] == [[1]] * 4
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert dispatch([*words, "--device", "cpu"]) == 1
     out, err = capfd.readouterr()
@@ -114,6 +116,7 @@ def test_results_do_not_take_the_place_of_the_boxes(given, tmp_path, name):
         (["--bbox-thr", "0.5"], "--bbox-thr is of a detector"),
         (["--boxes", "a.json", "--detector", "a.onnx"], "give one"),
         (["--seg-dir", "."], "PoseWriter takes no masks"),
+        (["--smooth"], "--smooth is for people in a video"),
     ],
 )
 def test_options_that_do_not_fit_are_found_before_weights_are_read(

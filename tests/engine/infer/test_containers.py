@@ -4,7 +4,7 @@ from struct import pack
 
 import pytest
 
-from pose.infer.containers import is_cut_off, num_pictures
+from engine.infer.video.containers import is_cut_off, num_pictures
 
 
 def box(kind, *contents):

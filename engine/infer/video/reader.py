@@ -4,27 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 from numpy.typing import NDArray
 
 from engine.errors import DataError
-from pose.infer.containers import is_cut_off, num_pictures
+from engine.infer.video.ahead import Ahead
+from engine.infer.video.containers import is_cut_off, num_pictures
 
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 _ESTIMATED = (".mkv", ".webm")  # they tell a duration, of all streams; OpenCV makes a count of it
 _SLACK_S = 0.5  # by which sound may outlast the pictures there
 _MOST_BROKEN = 100  # in a row; after the end every frame is
 
 
-class VideoFile:
+def is_video(source: str | Path) -> bool:
+    """Whether --input names a video file."""
+    return Path(source).suffix.lower() in VIDEO_SUFFIXES and Path(source).is_file()
+
+
+class Frame(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        number: From 0.
+        time_s: When it is shown, in seconds from the first one.
+        pixels: (H, W, 3) uint8 BGR, None if it is damaged: undecodable, or of another size.
+    """
+
+    number: int
+    time_s: float
+    pixels: NDArray | None
+
+
+class VideoReader:
     """The frames of a video file, and whether all of them came.
+
+    ::
+
+        with VideoReader(path) as video:
+            for number, time_s, pixels in video:
+                ...
+            reason = video.early_end()
+
+    They are decoded in a thread, a few ahead of who takes them, and turned as the file says, as
+    telephones write it. They can be gone through once.
 
     Args:
         path: Of the file.
+        ahead: Frames that may wait.
 
     Attributes:
         size_wh: Of a frame, as it is shown.
-        fps: Frames a second, 25 if the file does not tell.
+        fps: Frames a second, their mean if it varies; 25 if the file does not tell.
         num_promised: Frames that the file says it has, 0 if it does not tell.
         num_read: Frames so far, with damaged ones: undecodable, or of another size.
 
@@ -32,7 +65,7 @@ class VideoFile:
         DataError: If OpenCV cannot read it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ahead: int = 4) -> None:
         self.path = path
         self._video = cv2.VideoCapture(str(path))
         width, height, fps, count = (
@@ -50,21 +83,39 @@ class VideoFile:
         self.fps = fps or 25.0
         self.num_promised = max(int(count), 0)
         self.num_read = 0
-        self._last_s = 0.0
+        self._last_s = -1 / self.fps
+        self._frames = Ahead(self._decode(), ahead)
 
-    def __iter__(self) -> Iterator[NDArray | None]:
-        """Yields the frames (H, W, 3) uint8 BGR, None for one that is damaged."""
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._frames.__exit__()
+        self._video.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yields the frames."""
+        return self._frames.__enter__()
+
+    def _decode(self) -> Iterator[Frame]:
         num_broken = 0
         while num_broken < _MOST_BROKEN:
-            frame = self._video.read()[1]
-            if frame is None or frame.shape[1::-1] != self.size_wh:
+            pixels = self._video.read()[1]
+            if pixels is None or pixels.shape[1::-1] != self.size_wh:
                 num_broken += 1
                 continue
-            self._last_s = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            self.num_read += num_broken + 1
-            yield from [None] * num_broken
-            yield frame
+            before, now = self._last_s, self._time()
+            first, step = self.num_read, (now - before) / (num_broken + 1)
+            self._last_s, self.num_read = now, first + num_broken + 1
+            for i in range(num_broken):
+                yield Frame(first + i, before + (i + 1) * step, None)
+            yield Frame(first + num_broken, now, pixels)
             num_broken = 0
+
+    def _time(self) -> float:
+        """When the frame that was just read is shown; some files do not tell, or tell nonsense."""
+        told = self._video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return told if told > self._last_s else self._last_s + 1 / self.fps
 
     def early_end(self) -> str | None:
         """Returns, after the last frame, what is wrong if it came too early; else None.
@@ -87,7 +138,3 @@ class VideoFile:
         if suffix in _ESTIMATED:
             return self._last_s + 1 / self.fps + _SLACK_S < self.num_promised / self.fps
         return num_pictures(self.path) == self.num_promised  # else some are not to be shown
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._video.release()
