@@ -3,5 +3,12 @@
 
 from engine.infer.images import InputImage, check_results, find_images
 from engine.infer.manifest import Manifest, fingerprint
-from engine.infer.predict import Failure, ImageFiles, init_model, predict_images, try_predict
+from engine.infer.predict import (
+    Failure,
+    ImageFiles,
+    dataset_meta,
+    init_model,
+    predict_images,
+    try_predict,
+)
 from engine.infer.writer import Results, Writer, build_writer, find_writer

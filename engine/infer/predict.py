@@ -50,6 +50,21 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
         model = build_model(cfg.model)
         apply_weights(model, loaded, source=checkpoint, assign=True)
     keep_in(model, model.eval_dtype)
+    meta = dataset_meta(cfg, loaded, checkpoint)
+    return model.to(device).eval(), meta
+
+
+def dataset_meta(cfg: Config, loaded: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    """Returns the metainfo of what is predicted: that of the checkpoint, else of the config.
+
+    Args:
+        cfg: As for :func:`init_model`.
+        loaded: The checkpoint, as :func:`engine.checkpoint.read_checkpoint` returns it.
+        checkpoint: Its path.
+
+    Raises:
+        WeightsError: If they are of different numbers of classes.
+    """
     saved, of_config = saved_dataset_meta(loaded, checkpoint), {}
     if cfg.get("test_dataloader") is not None:  # lazily: the dataset's files need not be there
         of_config = DATASETS.build({**cfg.test_dataloader.dataset, "lazy_init": True}).metainfo
@@ -59,7 +74,7 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
             f"{checkpoint}: its meta names {num} classes, and the config's dataset {expected}. "
             "Give the config of the training."
         )
-    return model.to(device).eval(), {**of_config, **saved}  # released ones say little
+    return {**of_config, **saved}  # released ones say little
 
 
 class Failure(NamedTuple):

@@ -259,11 +259,15 @@ class Results:
             self.writer.recall(image, self.out_dir)
             self._num_written += 1
 
-    def close(self) -> int:
-        """Waits for all results, and writes what is of all of them; returns how many there are."""
+    def close(self, finish: bool = True) -> int:
+        """Waits for all results; returns how many there are.
+
+        Args:
+            finish: Whether to write what is of all of them; not for a share of them.
+        """
         while self._waiting:
             self._finish_first()
         self._pool.shutdown()
-        if self._num_written:
+        if self._num_written and finish:
             self.writer.finish(self.out_dir)
         return self._num_written

@@ -34,6 +34,9 @@ image is taken for one person. An option that the task lacks is an error. What f
 the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
 video, a video that ends before the last of the frames that it promises. The exit code is then 1.
 
+--devices all runs a job on each GPU, side by side; what a job that dies leaves, others take over.
+--shard 3/8 does a share of the images, for the tasks of a cluster.
+
 A second run does what is missing, or was made with another model, option or image; --overwrite does
 everything again. Ctrl-C finishes the batch in hand.
 """
@@ -41,7 +44,8 @@ everything again. Ctrl-C finishes the batch in hand.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,14 +60,17 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
+from mmsapiens.jobs import parse_share
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from rich.console import Console
 
-    from engine.infer import Failure, Results, Writer
+    from engine.infer import Failure, InputImage, Results, Writer
     from pose.infer import BoxSource
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C; that of :data:`engine.signals.INTERRUPTED_EXIT_CODE`."""
 OF_WRITERS = (
     *("save", "mask_format", "picture_format", "opacity"),
     *("style", "format", "radius", "thickness", "kpt_thr", "show_ids"),
@@ -87,6 +94,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
+    parser.add_argument("--devices", help="all GPUs, or 0,1,3, or cpu:2; a job on each")
+    parser.add_argument("--jobs-per-device", type=positive_int, default=1, metavar="NUM")
+    shard = "only the third of eight shares of the images: 3/8"
+    parser.add_argument("--shard", type=parse_share, metavar="K/N", help=shard)
     add_flip(parser)
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
@@ -114,69 +125,273 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose.add_argument("--show-ids", action="store_true", default=None, help="draw the ids")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Runs the inference; returns the exit code."""
+def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> int:
+    """Runs the inference; returns the exit code.
+
+    Args:
+        args: Of the command.
+        send: Of a job among several, takes what it has to say: 1 for each image, and failures.
+    """
+    import torch
     from rich.console import Console
 
     from engine.device import find_device
-    from engine.infer import (
-        Manifest,
-        Results,
-        build_writer,
-        check_results,
-        find_images,
-        find_writer,
-        init_model,
-        predict_images,
-    )
+    from engine.infer import Results, build_writer, check_results, find_images, init_model
+    from mmsapiens.jobs import device_names, share_of
     from mmsapiens.sources import find_model
     from seg.surface.reading import load_mask
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=send is not None)
     source = (args.config, args.checkpoint) if args.checkpoint else args.config
     args.config, args.checkpoint = map(str, find_model(source))
+    cfg, options = load_checked(args), given(args, OF_WRITERS)
+    find_boxes = box_source(args, cfg.default_scope == "pose", console)
+    check_smooth(args, find_boxes)
+    images = find_images(args.input, args.output)
+    given_files = [args.boxes] if args.boxes else []
+    if find_boxes is not None:
+        from pose.infer import is_video
+
+        if is_video(args.input):
+            check_results(images, args.output, (".json", ".mp4"), given_files)
+            return run_video(args, cfg, find_boxes, console)
+    devices = [args.device]
+    if args.devices:
+        devices = device_names(args.devices, torch.cuda.device_count(), args.jobs_per_device)
+    alone = len(devices) == 1
+    model: Any = None
+    if alone:
+        model, meta = init_model(cfg, args.checkpoint, find_device(devices[0]))
+    else:
+        meta = said_of_classes(cfg, args.checkpoint)
+    writer = build_writer(cfg, meta, options)
+    check_results(images, args.output, writer.suffixes, given_files, writer.common)
+    if args.shard:
+        images = list(share_of(images, *args.shard))
+    mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
+    results = Results(writer, args.output, mask_of)
+    work = Work(args, cfg, images, results, console)
+    if model is None:
+        return work.by_jobs(devices)
+    return work.here(model, find_boxes, send)
+
+
+def load_checked(args: argparse.Namespace) -> Config:
+    """Loads the config, and checks what options ask of its writer.
+
+    Raises:
+        ConfigError: If the task lacks an option, or options contradict each other.
+    """
+    from engine.errors import ConfigError
+    from engine.infer import find_writer
+
+    if args.devices and (args.device or args.shard):
+        raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
+    if args.jobs_per_device > 1 and not args.devices:
+        raise ConfigError("--jobs-per-device goes with --devices.")
     views = view_options(args)
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True
     cfg = load(args, views)
-    options = given(args, OF_WRITERS)
-    writer_class = find_writer(cfg, options)
+    writer = find_writer(cfg, given(args, OF_WRITERS))
     if args.seg_dir is not None:
-        check_masks(args.seg_dir, args.output, writer_class)
-    find_boxes = box_source(args, cfg.default_scope == "pose", console)
-    check_smooth(args, find_boxes)
-    images = find_images(args.input, args.output)
+        check_masks(args.seg_dir, args.output, writer)
+    return cfg
+
+
+def said_of_classes(cfg: Config, checkpoint: str) -> dict[str, Any]:
+    """Returns what a checkpoint says of what it predicts; its weights are not read."""
+    from mmengine.registry import init_default_scope
+
+    from engine.checkpoint import read_checkpoint
+    from engine.infer import dataset_meta
+
+    init_default_scope(cfg.default_scope)
+    return dataset_meta(cfg, read_checkpoint(checkpoint, checksums=False), checkpoint)
+
+
+def run_video(
+    args: argparse.Namespace, cfg: Config, find_boxes: BoxSource, console: Console
+) -> int:
+    """Predicts the people of a video; returns the exit code.
+
+    Raises:
+        ConfigError: If an option is for images.
+    """
+    from engine.device import find_device
+    from engine.errors import ConfigError
+    from engine.infer import build_writer, init_model
+    from pose.infer import predict_video
+
+    if args.devices or args.shard:
+        raise ConfigError("a video is done on one --device, in one piece.")
     model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
-    writer: Any = build_writer(cfg, meta, options)
-    mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    given_files = [args.boxes] if args.boxes else []
-    if find_boxes is not None:
-        from pose.infer import is_video, predict_people, predict_video
+    writer: Any = build_writer(cfg, meta, given(args, OF_WRITERS))
+    say = partial(console.print, markup=False, soft_wrap=True)
+    size = args.batch_size or 8
+    path = Path(args.input)
+    frames = predict_video(
+        model, cfg, path, find_boxes, writer, args.output, size, args.smooth, say
+    )
+    return finish_video(frames, args.output, console)
+
+
+class Work:
+    """The images of a run, and what of them is done already.
+
+    Args:
+        args: Of the command.
+        cfg: Of the model.
+        images: All that the run, or its share, is to do.
+        results: Where they go.
+        console: For what is said meanwhile.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        cfg: Config,
+        images: Sequence[InputImage],
+        results: Results,
+        console: Console,
+    ) -> None:
+        from engine.infer import Manifest
+
+        self.args, self.cfg, self.images = args, cfg, images
+        self.results, self.console = results, console
+        self.manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
+        self.sort()
+        if self.done:
+            console.print(
+                f"{len(self.done)} of {len(images)} images are done already (--overwrite: again)."
+            )
+
+    def sort(self) -> None:
+        """Looks which images are done."""
+        sure = self.results.writer.sure_suffixes
+        is_done = [sure is not None and self.manifest.has(image, sure) for image in self.images]
+        self.done = [image for image, done in zip(self.images, is_done, strict=True) if done]
+        self.rest = [image for image, done in zip(self.images, is_done, strict=True) if not done]
+
+    def here(
+        self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
+    ) -> int:
+        """Predicts the rest in this process; returns the exit code."""
+        self.results.recall(self.done)
+        code = 0
+        with progress(len(self.rest), self.console) as step:
+            try:
+                for item in self.predictions(model, find_boxes):
+                    self.write(item)
+                    step() if send is None else send(1)
+            except KeyboardInterrupt:
+                code = INTERRUPTED
+        num = self.results.close(finish=not self.args.shard)
+        if send is not None:
+            for failure in self.results.failures:
+                send(failure)
+            return code
+        if self.args.shard and self.results.writer.common:
+            names = " and ".join(self.results.writer.common)
+            self.console.print(f"{names}: run again without --shard when all shares are done.")
+        return self.end(num, code)
+
+    def predictions(self, model: Any, find_boxes: BoxSource | None) -> Iterable[tuple | Failure]:
+        """Predicts the rest."""
+        args = self.args
+        if not self.rest:
+            return ()
+        if find_boxes is None:
+            from engine.infer import predict_images
+
+            size = args.batch_size or 1
+            return predict_images(model, self.cfg, self.rest, size, args.num_workers)
+        from pose.infer import predict_people
 
         size = args.batch_size or 8
-        if is_video(args.input):
-            path = Path(args.input)
-            check_results(images, args.output, (".json", ".mp4"), given_files)
-            say = partial(console.print, markup=False, soft_wrap=True)
-            frames = predict_video(
-                model, cfg, path, find_boxes, writer, args.output, size, args.smooth, say
-            )
-            return finish_video(frames, args.output, console)
-    check_results(images, args.output, writer.suffixes, given_files, writer.common)
-    manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
-    sure = writer.sure_suffixes
-    done = [image for image in images if sure and manifest.has(image, sure)]
-    if done:
-        console.print(f"{len(done)} of {len(images)} images are done already (--overwrite: again).")
-    rest = sorted(set(images) - set(done))
-    predictions: Iterable[tuple | Failure] = ()
-    if rest and find_boxes is not None:
-        predictions = predict_people(model, cfg, rest, find_boxes, size, args.num_workers)
-    elif rest:
-        predictions = predict_images(model, cfg, rest, args.batch_size or 1, args.num_workers)
-    results = Results(writer, args.output, mask_of)
-    results.recall(done)
-    return write_all(predictions, len(rest), len(done), results, console)
+        return predict_people(model, self.cfg, self.rest, find_boxes, size, args.num_workers)
+
+    def write(self, item: tuple | Failure) -> None:
+        """Writes a prediction, or keeps why there is none."""
+        from engine.infer import Failure
+
+        if isinstance(item, Failure):
+            self.results.failures.append(item)
+        else:
+            self.results.add(*item)
+
+    def by_jobs(self, devices: Sequence[str]) -> int:
+        """Predicts the rest in a process for each device; returns the exit code.
+
+        What a job leaves that dies is shared among as many new ones, once.
+        """
+        dead = self.one_round(devices)
+        if dead and self.rest:
+            self.console.print(f"{len(self.rest)} images are left; others take them over.")
+            self.results.failures.clear()  # of images that are tried again
+            dead += self.one_round(devices)
+        self.results.recall(self.done)
+        code = 1 if dead else 0
+        return self.end(self.results.close(), INTERRUPTED if self.interrupted else code)
+
+    def one_round(self, devices: Sequence[str]) -> list[str]:
+        """Runs a job for each device; returns sentences on those that died."""
+        from mmsapiens.jobs import interrupts_noted, run_side_by_side, threads_of_a_job
+
+        failures = self.results.failures
+        threads, dead = threads_of_a_job(len(devices)), []
+        jobs = [
+            (self.args, device, (i, len(devices)), threads) for i, device in enumerate(devices, 1)
+        ]
+        with progress(len(self.rest), self.console) as step, interrupts_noted() as interrupts:
+            for message in run_side_by_side(infer_job, jobs):
+                if message.exit_code is None:
+                    step() if message.content == 1 else failures.append(message.content)
+                elif message.exit_code not in (0, INTERRUPTED):
+                    said = f"job {message.job + 1} of {len(jobs)}, on {devices[message.job]}, ended"
+                    dead.append(f"{said} with code {message.exit_code}")
+                    self.console.print(dead[-1], style="red", markup=False)
+        self.interrupted = bool(interrupts)
+        self.sort()
+        return [] if self.interrupted else dead
+
+    def end(self, num_written: int, code: int) -> int:
+        """Says what became of all images; returns the exit code."""
+        failures = self.results.failures
+        report(failures, self.console)
+        out_dir = self.results.out_dir
+        print(f"{num_written} of {len(self.images)} images done; results are in {out_dir}")
+        if code == INTERRUPTED:
+            self.console.print("Interrupted. The same command does the rest.")
+        return code or (1 if failures or num_written < len(self.images) else 0)
+
+
+def infer_job(
+    send: Callable[[Any], None],
+    args: argparse.Namespace,
+    device: str,
+    share: tuple[int, int],
+    num_threads: int,
+) -> None:
+    """Does a share of a run's images in a process of its own."""
+    import torch
+
+    from mmsapiens.cli import run_main
+
+    torch.set_num_threads(num_threads)
+    words = {"device": device, "devices": None, "jobs_per_device": 1, "shard": share}
+    job = argparse.Namespace(**{**vars(args), **words, "overwrite": False})
+    run_main(lambda: run(job, send))
+
+
+@contextmanager
+def progress(num: int, console: Console) -> Iterator[Callable[[], None]]:
+    """Shows a bar; gives what advances it by an image."""
+    from rich.progress import Progress
+
+    with Progress(console=console, disable=console.quiet) as bar:
+        task = bar.add_task("predicting", total=num)
+        yield lambda: bar.advance(task)
 
 
 def settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
@@ -267,44 +482,6 @@ def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:
             f"--seg-dir {str(seg_dir)!r}: expected a folder of masks, and not that of --output, "
             "whose .npy files would replace them."
         )
-
-
-def write_all(
-    predictions: Iterable[tuple | Failure],
-    num: int,
-    num_done: int,
-    results: Results,
-    console: Console,
-) -> int:
-    """Writes results and reports failures; returns the exit code.
-
-    Args:
-        predictions: Of the images that are to be done.
-        num: How many they are.
-        num_done: How many others were done before.
-        results: Where they go.
-        console: For what is said meanwhile.
-    """
-    from rich.progress import track
-
-    from engine.infer import Failure
-    from engine.signals import INTERRUPTED_EXIT_CODE
-
-    code = 0
-    try:
-        for item in track(predictions, "predicting", total=num, console=console):
-            if isinstance(item, Failure):
-                results.failures.append(item)
-            else:
-                results.add(*item)
-    except KeyboardInterrupt:
-        code = INTERRUPTED_EXIT_CODE
-    num_written = results.close()
-    report(results.failures, console)
-    print(f"{num_written} of {num + num_done} images done; results are in {results.out_dir}")
-    if code:
-        console.print("Interrupted. The same command does the rest.")
-    return code or (1 if results.failures else 0)
 
 
 def finish_video(frames: Iterable[int | Failure], out_dir: Path, console: Console) -> int:

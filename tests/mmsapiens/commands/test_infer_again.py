@@ -11,39 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 
-from engine.config import load_config
-from engine.model.base import build_model
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import dispatch
-from mmsapiens.shipped import find_config
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
 POSE = "pose/synthetic/sapiens_tiny_synthetic_coco-192x144"
-SMALL = {"input_size_hw": (64, 64)}
-
-
-@pytest.fixture
-def words(tmp_path):
-    """Makes pictures and a model; returns the command for a config, and the output folder."""
-
-    def make(config, num=3):
-        rng = np.random.default_rng(0)
-        (tmp_path / "in").mkdir(exist_ok=True)
-        for i in range(num):
-            image = rng.integers(0, 256, (70, 50, 3), np.uint8)
-            cv2.imwrite(str(tmp_path / f"in/{i:02}.png"), image)
-        cfg = load_config(find_config(config), SMALL)
-        init_default_scope(cfg.default_scope)
-        torch.manual_seed(0)
-        torch.save(build_model(cfg.model).state_dict(), tmp_path / "model.pth")
-        out = tmp_path / "out"
-        words = ["infer", config, tmp_path / "model.pth", "--input", tmp_path / "in"]
-        words += ["--output", out, "--num-workers", 0, "--device", "cpu"]
-        return [*map(str, words), "--cfg-options", "input_size_hw=(64,64)"], out
-
-    return make
 
 
 def written(out):
@@ -55,8 +28,8 @@ def changed(before, out):
     return {name[:2] for name, when in written(out).items() if before.get(name) != when}
 
 
-def test_what_is_done_is_not_done_again(words, tmp_path, capsys):
-    command, out = words(PARTS)
+def test_what_is_done_is_not_done_again(infer_command, tmp_path, capsys):
+    command, out = infer_command(PARTS)
     assert dispatch(command) == 0
     before = written(out)
     assert len(before) == 9 and dispatch(command) == 0 and not changed(before, out)
@@ -71,8 +44,8 @@ def test_what_is_done_is_not_done_again(words, tmp_path, capsys):
     assert dispatch(command) == 0 and changed(before, out) == {"02"}
 
 
-def test_other_settings_and_overwriting_do_all_again(words, tmp_path):
-    command, out = words(PARTS)
+def test_other_settings_and_overwriting_do_all_again(infer_command, tmp_path):
+    command, out = infer_command(PARTS)
     checkpoint = tmp_path / "model.pth"
     dispatch(command)
     for more in (["--opacity", "0.25"], ["--opacity", "0.25", "--overwrite"], ["--flip"]):
@@ -86,8 +59,8 @@ def test_other_settings_and_overwriting_do_all_again(words, tmp_path):
     assert changed(before, out) == {"00", "01", "02"}
 
 
-def test_results_of_all_people_are_complete_after_a_second_run(words):
-    command, out = words(POSE)
+def test_results_of_all_people_are_complete_after_a_second_run(infer_command):
+    command, out = infer_command(POSE)
     dispatch(command)
     whole = {p.name: p.read_bytes() for p in out.iterdir()}
     (out / "01.json").unlink()
@@ -105,8 +78,8 @@ def test_results_of_all_people_are_complete_after_a_second_run(words):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_ended_goes_on(words, number):
-    command, out = words(PARTS, num=40)
+def test_a_run_that_was_ended_goes_on(infer_command, number):
+    command, out = infer_command(PARTS, num=40)
     process = subprocess.Popen(
         [sys.executable, "-m", "mmsapiens", *command],
         stdout=subprocess.PIPE,

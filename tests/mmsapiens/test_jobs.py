@@ -1,0 +1,154 @@
+"""Jobs side by side: even shares, devices by name, and a run of infer that several do together."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigError
+from mmsapiens.cli import dispatch
+from mmsapiens.jobs import device_names, parse_share, run_side_by_side, share_of
+
+PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
+POSE = "pose/synthetic/sapiens_tiny_synthetic_coco-192x144"
+
+
+def work(send, value):
+    send(value)
+    if value == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if value == "failed":
+        raise SystemExit(3)
+    send(value * 2)
+
+
+def test_what_jobs_say_and_how_they_end():
+    said, ended = {}, {}
+    for message in run_side_by_side(work, [("a",), ("killed",), ("failed",)]):
+        if message.exit_code is None:
+            said.setdefault(message.job, []).append(message.content)
+        else:
+            ended[message.job] = message.exit_code
+    assert said == {0: ["a", "aa"], 1: ["killed"], 2: ["failed"]}
+    assert ended == {0: 0, 1: -signal.SIGKILL, 2: 3}
+
+
+@pytest.mark.parametrize(
+    ("num", "parts", "sizes"), [(10, 4, [3, 3, 2, 2]), (3, 5, [1, 1, 1, 0, 0]), (8, 2, [4, 4])]
+)
+def test_shares_are_even_and_hold_everything_once(num, parts, sizes):
+    shares = [share_of(range(num), part, parts) for part in range(1, parts + 1)]
+    assert [len(share) for share in shares] == sizes
+    assert [item for share in shares for item in share] == list(range(num))
+
+
+@pytest.mark.parametrize(
+    ("text", "num_gpus", "jobs", "names"),
+    [
+        ("all", 2, 1, ["cuda:0", "cuda:1"]),
+        ("all", 0, 2, ["cpu", "cpu"]),
+        ("0, 3", 4, 1, ["cuda:0", "cuda:3"]),
+        ("cuda:1,cpu", 2, 2, ["cuda:1", "cuda:1", "cpu", "cpu"]),
+        ("cpu:3", 0, 1, ["cpu"] * 3),
+    ],
+)
+def test_devices_are_named(text, num_gpus, jobs, names):
+    assert device_names(text, num_gpus, jobs) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("0,1", "there is no GPU 1; found 1"), ("gpu", "'gpu'")]
+)
+def test_devices_that_are_not_there_are_said(text, said):
+    with pytest.raises(ConfigError, match=said):
+        device_names(text, 1)
+
+
+def test_shares_are_read():
+    assert parse_share("3/8") == (3, 8)
+    for text in ("0/8", "9/8", "3", "a/b"):
+        with pytest.raises(ValueError, match="expected K/N"):
+            parse_share(text)
+
+
+def with_options(command, *options):
+    at = command.index("--cfg-options")
+    words = [*command[:at], *options, *command[at:]]
+    if "--devices" in options:
+        where = words.index("--device")
+        del words[where : where + 2]
+    return words
+
+
+def when_written(out):
+    return {p.name: p.stat().st_mtime_ns for p in out.iterdir() if not p.name.startswith(".")}
+
+
+def contents(out):
+    return {p.name: p.read_bytes() for p in out.iterdir() if not p.name.startswith(".")}
+
+
+def test_several_jobs_write_what_one_writes(infer_command, capsys):
+    command, out = infer_command(POSE, num=5)
+    assert dispatch(command) == 0
+    alone = contents(out)
+    for path in out.iterdir():
+        path.unlink()
+    capsys.readouterr()
+    assert dispatch(with_options(command, "--devices", "cpu:2", "--batch-size", "1")) == 0
+    assert "5 of 5 images done" in capsys.readouterr().out
+    together = contents(out)
+    assert together.keys() == alone.keys()
+    names = ("coco_results.json", "03.json")
+    for rows, others in [(json.loads(x[n]) for x in (together, alone)) for n in names]:
+        assert len(rows) == len(others)
+    before = when_written(out)
+    assert dispatch(with_options(command, "--devices", "cpu:2", "--batch-size", "1")) == 0
+    assert {n for n, when in when_written(out).items() if when != before[n]} <= {
+        "coco_results.json", "keypoint_set.json",
+    }  # fmt: skip
+
+
+def test_shares_by_hand_add_up(infer_command, capsys):
+    command, out = infer_command(POSE, num=5)
+    for part in ("1/2", "2/2"):
+        assert dispatch(with_options(command, "--shard", part)) == 0
+    said = capsys.readouterr()
+    assert "3 of 3 images done" in said.out and "2 of 2 images done" in said.out
+    assert "run again without --shard" in said.err and not (out / "coco_results.json").exists()
+    assert dispatch(command) == 0
+    assert len(json.loads((out / "coco_results.json").read_text())) == 5
+
+
+def jobs_of(pid):
+    """Ids of the jobs of a process, in the order in which they were started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
+                found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def test_what_a_job_leaves_that_dies_is_taken_over(infer_command):
+    command, out = infer_command(PARTS, num=60)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmsapiens", *with_options(command, "--devices", "cpu:2")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while process.poll() is None and not list(out.glob("3?.png")):  # of the second share
+        time.sleep(0.01)
+    os.kill(jobs_of(process.pid)[-1], signal.SIGKILL)
+    said = process.communicate(timeout=200)[0]
+    assert "job 2 of 2, on cpu, ended with code -9" in said and "others take them over" in said
+    assert process.returncode == 1 and "60 of 60 images done" in said
+    assert len(contents(out)) == 180
