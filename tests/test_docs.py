@@ -15,6 +15,7 @@ from engine.runner import Runner
 from mmsapiens.cli import VERBS, build_parser, command_of
 from mmsapiens.commands.configs import load
 from mmsapiens.shipped import find_config
+from mmsapiens.zoo import RELEASED
 from tests.conftest import TINIEST_ARCH, face_options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,9 @@ def test_every_command_is_one(page, words):
         return
     args = build_parser(words[1]).parse_args(words[2:])
     if "config" in args and not args.config.endswith("CONFIG"):
-        load_config(find_config(args.config), args.cfg_options)
+        is_name = args.config in RELEASED
+        name = RELEASED[args.config].config if is_name else args.config
+        load_config(find_config(name), args.cfg_options)
 
 
 def test_every_verb_in_the_text_is_one():
