@@ -304,8 +304,15 @@ class Work:
         if find_boxes is None:
             from engine.infer import predict_images
 
-            size = args.batch_size or 1
-            return predict_images(model, self.cfg, self.rest, size, args.num_workers)
+            # Whole batches, as a run that nothing interrupts has them: others round differently.
+            size, left = args.batch_size or 1, set(self.rest)
+            batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
+            images = [image for batch in batches if left.intersection(batch) for image in batch]
+            return (
+                item
+                for item in predict_images(model, self.cfg, images, size, args.num_workers)
+                if item[0] in left
+            )
         from pose.infer import predict_people
 
         size = args.batch_size or 8

@@ -78,8 +78,9 @@ def test_results_of_all_people_are_complete_after_a_second_run(infer_command):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_ended_goes_on(infer_command, number):
+def test_a_run_that_was_ended_goes_on(infer_command, tmp_path, number):
     command, out = infer_command(PARTS, num=40)
+    command[1:1] = ["--batch-size", "3"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mmsapiens", *command],
         stdout=subprocess.PIPE,
@@ -103,3 +104,7 @@ def test_a_run_that_was_ended_goes_on(infer_command, number):
     assert len(again) == 120 and len(before) - 3 <= sum(before[n] == again[n] for n in before)
     assert all((out / name).read_bytes() == content for name, content in left.items())
     assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".mmsapiens.json"]
+    whole = tmp_path / "whole"
+    command[command.index("--output") + 1] = str(whole)
+    assert dispatch(command) == 0
+    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in again)
