@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from mmsapiens.commands.options import read_value
-
-if TYPE_CHECKING:
-    pass
 
 SPLITS = ("train", "val", "test")
 
@@ -102,3 +100,8 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
     return value
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Returns those of the options that the command line gives."""
+    return {name: vars(args)[name] for name in names if vars(args)[name] is not None}
