@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 from engine.data.decoding import decode_image
 from engine.data.files import composed
 from engine.errors import DataError
-from engine.infer import InputImage, find_images
+from engine.infer import Failure, InputImage, find_images
 from engine.infer.images import name_results
+from engine.infer.video import VideoReader, is_video
 
 ColorOrder = Literal["bgr", "rgb"]
 ImageLike = str | Path | bytes | NDArray | torch.Tensor | Image.Image
@@ -25,14 +26,17 @@ ImageLike = str | Path | bytes | NDArray | torch.Tensor | Image.Image
 def is_one(source: Any) -> bool:
     """Whether a source is a single image, and not many."""
     if isinstance(source, str | Path):
-        return Path(source).is_file() and Path(source).suffix.lower() != ".txt"
+        many = is_video(source) or Path(source).suffix.lower() == ".txt"
+        return Path(source).is_file() and not many
     if isinstance(source, np.ndarray | torch.Tensor):
         return source.ndim <= 3
     return isinstance(source, bytes | bytearray | memoryview | Image.Image)
 
 
-def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]]:
+def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage] | Failure]:
     """Lists what a source holds, in its order; in portions if it is not known beforehand.
+
+    A frame of a video that cannot be decoded is a failure, and so is a video that ends early.
 
     Args:
         source: See :meth:`mmsapiens.predictors.Predictor.__call__`.
@@ -44,7 +48,10 @@ def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]
     if isinstance(source, str | Path):
         if str(source).startswith(("http://", "https://")):
             raise DataError(f"{source}: images are not downloaded; give the bytes, or a file.")
-        yield find_images(str(source))
+        if is_video(source):
+            yield from _frames(Path(source))
+        else:
+            yield find_images(str(source))
     elif is_one(source):
         yield [as_input(source, 0, color)]
     elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
@@ -59,6 +66,21 @@ def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]
             f"expected an image (path, bytes, NumPy array, PIL image, tensor), a folder, pattern, "
             f"video, or a list of images; found a {type(source).__name__}."
         )
+
+
+def _frames(path: Path) -> Iterator[Sequence[InputImage] | Failure]:
+    try:
+        with VideoReader(path) as video:
+            for number, _, pixels in video:
+                image = InputImage(
+                    Path(f"{path}, frame {number}"), f"{path.stem}/{number:06}", pixels
+                )
+                yield Failure(image, "it cannot be decoded") if pixels is None else [image]
+            reason = video.early_end()
+            if reason:
+                yield Failure(InputImage(path, path.stem), reason)
+    except DataError as error:
+        yield Failure(InputImage(path, path.stem), str(error))
 
 
 def _named(paths: Sequence[str | Path]) -> list[InputImage]:

@@ -73,7 +73,8 @@ class Predictor(ABC, Generic[R]):
         Args:
             source: An image: path, bytes of a file, NumPy array (H, W, 3) or (H, W) uint8, PIL
                 image, or tensor (3, H, W), RGB, uint8 or float in [0, 1]. Or many: a folder with
-                its sub-folders, a glob pattern, a ``.txt`` file of paths, or an iterable of images.
+                its sub-folders, a glob pattern, a ``.txt`` file of paths, the frames of a video, or
+                an iterable of images.
             stream: Whether many images give an iterator, which holds one batch in memory, in place
                 of a list.
             color: Order of the channels of NumPy arrays: "bgr", as OpenCV reads, or "rgb".
@@ -115,7 +116,10 @@ class Predictor(ABC, Generic[R]):
         self, source: Any, color: ColorOrder, on_error: str, options: dict[str, Any]
     ) -> Iterator[R]:
         for images in list_images(source, color):
-            for item in self.predict(images, **options):
+            found = (
+                iter([images]) if isinstance(images, Failure) else self.predict(images, **options)
+            )
+            for item in found:
                 if not isinstance(item, Failure):
                     yield item
                 elif on_error == "raise":

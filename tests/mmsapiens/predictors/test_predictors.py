@@ -161,6 +161,24 @@ def test_a_stream_takes_images_when_it_is_asked(load, photos):
     assert len(list(stream)) == 2
 
 
+def test_frames_of_a_video_are_images(load, photos, tmp_path):
+    path = tmp_path / "a.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for i in range(6):
+        video.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    video.release()
+    model = load("depth")
+    depths = [result.depth for result in model(path)]
+    assert len(depths) == 6 and depths[0].shape == (48, 64)
+    assert not np.array_equal(depths[0], depths[5])
+    (saved, *_) = next(model(path, stream=True)).save(tmp_path / "out")
+    assert saved == tmp_path / "out/a/000000.npy"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"a\.avi"):
+        model(path)
+    assert len(model(path, on_error="skip")) < 6
+
+
 def test_what_cannot_be_predicted_raises_or_is_skipped(load, photos):
     (photos / "1.png").write_bytes((photos / "1.png").read_bytes()[:60])
     model = load("parts")
