@@ -66,11 +66,24 @@ def test_keys_of_a_config():
     }  # fmt: skip
 
 
+def test_the_ends_of_what_a_colour_and_a_label_may_be():
+    given = {(0, 255, 0): 255, "#ff00ff": 0, "255 255 255": 0}
+    assert parse_color_map(given) == {(0, 255, 0): 255, (255, 0, 255): 0, (255, 255, 255): 0}
+
+
+def test_a_colour_may_be_written_twice_if_it_means_the_same():
+    assert parse_color_map({"#ff0000": 1, (255, 0, 0): 1}) == {(255, 0, 0): 1}
+
+
 @pytest.mark.parametrize(
     ("color_map", "message"),
     [
         ({(1, 2): 0}, r"maps \(1, 2\) to 0; expected a colour"),
         ({(1, 2, 256): 0}, "expected a colour"),
+        ({(-1, 2, 3): 0}, r"maps \(-1, 2, 3\) to 0; expected a colour"),
+        ({(1.0, 2, 3): 0}, "expected a colour"),
+        ({7: 0}, "maps 7 to 0; expected a colour"),
+        ({"1, 2, 3": -1}, r"label in 0..255"),
         ({"red": 1}, "maps 'red' to 1; expected a colour"),
         ({"1, 2, 3": 256}, r"label in 0..255"),
         ({"1, 2, 3": "skin"}, r"label in 0..255"),

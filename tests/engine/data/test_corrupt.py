@@ -106,6 +106,61 @@ def test_the_limit_counts_what_this_process_reads():
     assert len(records) == 12
 
 
+@pytest.mark.parametrize(
+    ("num_records", "last", "rest"), [(1900, 19, ""), (2000, 19, ", and 1 more")]
+)
+def test_the_first_twenty_are_named(num_records, last, rest):
+    records = CorruptRecords(num_records, "Data", name_of="{}.png".format)
+    allowed = num_records // 100
+    for index in range(allowed):
+        records.add(index, DataError("cut"))
+    message = rf"So far: 0.png, 1.png, .*, {last}.png{rest}\. The last one: cut"
+    with pytest.raises(DataError, match=message):
+        records.add(allowed, DataError("cut"))
+
+
+def test_a_known_one_is_not_judged_again():
+    """The workers of one process draw a record again in each epoch."""
+    records = CorruptRecords(300, "Data")
+    for _ in range(5):
+        records.add(7, DataError("cut"))
+    assert len(records) == 1
+
+
+def test_nothing_is_counted_before_the_records_are_read_or_without_being_asked():
+    assert Images(lazy_init=True).num_corrupt == 0
+    assert Images(on_corrupt="raise").num_corrupt == 0
+
+
+def test_a_transform_that_returns_nothing_is_named_with_the_file():
+    dataset = Images(pipeline=[{"type": "LoadImage"}, lambda sample: None], on_corrupt="raise")
+    with pytest.raises(DataError, match=r"Images: 5\.png: a transform returned None"):
+        dataset[5]
+
+
+def test_an_error_of_a_config_in_a_transform_stays_one():
+    def refuse(sample):
+        raise ConfigError("no such option")
+
+    with pytest.raises(ConfigError, match="^no such option$"):
+        Images(pipeline=[refuse])[5]
+
+
+@pytest.mark.parametrize("indices", [3, [7, 1, 4]])
+def test_some_of_the_records(indices):
+    dataset = Images(corrupt=[0, 1, 2, 4], indices=indices, on_corrupt="raise")
+    names = [dataset.get_data_info(i)["img_path"] for i in range(len(dataset))]
+    assert names == (["0.png", "1.png", "2.png"] if indices == 3 else ["7.png", "1.png", "4.png"])
+
+
+def test_a_dataset_without_records_or_root_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"Images: no sample was found in ''"):
+        Images(length=0)
+    with pytest.raises(DataError, match=r"Images: the data root .*gone' does not exist.*DATA_ROOT"):
+        Images(data_root=str(tmp_path / "gone"))
+    assert len(Images(data_root=str(tmp_path))) == 300
+
+
 def test_a_bug_in_a_transform_is_no_corrupt_file():
     dataset = Images(pipeline=[{"type": "Warp"}])
     with pytest.raises(DataError, match=r"5\.png: KeyError"):

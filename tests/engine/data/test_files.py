@@ -9,11 +9,14 @@ from mmengine.logging import MMLogger
 from engine.data.files import (
     Partner,
     as_on_disk,
+    by_stem,
     collect_left_out,
     find_files,
     match_files,
+    missing_files,
     pair_folders,
     read_list,
+    require_partners,
 )
 from engine.errors import DataError
 
@@ -167,6 +170,38 @@ def test_if_nothing_pairs_names_of_both_sides_are_shown(root):
         pair_folders(root, "images", PARTNERS)
     with collect_left_out(), pytest.raises(DataError, match=message):
         pair_folders(root, "images", PARTNERS)
+
+
+@pytest.mark.parametrize(("num", "dots"), [(3, ""), (4, ", ...")])
+def test_of_many_names_three_are_shown(tmp_path, num, dots):
+    names = [f"{letter}.png" for letter in "abcd"[:num]]
+    files = by_stem(tmp_path, names)
+    message = rf"The files are 'a.png', 'b.png', 'c.png'{dots} \({num}\). There are 'z.png' \(1\)"
+    with pytest.raises(DataError, match=message):
+        require_partners(files, by_stem(tmp_path, ["z.png"]), "mask", tmp_path)
+    partners = by_stem(tmp_path, ["z.png", *names[:0]]) | {"d": tmp_path / "d.png"}
+    files |= {"d": tmp_path / "d.png"}
+    with pytest.raises(DataError, match=r"3 of 4 files .* such as .*a.png, .*b.png, .*c.png\. Add"):
+        require_partners(files, partners, "mask", tmp_path)
+
+
+def test_no_files_miss_no_partners(tmp_path):
+    require_partners({}, by_stem(tmp_path, ["z.png"]), "mask", tmp_path)
+
+
+def test_missing_files_are_returned_in_order(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "sub/b.png"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    asked = ["sub/c.png", "a.png", "gone/a.png", "sub/b.png", "b.png", "sub//b.png"]
+    assert missing_files(asked) == ["sub/c.png", "gone/a.png", "b.png"]
+    assert missing_files([]) == []
+
+
+def test_a_list_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"The list file .*none.txt' does not exist"):
+        read_list(tmp_path / "none.txt")
 
 
 def test_lists_with_byte_order_marks_and_line_ends_of_windows(tmp_path):

@@ -13,7 +13,7 @@ from engine.data import (
     Resize,
     geometry,
 )
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
 
 
 class CountingGenerator:
@@ -238,6 +238,38 @@ def test_large_crops_lie_on_multiples_of_eight():
     boxes = resized_crops((401, 399))
     large = boxes[(boxes[:, 2:] >= 64).all(axis=1)]
     np.testing.assert_allclose(large / 8, np.rint(large / 8), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "crop_hw"),
+    [((67, 67), (67, 67)), ((68, 68), (64, 64)), ((100, 67), (100, 67)), ((67, 100), (67, 100))],
+)
+def test_a_part_is_large_from_twice_the_size_on_along_both_edges(size_hw, crop_hw):
+    aspect = size_hw[1] / size_hw[0]
+    options = {"crop_ratio_range": (1, 1), "aspect_ratio_range": (aspect, aspect)}
+    (box,) = resized_crops(size_hw, num=1, to_hw=(34, 34), **options)
+    np.testing.assert_allclose(box, (0, 0, *crop_hw), atol=1e-9)
+
+
+def test_images_below_the_smallest_size_are_refused():
+    crop = RandomResizedCrop(size_hw=(8, 8), min_size=10)
+    sample = {"matrix": geometry.identity(), "img_path": "icon.png"}
+    for size_hw in ((10, 30), (30, 10)):
+        assert crop({**sample, "size_hw": size_hw, "rng": np.random.default_rng(0)})["size_hw"]
+    for size_hw in ((9, 30), (30, 9)):
+        message = rf"icon.png is {size_hw[0]}x{size_hw[1]} pixels .*min_size=10"
+        with pytest.raises(DataError, match=message):
+            crop({**sample, "size_hw": size_hw, "rng": np.random.default_rng(0)})
+
+
+def test_where_no_aspect_fits_the_middle_has_the_nearest_one_allowed():
+    """Wide and high parts of a square: the whole of one edge, and what the aspect leaves."""
+    for aspect, box in (((2, 4), (30, 0, 30, 60)), ((0.25, 0.5), (0, 30, 60, 30))):
+        found = resized_crops((60, 60), num=1, crop_ratio_range=(1, 1), aspect_ratio_range=aspect)[
+            0
+        ]
+        top, left, height, width = found
+        assert aspect[0] - 0.02 <= width / height <= aspect[1] + 0.02, box
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (3, 2)])

@@ -11,7 +11,13 @@ from PIL import Image
 
 from engine.data import LoadImage
 from engine.data.decoding import decode_image
-from engine.data.integrity import LIMIT_VARIABLE, decoder_warnings, max_pixels, open_image
+from engine.data.integrity import (
+    LIMIT_VARIABLE,
+    decoder_warnings,
+    max_pixels,
+    open_image,
+    require_size,
+)
 from engine.data.loading import read_image, read_labels
 from engine.errors import ConfigError, DataError
 
@@ -74,6 +80,25 @@ def test_the_limit_can_be_set(monkeypatch, photo):
     monkeypatch.setenv(LIMIT_VARIABLE, "1e9")
     with pytest.raises(ConfigError, match="expected a number of pixels"):
         max_pixels()
+
+
+def test_a_limit_is_above_zero_and_below_pillows_leaves_that_alone(monkeypatch):
+    monkeypatch.setenv(LIMIT_VARIABLE, "0")
+    with pytest.raises(ConfigError, match="expected a number of pixels above 0"):
+        max_pixels()
+    pillows = Image.MAX_IMAGE_PIXELS
+    monkeypatch.setenv(LIMIT_VARIABLE, "1")
+    assert max_pixels() == 1 and pillows == Image.MAX_IMAGE_PIXELS
+    require_size("dot.png", 1, 1)
+    with pytest.raises(DataError, match="At most 1 pixels"):
+        require_size("dash.png", 1, 2)
+
+
+@pytest.mark.parametrize("size_hw", [(0, 5), (5, 0)])
+def test_a_header_without_pixels_is_damaged(size_hw):
+    message = f"a.png is damaged: its header says {size_hw[0]}x{size_hw[1]}"
+    with pytest.raises(DataError, match=message):
+        require_size("a.png", *size_hw)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
