@@ -155,3 +155,31 @@ def test_impossible_settings_are_errors(change):
 def test_heatmaps_of_another_size_are_an_error(small):
     with pytest.raises(ConfigError, match=r"\(64, 48\), but heatmap_size is \(48, 64\)"):
         small.decode(torch.zeros(1, 1, 48, 64))
+
+
+def test_the_smallest_settings():
+    codec = UDPHeatmap(input_size=(4, 4), heatmap_size=(2, 2), blur_kernel_size=1, sigma=0.1)
+    assert codec.stride_xy == (3, 3)
+    heatmaps, _ = codec.encode(torch.tensor([[[3.0, 0.0]]]), torch.ones(1, 1))
+    assert heatmaps[0, 0].tolist() == [[0, 1], [0, 0]]
+    for change in (dict(heatmap_size=(1, 2)), dict(heatmap_size=(2, 1)), dict(blur_kernel_size=-1)):
+        with pytest.raises(ConfigError, match="UDPHeatmap"):
+            UDPHeatmap(**{"input_size": (4, 4), "heatmap_size": (2, 2), **change})
+    with pytest.raises(ConfigError, match="UDPHeatmap"):
+        UDPHeatmap(input_size=(4,), heatmap_size=(2, 2))
+
+
+@pytest.mark.parametrize(("visible", "is_drawn"), [(0.5, True), (0.49, False)])
+def test_a_keypoint_is_drawn_from_half_visible_on(small, visible, is_drawn):
+    heatmaps, weights = small.encode(torch.tensor([[[96.0, 128.0]]]), torch.full((1, 1), visible))
+    assert heatmaps.any() == is_drawn and weights.item() == visible * is_drawn
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids="xy")
+def test_a_blob_counts_from_just_before_the_first_pixel(axis):
+    """As the release counts: a box that ends one pixel before the map counts, two do not."""
+    codec = UDPHeatmap(input_size=(9, 12), heatmap_size=(9, 12), sigma=1)
+    keypoints = torch.full((1, 3, 2), 4.0)
+    keypoints[0, :, axis] = torch.tensor([-3.0, -4.0, -5.0]) - 0.5
+    _, weights = codec.encode(keypoints, torch.ones(1, 3))
+    assert weights.tolist() == [[1, 1, 0]]

@@ -55,3 +55,20 @@ def test_a_person_whose_every_keypoint_is_invisible_teaches_nothing(loss):
 def test_more_hard_keypoints_than_there_are(batch):
     with pytest.raises(ConfigError, match="topk=18, but there are 17"):
         KeypointOHKMMSELoss(topk=18)(*batch)
+
+
+@pytest.mark.parametrize("topk", [0, -1, 5])
+def test_the_number_of_hard_keypoints_is_one_to_all(topk):
+    pred = torch.tensor([1.0, 3.0, 2.0, 9.0]).view(1, 4, 1, 1)
+    target = torch.zeros_like(pred)
+    assert KeypointOHKMMSELoss(topk=4)(pred, target) == (1 + 9 + 4 + 81) / 4
+    assert KeypointOHKMMSELoss(topk=1)(pred, target) == 81
+    with pytest.raises(ConfigError, match=f"topk={topk}, but there are 4"):
+        KeypointOHKMMSELoss(topk=topk)(pred, target)
+
+
+def test_the_hardest_keypoints_may_be_told_without_weights():
+    pred, target = torch.tensor([1.0, 9.0]).view(1, 2, 1, 1), torch.zeros(1, 2, 1, 1)
+    weight = torch.tensor([[1.0, 0]])
+    assert KeypointOHKMMSELoss(use_target_weight=False, topk=1)(pred, target, weight) == 81
+    assert KeypointOHKMMSELoss(topk=1)(pred, target, weight) == 1

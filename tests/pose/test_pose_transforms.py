@@ -104,6 +104,37 @@ class TestHalfBody:
         sample["keypoints_visible"][0, num_visible:] = 0
         np.testing.assert_allclose(self.of(half, sample)["bbox_center"], [40, 50])
 
+    @pytest.mark.parametrize("total", [9, 10])
+    def test_the_least_number_of_keypoints_is_enough(self, half, sample, total):
+        half.min_total = 10
+        sample["keypoints_visible"][0, total:] = 0
+        kept = np.allclose(self.of(half, sample)["bbox_center"], [40, 50])
+        assert kept == (total < 10)
+
+    @pytest.mark.parametrize(("name", "ids"), [("min_upper", UPPER), ("min_lower", LOWER)])
+    @pytest.mark.parametrize("num", [3, 4])
+    def test_the_least_number_of_a_half_is_enough(self, half, sample, name, ids, num):
+        half.min_total, half.min_upper, half.min_lower = 0, 99, 99
+        setattr(half, name, 4)
+        sample["keypoints_visible"][:] = 0
+        sample["keypoints_visible"][0, ids[:num]] = 1
+        kept = np.allclose(self.of(half, sample)["bbox_center"], [40, 50])
+        assert kept == (num < 4)
+
+    @pytest.mark.parametrize(("upper_prob", "ids"), [(0.0, LOWER), (1.0, UPPER)])
+    def test_which_half_and_how_much_around_it_is_the_configs(self, sample, upper_prob, ids):
+        half = build("RandomHalfBody", prob=1.0, upper_prob=upper_prob, padding=2.0)
+        for _ in range(8):
+            found = self.of(half, dict(sample))
+            np.testing.assert_allclose(
+                found["bbox_scale"], 2 * np.ptp(sample["keypoints"][0, ids], axis=0), rtol=1e-5
+            )
+
+    def test_never_happens_at_probability_zero(self, half, sample):
+        half.prob = 0.0
+        for _ in range(8):
+            np.testing.assert_array_equal(self.of(half, dict(sample))["bbox_center"], [40, 50])
+
     def test_keeps_the_box_where_the_half_is_a_point(self, half, sample):
         sample["keypoints"][:] = 30
         assert np.isfinite(self.of(half, sample)["bbox_scale"]).all()
@@ -126,6 +157,31 @@ def test_random_boxes_are_within_their_limits(sample):
     np.testing.assert_allclose(factors[:, 0], factors[:, 1])
     assert 0.5 <= factors.min() < 0.6 and 1.4 < factors.max() <= 1.5
     assert 0.55 < (angles != 0).mean() < 0.65 and 60 < abs(angles).max() <= 80
+
+
+@pytest.mark.parametrize("name", ["shift", "scale", "rotate"])
+def test_each_effect_has_a_probability_of_its_own(sample, name):
+    boxed = build("GetBBoxCenterScale")(sample)
+    key = {"shift": "bbox_center", "scale": "bbox_scale", "rotate": "bbox_rotation"}[name]
+    none = dict(shift_prob=0.0, scale_prob=0.0, rotate_prob=0.0)
+    keys = ("bbox_center", "bbox_scale", "bbox_rotation")
+    drawn = build("RandomBBoxTransform", **{**none, f"{name}_prob": 1.0})(dict(boxed))
+    changed = [k for k in keys if not np.array_equal(drawn[k], boxed[k])]
+    assert changed == [key]
+
+
+def test_factors_of_random_boxes_are_the_configs(sample):
+    boxed = build("GetBBoxCenterScale")(sample)
+    step = build(
+        "RandomBBoxTransform",
+        shift_factor=0.5, shift_prob=1, scale_factor=(2.0, 4.0), rotate_factor=10, rotate_prob=1,
+    )  # fmt: skip
+    draws = [step(dict(boxed)) for _ in range(300)]
+    shifts = abs(np.array([draw["bbox_center"] for draw in draws]) - [40, 50]) / [50, 100]
+    factors = np.array([draw["bbox_scale"][0] for draw in draws]) / 50
+    angles = abs(np.array([draw["bbox_rotation"] for draw in draws]))
+    assert 0.45 < shifts.max() <= 0.5 and 9 < angles.max() <= 10
+    assert 2 <= factors.min() < 2.2 and 3.8 < factors.max() <= 4
 
 
 @pytest.mark.parametrize(("margin", "accepted"), [(0, False), (6, True)])
@@ -161,6 +217,31 @@ def test_blur(sample, kind):
     assert build("RandomBlur", kind=kind, prob=0.0)({**sample, "img": before})["img"] is before
     with pytest.raises(ConfigError, match="kind is one of"):
         build("RandomBlur", kind="motion")
+
+
+def test_sides_of_blurs_are_the_odd_ones_of_the_range(sample):
+    def blurred(side_range):
+        before = sample["img"].copy()
+        return build("RandomBlur", prob=1.0, side_range=side_range)({**sample, "img": before})[
+            "img"
+        ]
+
+    for side_range in ((5, 5), (4, 6), (5, 6)):
+        np.testing.assert_array_equal(blurred(side_range), cv2.blur(sample["img"], (5, 5)))
+    np.testing.assert_array_equal(blurred((1, 1)), sample["img"])
+    drawn = {blurred((3, 5)).tobytes() for _ in range(12)}
+    assert drawn == {cv2.blur(sample["img"], (n, n)).tobytes() for n in (3, 5)}
+    for side_range in ((4, 4), (5, 3), (-1, 3)):
+        with pytest.raises(ConfigError, match="no odd side in side_range"):
+            blurred(side_range)
+
+
+def test_dropout_never_happens_at_probability_zero(sample):
+    assert build("CoarseDropout", prob=0.0)(sample)["img"].all(axis=-1).mean() > 0.98
+
+
+def test_dropout_may_be_of_the_whole_image(sample):
+    assert not build("CoarseDropout", size_range=(1, 1))(sample)["img"].any()
 
 
 def test_dropout_makes_one_hole(sample):

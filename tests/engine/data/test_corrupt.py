@@ -142,7 +142,7 @@ def test_an_error_of_a_config_in_a_transform_stays_one():
     def refuse(sample):
         raise ConfigError("no such option")
 
-    with pytest.raises(ConfigError, match="^no such option$"):
+    with pytest.raises(ConfigError, match=r"^no such option$"):
         Images(pipeline=[refuse])[5]
 
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 
 from engine.data.sample import DataSample
+from engine.errors import ConfigError
 from seg.parts.models import argmax_at_size
 from seg.registry import MODELS
 
@@ -89,6 +90,27 @@ def test_argmax_in_chunks_equals_argmax_of_all(num_classes):
     assert torch.equal(labels, whole[0].argmax(0).to(torch.uint8))
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 19])
+@pytest.mark.parametrize("sizes_hw", [[(7, 9)], [(12, 10), (5, 4)], [(31, 17)]])
+def test_views_of_two_sizes_are_averaged_at_the_last(sizes_hw, chunk):
+    views = [torch.randn(19, 6, 5), torch.randn(19, 12, 10)]
+    total = 0
+    for view in views:
+        resized = view[None]
+        for size_hw in sizes_hw:
+            resized = F.interpolate(resized, size_hw, mode="bilinear")
+        total = total + resized[0]
+    labels = argmax_at_size(views, sizes_hw, chunk)
+    assert torch.equal(labels, total.argmax(0).to(torch.uint8))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 8])
+def test_ties_of_any_two_classes_go_to_the_lower_one(chunk):
+    logits = torch.zeros(19, 4, 4)
+    logits[[3, 5, 17]] = 1
+    assert argmax_at_size([logits], [(3, 3)], chunk).eq(3).all()
+
+
 def test_ties_go_to_the_lower_class():
     assert argmax_at_size([torch.zeros(19, 2, 2)], []).eq(0).all()
 
@@ -102,3 +124,29 @@ def test_predicts_without_data_samples(model):
 def test_unknown_mode_is_an_error(model):
     with pytest.raises(ValueError, match="'tensor', 'loss' or 'predict'"):
         model(torch.zeros(1, 3, 64, 48), mode="test")
+
+
+def test_mirrored_views_need_the_pairs_of_classes(model):
+    config = dict(
+        type="EncoderDecoder",
+        data_preprocessor=dict(type="DataPreprocessor"),
+        backbone=dict(
+            type="pretrain.VisionTransformer",
+            arch=dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8),
+            img_size=(32, 32),
+            out_type="featmap",
+            with_cls_token=False,
+        ),
+        decode_head=dict(
+            type="VitHead", num_classes=3, deconv_out_channels=(4,), deconv_kernel_sizes=(4,),
+            conv_out_channels=(4,), conv_kernel_sizes=(1,),
+        ),
+        test_views=dict(flip=True),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="which classes a mirror exchanges"):
+        MODELS.build(config)
+    assert MODELS.build({**config, "swap_seg_labels": []}).swap_seg_labels == ()
+    assert MODELS.build({**config, "test_views": dict(flip=False)}).swap_seg_labels == ()
+    paired = MODELS.build({**config, "swap_seg_labels": [(1, 2)]})
+    raw = torch.arange(6.0).view(1, 3, 1, 2)
+    assert paired.unflip(raw).flatten().tolist() == [1, 0, 5, 4, 3, 2]

@@ -86,3 +86,5 @@ def test_wrong_number_of_class_weights(logits, labels):
 def test_unsupported_options():
     with pytest.raises(ConfigError, match="use_sigmoid=True"):
         CrossEntropyLoss(use_sigmoid=True)
+    with pytest.raises(ConfigError, match="reduction='sum' is not supported"):
+        CrossEntropyLoss(reduction="sum")

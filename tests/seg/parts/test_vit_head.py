@@ -82,3 +82,22 @@ def test_accuracy_counts_valid_pixels_only(ignored):
 def test_head_and_loss_must_ignore_the_same_label():
     with pytest.raises(ConfigError, match=r"ignore_index is 0, but its loss ignores 255"):
         VitHead(in_channels=8, num_classes=2, ignore_index=0)
+
+
+def test_losses_are_logged_under_their_names():
+    head = make_head(loss_decode=dict(type="CrossEntropyLoss", loss_name="loss_parts"))
+    losses = head.loss(torch.zeros(1, 5, 8, 8), torch.zeros(1, 16, 16, dtype=torch.long))
+    assert set(losses) == {"loss_parts", "acc_seg"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(channels=32), "channels=32, but the last layer has 64"),
+        (dict(align_corners=True), "align_corners=True is not supported"),
+    ],
+)
+def test_options_of_the_release_that_must_have_one_value(options, message):
+    with pytest.raises(ConfigError, match=f"VitHead: {message}"):
+        make_head(**options)
+    assert make_head(channels=64, align_corners=False).last_channels == 64

@@ -151,3 +151,37 @@ def test_a_prediction_that_is_not_finite_shows_in_the_loss(background):
 def test_a_floor_is_positive():
     with pytest.raises(ConfigError, match="floor is positive"):
         SiLogLoss(floor=0)
+
+
+def test_the_eps_of_silog_is_where_targets_begin_to_count_and_predictions_to_learn():
+    silog = SiLogLoss(eps=0.25)
+    pred = row(0.2, 0.25, 0.5, 0.7, 0.9).requires_grad_()
+    loss = silog(pred, row(0.5, 0.6, 0.4, 0.25, 0.2))
+    expected = SiLogLoss()(row(0.25, 0.25, 0.5), row(0.5, 0.6, 0.4))
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert pred.grad[..., 0] == 0 and pred.grad[..., 3:].eq(0).all() and pred.grad[..., 2] != 0
+
+
+def test_with_a_floor_the_nearest_pixel_counts_and_the_background_does_not():
+    def of(target):
+        pred = row(0.3, 0.5).requires_grad_()
+        SiLogLoss(floor=0.01)(pred, row(target, 0.9)).backward()
+        return pred.grad[..., 0].item()
+
+    assert of(0.0) != 0 and of(-1e-6) == 0
+
+
+@BOTH
+@pytest.mark.parametrize(("eps", "x", "counts"), [(-100, -100, 0), (-100, -99.9, 1), (0.5, 0.5, 0)])
+def test_normals_at_the_eps_do_not_count(loss_type, eps, x, counts):
+    pred = vectors((0.1, 0.2, 0.9)).requires_grad_()
+    loss_type(eps=eps)(pred, vectors((x, 0.1, 0.7))).backward()
+    assert pred.grad.ne(0).any() == bool(counts)
+
+
+@pytest.mark.parametrize("loss_type", [SiLogLoss, CosineSimilarityLoss, L1Loss])
+def test_the_name_of_a_loss_is_the_configs(loss_type):
+    assert loss_type(loss_name="loss_mine").loss_name == "loss_mine"
+    usual = {SiLogLoss: "silog", CosineSimilarityLoss: "cosine_sim", L1Loss: "l1"}[loss_type]
+    assert loss_type().loss_name == f"loss_{usual}"

@@ -223,3 +223,18 @@ def test_normals_of_another_shape(sample, tmp_path):
     sample["normal_path"] = save(tmp_path / "n.npy", np.ones((*SIZE_HW, 4), np.float32))
     with pytest.raises(DataError, match=r"\(H, W, 3\), floats"):
         LoadNormal()(LoadMask()(sample))
+
+
+@pytest.mark.parametrize(("tolerance", "length", "is_read"), [
+    (0.5, 1.5, True), (0.5, 0.5, True), (0.5, 1.53125, False), (0.5, 0.46875, False),
+    (0.03125, 1.0625, False),
+])  # fmt: skip
+def test_how_long_a_normal_may_be_is_the_configs(sample, tmp_path, tolerance, length, is_read):
+    sample["normal_path"] = save(tmp_path / "n.npy", normals(0, 0, length))
+    sample, step = LoadMask()(sample), LoadNormal(tolerance=tolerance)
+    if is_read:
+        lengths = np.linalg.norm(step(sample)["normal"][sample["mask"] > 0], axis=-1)
+        np.testing.assert_allclose(lengths, 1, atol=1e-6)
+    else:
+        with pytest.raises(DataError, match=rf"not of length 1 \(within {tolerance}\)"):
+            step(sample)
