@@ -10,7 +10,8 @@ from pycocotools.coco import COCO as CocoApi
 from pycocotools.cocoeval import COCOeval
 
 from engine.data.sample import DataSample
-from engine.errors import DataError, NonFiniteError
+from engine.errors import ConfigError, DataError, NonFiniteError
+from pose.coco_format import id_order, read_number
 from pose.datasets import CocoDataset, CocoWholeBodyDataset
 from pose.metainfo import COCO
 from pose.metrics import CocoMetric
@@ -178,6 +179,43 @@ REFUSED = {
     "ids of another type": (each("annotations", image_id=lambda _, a: str(a["image_id"])),
                             "image ids, such as '1', are not among"),
     "a flag in words": (first(iscrowd="no"), "iscrowd must be a number, found 'no'"),
+    "true as id": (each("images", id=True), "id of an image must be a whole number.*found True"),
+    "half an id": (each("images", id=1.5), r"id of an image must be a whole number.*found 1\.5"),
+    "true as width": (each("images", width=True), "width of image 1 must be a number.*found True"),
+    "a width below a pixel": (
+        each("images", width=0.5), r"width of image 1 must be a number of at least 1, found 0\.5",
+    ),
+    "no name of an image": (each("images", file_name=""), "image 1 has no name: ''"),
+    "a number as name": (each("images", file_name=7), "image 1 has no name: 7"),
+    "categories of another kind": (
+        lambda c: c.update(categories={"id": 1}), "categories must be a list of objects",
+    ),
+    "a category of another kind": (
+        lambda c: c.update(categories=["person"]), "categories must be a list of objects",
+    ),
+    "two categories of one id": (
+        lambda c: c["categories"].append(dict(id=1, name="dog")), "two categories have the id 1",
+    ),
+    "one text of all names": (
+        lambda c: c["categories"][0].update(keypoints="nose, eye"),
+        "keypoints of a category is a list of names, found 'nose, eye'",
+    ),
+    "a keypoint that is no pixel": (
+        first(keypoints=[1, 2, 2] * 16 + [1, -1.1e6, 2]), "'right_ankle' is at x, y = .*no pixels",
+    ),
+    "a box that is no pixels": (
+        first(bbox=[0, 0, 1.1e6, 5]), "box of 1 must be 4 numbers, x, y, w, h in pixels",
+    ),
+    "an annotation that is a list": (
+        lambda c: c["annotations"].append([1]), "annotation number 9 of the file has no id, image_",
+    ),
+    "annotations of another kind": (
+        lambda c: c.update(annotations={}), "expected COCO's JSON.*found an object with info",
+    ),
+    "a file without anything": (lambda c: c.clear(), "found an object with nothing"),
+    "keypoints in pairs": (
+        first(keypoints=[[1, 2]] * 17), "must be lists of numbers|has .* keypoints",
+    ),
     "a list as id": (each("images", id=[1]), r"id of an image must be.*found \[1\]"),
 }  # fmt: skip
 
@@ -315,3 +353,52 @@ def test_a_prediction_that_is_no_number_is_an_error(tmp_path):
     samples[4]["pred_instances"]["keypoint_scores"][0, 3] = float("nan")
     with pytest.raises(NonFiniteError, match=re.escape("person of image id 2")):
         CocoMetric(str(path)).process(None, samples)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 1e30])
+def test_the_ends_of_what_a_number_may_be(value):
+    assert read_number(value, "width", least=1) == value
+    assert read_number(-1e30, "score") == -1e30
+    for wrong in (1.001e30, -1.001e30):
+        with pytest.raises(DataError, match="score must be a number, found"):
+            read_number(wrong, "score")
+    assert read_number(10, "area", most=10) == 10
+    with pytest.raises(DataError, match="area must be a number and at most 10, found 11"):
+        read_number(11, "area", most=10)
+
+
+@pytest.mark.parametrize("size", [1, 1.5])
+def test_the_smallest_image(size, tmp_path):
+    content = make_content()
+    content["images"].append(dict(id=9, file_name="dot.png", width=size, height=size))
+    assert oracle_ap(write(content, tmp_path)) == pytest.approx(1)
+
+
+def test_numbers_come_before_texts_in_the_order_of_ids():
+    assert sorted(["b", 10, "a", 9], key=id_order) == [9, 10, "a", "b"]
+
+
+def test_a_million_pixels_are_some(tmp_path):
+    content = make_content()
+    content["annotations"][0]["keypoints"][:2] = 1e6, -1e6
+    content["annotations"][0]["bbox"] = [-10, -10, 1e6, 1e6]
+    dataset = CocoDataset(str(write(content, tmp_path)))
+    assert dataset.get_data_info(0)["keypoints"][0, 0].tolist() == [1e6, -1e6]
+
+
+@pytest.mark.parametrize("prefix", [None, "mine"])
+def test_the_prefix_of_the_figures(prefix, tmp_path):
+    path = str(write(make_content(), tmp_path))
+    metric = CocoMetric(path, prefix=prefix)
+    metric.process(None, predict_truth(CocoDataset(path)))
+    assert {name.split("/")[0] for name in metric.evaluate(9)} == {prefix or "coco"}
+
+
+def test_predictions_of_other_keypoints_are_an_error(tmp_path):
+    path = str(write(make_content(), tmp_path))
+    samples = predict_truth(CocoDataset(path))
+    people = samples[0]["pred_instances"]
+    people["keypoints"] = people["keypoints"][:, :16]
+    people["keypoint_scores"] = people["keypoint_scores"][:, :16]
+    with pytest.raises(ConfigError, match="16"):
+        CocoMetric(path).process(None, samples)

@@ -64,3 +64,9 @@ def test_cuts_out_what_the_box_shows():
 def test_a_box_without_area_is_an_error(box):
     with pytest.raises(DataError, match="has no area"):
         box_to_center_scale([(0, 0, 5, 5), box])
+
+
+@pytest.mark.parametrize("padding", [1.0, 2.0])
+def test_the_padding_enlarges_the_size_about_the_center(padding):
+    center, scale = box_to_center_scale([10, 20, 30, 60], padding)
+    assert center.tolist() == [20, 40] and scale.tolist() == [20 * padding, 40 * padding]
