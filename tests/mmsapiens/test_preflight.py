@@ -1,5 +1,6 @@
 """Listing, scanning and reporting; the checks themselves are in test_preflight_checks.py."""
 
+import io
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from rich.console import Console
 
 from engine.errors import ConfigError
 from mmsapiens.preflight import (
@@ -19,6 +21,7 @@ from mmsapiens.preflight import (
     scan,
 )
 from mmsapiens.preflight.check import Case, Finding, Item
+from mmsapiens.preflight.records import spread
 
 
 @pytest.fixture
@@ -171,3 +174,44 @@ def test_what_a_search_passes_over_is_noted_once(faces_dir, tmp_path):
     assert len(items) == 32, "images and label maps, through the link"
     assert (finding.kind, finding.level) == ("passed-over", "note")
     assert any("1 links to nothing" in case.detail for case in finding.cases)
+
+
+@pytest.mark.parametrize(
+    ("length", "num", "indices"),
+    [(5, None, [0, 1, 2, 3, 4]), (5, 5, [0, 1, 2, 3, 4]), (5, 9, [0, 1, 2, 3, 4]),
+     (5, 3, [0, 2, 4]), (5, 4, [0, 1, 2, 4]), (5, 1, [0])],
+)  # fmt: skip
+def test_some_records_are_spread_evenly(length, num, indices):
+    assert spread(length, num) == indices
+
+
+@pytest.mark.parametrize(("num", "last"), [(3, "2.png"), (4, "... and 1 more")])
+def test_three_cases_are_printed_and_the_rest_is_counted(num, last):
+    cases = tuple(Case(f"{i}.png", "torn" if i == 0 else "") for i in range(num))
+    report = make_report([], {}, [], [Finding("blank", "fault", "gone", cases)])
+    said = printed(report)
+    assert f"fault: blank ({num}) gone" in said and "    0.png: torn" in said
+    assert said.splitlines()[-2].strip() == last
+    assert said.splitlines()[-1] == "samples: 0; 1 kinds of faults."
+
+
+def test_faults_that_are_allowed_are_notes_and_come_last(tmp_path):
+    findings = [
+        Finding(kind, level, "", (Case("a"),))
+        for kind, level in (("far", "note"), ("blank", "fault"), ("leak", "fault"))
+    ]
+    report = make_report([], {}, [], findings, allow=["blank"])
+    assert [(f.kind, f.level) for f in report.findings] == [
+        ("leak", "fault"), ("far", "note"), ("blank", "note")
+    ]  # fmt: skip
+    assert report.num_faults == 1
+    report.write_json(tmp_path / "a.json")
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert [f["kind"] for f in content["findings"]] == ["leak", "far", "blank"]
+    assert "no faults" in printed(make_report([], {}, []))
+
+
+def printed(report):
+    console = Console(width=200, file=io.StringIO())
+    console.print(report.render())
+    return console.file.getvalue().rstrip()

@@ -6,7 +6,15 @@ import pytest
 from PIL import Image
 
 from mmsapiens.preflight.check import Item
+from mmsapiens.preflight.duplicates import Fingerprint, find_duplicates
+from mmsapiens.preflight.flip_audit import (
+    ClassPlaces,
+    PairStatistics,
+    audit_flip_pairs,
+    pair_statistics,
+)
 from mmsapiens.preflight.image_check import ImageCheck
+from mmsapiens.preflight.people_check import PeopleCheck
 from mmsapiens.preflight.seg_check import SegMapCheck
 from mmsapiens.synthetic.head import sample_head
 from mmsapiens.synthetic.labels import FACE_LABELS
@@ -273,3 +281,158 @@ def test_pairs_of_wrong_partners(tmp_path, heads):
     (right_eye, left_eye), (right_brow, left_brow), ears = PAIRS
     found = audit(tmp_path, heads, pairs=[(right_eye, left_brow), (right_brow, left_eye), ears])
     assert found == {"wrong-partner": ["Left_brow / Right_eye", "Left_eye / Right_brow"]}
+
+
+MIRRORED = PairStatistics(images=10, offset=-0.4, agreement=0.8, area_ratio=1.5, asymmetry=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "looks_so"),
+    [
+        ({}, True),
+        (dict(offset=0.4), True),
+        (dict(offset=0.05, asymmetry=0.0125), True),
+        (dict(area_ratio=1 / 1.49), True),
+        (dict(images=9), False),
+        (dict(offset=0.049, asymmetry=0.0), False),
+        (dict(agreement=0.79), False),
+        (dict(area_ratio=1.51), False),
+        (dict(area_ratio=1 / 1.51), False),
+        (dict(asymmetry=0.101), False),
+    ],
+)
+def test_what_looks_like_two_sides(change, looks_so):
+    assert MIRRORED._replace(**change).looks_mirrored == looks_so
+
+
+def places(classes, x, y=0.5, area=0.1):
+    """Classes in images (N, C), all of one height and area."""
+    x = np.asarray(x, float)
+    tables = np.broadcast_to(area, x.shape) * ~np.isnan(x), x, np.broadcast_to(y, x.shape)
+    return ClassPlaces(classes, [Item("train", {"sample_idx": i}) for i in range(len(x))], *tables)
+
+
+def test_statistics_of_a_pair():
+    seen = places("ab", [[0.3, 0.7], [0.35, 0.6], [0.7, 0.4], [0.5, 0.51], [np.nan, 0.5]])
+    found = pair_statistics(seen, 0, 1)
+    assert found.images == 4 and found.agreement == pytest.approx(2 / 3)
+    assert found.offset == pytest.approx(0.4625 - 0.5525) and found.area_ratio == 1
+    assert found.asymmetry == pytest.approx(abs(0.4625 + 0.5525 - 1))
+    alone = places("ab", [[0.3, np.nan], [np.nan, 0.7]])
+    assert pair_statistics(alone, 0, 1) == (0, 0, 0, 1, 0)
+    assert pair_statistics(places("ab", [[0.5, 0.51]]), 0, 1).agreement == 0
+
+
+@pytest.mark.parametrize("num", [9, 10])
+def test_swapped_images_need_ten_that_can_be_judged(num):
+    x = np.tile([0.7, 0.3, 0.6, 0.2], (num, 1))
+    x[0] = 1 - x[0]
+    pairs = [(0, 1), (2, 3)]
+    findings = audit_flip_pairs(places(("la", "ra", "lb", "rb"), x), pairs).findings
+    (swapped,) = (f for f in findings if f.kind == "left-right-swapped")
+    assert [case.path for case in swapped.cases] == (["record 0"] if num == 10 else [])
+
+
+@pytest.mark.parametrize("num", [9, 10])
+def test_reversed_pairs_need_ten_images(num):
+    names = ("left a", "right a", "left b", "right b", "left c", "right c")
+    x = np.tile([0.7, 0.3, 0.6, 0.2, 0.3, 0.7], (num, 1))
+    pairs = [(0, 1), (3, 2), (4, 5)]
+    findings = audit_flip_pairs(places(names, x), pairs).findings
+    (reversed_,) = (f for f in findings if f.kind == "reversed-pair")
+    expected = ["left c / right c"] if num == 10 else []
+    assert [case.path for case in reversed_.cases] == expected
+
+
+def with_thumbnail(name, value):
+    thumbnail = np.full((8, 8, 3), value, np.uint8)
+    return Item("train", {"img_path": name}), Fingerprint(name.encode(), b"same", thumbnail)
+
+
+def test_pictures_look_alike_up_to_a_difference():
+    prints = [with_thumbnail(*x) for x in (("a", 10), ("b", 12), ("c", 13), ("d", 15), ("e", 90))]
+    (near,) = (f for f in find_duplicates(prints) if f.kind == "near-duplicate")
+    assert [(case.path, case.detail) for case in near.cases] == [
+        ("b", "train; like a (train)"),
+        ("d", "train; like c (train)"),
+    ]
+
+
+@pytest.mark.parametrize(("step", "is_blank"), [(4, False), (3, True)])
+def test_images_are_blank_below_a_deviation_of_two(tmp_path, step, is_blank):
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[8:] = step  # of which half is the deviation
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    assert ("blank" in check_images([("train", tmp_path / "a.png")])[0]) == is_blank
+
+
+def person(points, bbox=(10, 10, 50, 50), **fields):
+    return {
+        "annotated_size_hw": (80, 60), "bbox": np.array([bbox], float),
+        "keypoints": np.array([points], float), "keypoints_visible": np.ones((1, len(points))),
+        **fields,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("point", "is_outside"),
+    [((-0.5, -0.5), False), ((60, 80), False), ((-0.6, 0), True), ((0, -0.6), True),
+     ((60.1, 0), True), ((0, 80.1), True)],
+)  # fmt: skip
+def test_keypoints_lie_in_an_image_up_to_its_edges(point, is_outside):
+    facts = PeopleCheck().measure(person([point, (20, 20), (30, 30)]))
+    assert facts.labelled == 3 and facts.outside == is_outside and not facts.off_box
+
+
+@pytest.mark.parametrize(
+    ("points", "off_box"),
+    [
+        ([(9.1, 9.1), (50.9, 50.9), (0, 0), (0, 0)], False),
+        ([(9.1, 9.1), (0, 0), (0, 0)], True),
+        ([(9, 20), (20, 20), (0, 0)], True),
+        ([(20, 51), (20, 20), (0, 0)], True),
+    ],
+)
+def test_people_are_off_their_box_with_less_than_half_in_it(points, off_box):
+    assert PeopleCheck().measure(person(points)).off_box == off_box
+
+
+def test_hidden_keypoints_are_not_measured_and_detections_have_none():
+    facts = PeopleCheck().measure(
+        person([(999, 999), (20, 20)], keypoints_visible=np.array([[0, 1]]), ori_size_hw=(80, 61))
+    )
+    assert facts.labelled == 1 and facts.outside == 0 and "80x61" in facts.difference
+    assert PeopleCheck().measure({"annotated_size_hw": (8, 8)}).labelled is None
+
+
+def test_a_hint_on_what_255_stands_for_needs_one_class_without_a_pixel(tmp_path):
+    labels = np.zeros((4, 10), np.uint8)
+    labels[0] = 255
+    summary = SegMapCheck().summarise(*measure_labels(tmp_path, [labels], "abc"))
+    assert [case.detail for case in summary.findings[0].cases] == ["", ""]
+
+
+@pytest.mark.parametrize("ignored", [255, 9])
+def test_the_label_that_a_dataset_ignores_is_no_fault(tmp_path, ignored):
+    labels = np.zeros((4, 10), np.uint8)
+    labels[0], labels[1] = 1, ignored
+    metainfo, measured = measure_labels(tmp_path, [labels], "ab")
+    summary = SegMapCheck().summarise({**metainfo, "ignore_index": ignored}, measured)
+    assert not summary.findings and summary.figures["ignored_share"] == 0.25
+    if ignored != 255:
+        (finding,) = SegMapCheck().summarise(metainfo, measured).findings
+        assert finding.kind == "unknown-label" and "labels 9" in finding.cases[0].detail
+
+
+@pytest.mark.parametrize(("label", "kinds"), [(1, []), (2, ["unknown-label"])])
+def test_the_first_label_that_is_no_class(tmp_path, label, kinds):
+    labels = np.zeros((4, 10), np.uint8)
+    labels[0], labels[1] = 1, label
+    assert list(check_labels(tmp_path, [labels], "ab")[0]) == kinds
+
+
+def test_maps_of_another_size_than_their_image(tmp_path):
+    labels = np.array([[0, 1]], np.uint8)
+    found, _ = check_labels(tmp_path, [labels], "ab", ori_size_hw=(2, 1))
+    assert list(found) == ["size-mismatch"]
+    assert check_labels(tmp_path, [labels], "ab", ori_size_hw=(1, 2))[0] == {}
