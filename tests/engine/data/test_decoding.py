@@ -1,5 +1,7 @@
 """JPEGs that are decoded when the canvas is known."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from mmengine.dataset import Compose
 from PIL import Image
 
 from engine.data import LoadImage, PackInputs, RandomResizedCrop, Resize, Warp, geometry
-from engine.data.decoding import EncodedJpeg
+from engine.data.decoding import EncodedJpeg, read_bytes, read_json
 from engine.data.loading import read_image
 from engine.errors import ConfigError, DataError
 
@@ -148,3 +150,36 @@ def test_a_part_of_a_file_is_an_image(jpeg, tmp_path):
     np.testing.assert_array_equal(LoadImage()(dict(sample))["img"], read_image(path))
     with pytest.raises(DataError, match="archive ends within an image"):
         LoadImage()({**sample, "img_span": (100, len(data))})
+
+
+def test_files_that_cannot_be_opened(tmp_path):
+    with pytest.raises(DataError, match=r"none\.jpg does not exist"):
+        read_bytes(tmp_path / "none.jpg")
+    for path in (tmp_path, "a\0b.jpg"):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_bytes(path)
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DataError, match=r"a\.json cannot be read as JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_the_part_may_end_with_the_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"0123456789")
+    assert read_bytes(tmp_path / "a", (4, 6)) == b"456789"
+    assert read_bytes(tmp_path / "a", (0, 4)) == b"0123"
+    with pytest.raises(DataError, match="ends within an image"):
+        read_bytes(tmp_path / "a", (4, 7))
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "orientation", "reduced_hw"),
+    [((9, 16), 1, (5, 8)), ((9, 16), 3, None), ((16, 9), 3, None), ((16, 8), 3, (8, 4))],
+)
+def test_turned_images_are_reduced_where_their_grid_stays(jpeg, size_hw, orientation, reduced_hw):
+    assert load(jpeg(size_hw, orientation))["img"].reduced_hw(2) == reduced_hw
+
+
+def test_pixels_of_another_size_than_the_header_said(jpeg):
+    whole = load(jpeg((16, 8)))["img"]
+    with pytest.raises(DataError, match="the header says another size than the image has"):
+        replace(whole, shape=(16, 9, 3)).decode()

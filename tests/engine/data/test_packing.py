@@ -5,7 +5,9 @@ import pytest
 import torch
 from mmengine.dataset import Compose
 
-from engine.data import PackInputs, Resize, Warp
+from engine.data import PackInputs, Resize, Warp, collate_samples
+from engine.data.packing import give_targets, stack_targets
+from engine.data.sample import DataSample
 from engine.errors import ConfigError
 
 
@@ -54,3 +56,33 @@ def test_a_packed_sample_survives_the_way_out_of_a_worker(make_sample):
 def test_a_forgotten_warp_is_an_error(make_sample):
     with pytest.raises(ConfigError, match='dict\\(type="Warp"\\)'):
         Compose([Resize(size_hw=(64, 48)), PackInputs()])(make_sample())
+
+
+@pytest.mark.parametrize("size_hw", [(41, 30), (40, 31)])
+def test_a_canvas_that_the_image_does_not_fill_is_an_error(make_sample, size_hw):
+    with pytest.raises(ConfigError, match='dict\\(type="Warp"\\)'):
+        PackInputs()({**make_sample((40, 30)), "size_hw": size_hw})
+
+
+def test_only_what_all_samples_have_in_one_size_is_stacked(make_sample):
+    def samples(*sizes):
+        packed = [PackInputs()(make_sample(size))["data_samples"] for size in sizes]
+        return packed
+
+    assert stack_targets(samples((4, 3), (4, 3)))["seg_map"].shape == (2, 1, 4, 3)
+    assert stack_targets(samples((4, 3), (3, 4))) == {}
+    without = DataSample()
+    assert stack_targets([*samples((4, 3)), without]) == {} == stack_targets([without])
+
+
+def test_targets_go_back_to_the_samples_that_they_were_taken_from(make_sample):
+    people = [dict(keypoints=np.full((1, 3, 2), i, np.float32)) for i in range(2)]
+    packed = [PackInputs()(make_sample((4, 3), i, **people[i])) for i in range(2)]
+    maps = [one["data_samples"].gt_sem_seg.data.clone() for one in packed]
+    batch = collate_samples(packed)
+    assert batch["targets"]["keypoints"].shape == (2, 3, 2)
+    assert not any({"gt_sem_seg", "gt_instances"} & set(s.keys()) for s in batch["data_samples"])
+    give_targets(batch["data_samples"], batch["targets"])
+    for i, sample in enumerate(batch["data_samples"]):
+        assert torch.equal(sample.gt_sem_seg.data, maps[i])
+        assert sample.gt_instances.keypoints.tolist() == people[i]["keypoints"].tolist()

@@ -7,6 +7,7 @@ from PIL import Image
 
 from engine.data import RandomFlip, Resize, Warp, geometry
 from engine.errors import ConfigError, DataError
+from tests.conftest import CLASSES
 
 TRAIN_GEOMETRY = [
     {"type": "RandomResize", "ratio_range": (0.6, 2.0), "size_hw": (48, 36)},
@@ -292,3 +293,27 @@ def test_bicubic_is_for_parts_of_whole_pixels(name, make_sample):
 def test_unknown_interpolation():
     with pytest.raises(ConfigError, match="'bilinear', 'bicubic' or 'fixed_point', found 'area'"):
         Warp(interpolation="area")
+
+
+@pytest.mark.parametrize(("left", "top"), [(-3, 0), (0, -3), (3, 0), (0, 3), (-3, -3)])
+def test_whole_pixels_beyond_one_edge_are_the_border(left, top, make_sample):
+    sample = make_sample((20, 20), metainfo={"classes": CLASSES, "flip_pairs": ()})
+    result = warped(sample, geometry.crop(left, top), (20, 20), seg_pad_val=7)
+    x, y = np.meshgrid(np.arange(20) + left, np.arange(20) + top)
+    np.testing.assert_array_equal(result["img"], pixel(sample["img"], x, y, 0))
+    np.testing.assert_array_equal(result["seg_map"], pixel(sample["seg_map"], x, y, 7))
+
+
+@pytest.mark.parametrize(
+    ("mirror", "order"),
+    [(False, np.s_[::-1, ::-1]), (True, np.s_[::-1])],
+    ids=["half a turn", "upside down"],
+)
+def test_half_turns_are_exact(mirror, order, make_sample):
+    sample = make_sample((20, 30), metainfo={"classes": CLASSES, "flip_pairs": ()})
+    matrix = geometry.rotate(180, (20, 30))
+    if mirror:
+        matrix = geometry.compose(matrix, geometry.flip((20, 30)))
+    result = warped(sample, matrix, (20, 30))
+    np.testing.assert_array_equal(result["img"], sample["img"][order])
+    np.testing.assert_array_equal(result["seg_map"], sample["seg_map"][order])

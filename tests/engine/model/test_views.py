@@ -7,6 +7,7 @@ from torch import nn
 
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
+from engine.model.views import TestViews, mean_of_views
 from seg.parts.models import EncoderDecoder
 from seg.registry import MODELS
 
@@ -95,3 +96,39 @@ def test_mirroring_needs_to_know_the_pairs(images):
 def test_wrong_scales():
     with pytest.raises(ConfigError, match="factors > 0"):
         make(scales=(1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([True], r"expected dict\(flip=True, scales=\(1\.0,\)\), found \[True\]"),
+        (dict(flip=1), r"flip: expected True or False, found 1"),
+        (dict(filp=True), 'nothing reads the key "filp"'),
+        (dict(scales=()), "factors > 0"),
+        (dict(scales=1.0), "factors > 0"),
+        (dict(scales=(True,)), "factors > 0"),
+        (dict(scales=("1",)), "factors > 0"),
+    ],
+)
+def test_wrong_views(options, message):
+    with pytest.raises(ConfigError, match=f"model.test_views.*{message}"):
+        TestViews(options)
+
+
+@pytest.mark.parametrize(
+    ("scale", "size_hw"), [(0.01, (4, 4)), (0.6, (16, 8)), (0.65, (16, 12)), (1, (24, 16))]
+)
+def test_views_are_of_whole_patches_one_at_least(images, scale, size_hw):
+    seen = []
+    TestViews(dict(scales=[scale])).predict(lambda x: seen.append(x) or x, None, images, 4)
+    assert tuple(seen[0].shape[-2:]) == size_hw
+
+
+def test_views_of_two_sizes_are_averaged_at_the_larger_unless_one_is_given():
+    small, large = torch.rand(1, 3, 4, 6), torch.rand(1, 3, 8, 12)
+    enlarged = F.interpolate(small, (8, 12), mode="bilinear")
+    torch.testing.assert_close(mean_of_views([small, large]), (enlarged + large) / 2)
+    shrunk = F.interpolate(large, (4, 6), mode="bilinear")
+    torch.testing.assert_close(mean_of_views([small, large], (4, 6)), (small + shrunk) / 2)
+    assert mean_of_views([small]) is small
+    assert torch.equal(mean_of_views([small], (8, 12)), enlarged)

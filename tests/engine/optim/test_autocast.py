@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch import nn
 
 from engine.errors import ConfigError, NonFiniteError
 from engine.optim import AutocastOptimWrapper
+from engine.optim.autocast import _scaler_options
 from engine.precision import autocast_context, autocast_dtype
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -36,7 +38,8 @@ def train_step(model, wrapper, x, y):
 
 def poison(model, value):
     """Gives one gradient entry a value, whatever the loss says."""
-    model[0].weight.register_hook(lambda grad: grad.index_fill(0, torch.tensor([0]), value))
+    fill = partial(torch.Tensor.index_fill, dim=0, index=torch.tensor([0]), value=value)
+    return model[0].weight.register_hook(fill)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", torch.bfloat16])
@@ -223,3 +226,70 @@ def test_a_constant_loss_scale_stays():
     for _ in range(3):
         train_step(model, wrapper, x, y)
     assert wrapper.scaler.get_scale() == 128.0
+
+
+def test_parameters_without_a_gradient_are_left_out():
+    model, (x, y) = make_model(), make_data()
+    unused = nn.Linear(3, 3)
+    before = copy.deepcopy(unused.state_dict())
+    params = [*model.parameters(), *unused.parameters()]
+    wrapper = AutocastOptimWrapper(torch.optim.SGD(params, lr=0.05), clip_grad={"max_norm": 1})
+    train_step(model, wrapper, x, y)
+    torch.testing.assert_close(unused.state_dict(), before, rtol=0, atol=0)
+    poison(model, float("nan"))
+    with pytest.raises(NonFiniteError, match="in 1 of 6 tensors"):
+        train_step(model, wrapper, x, y)
+
+
+def test_the_first_gradient_that_is_not_finite_is_named():
+    model, (x, y) = make_model(), make_data()
+    wrapper = AutocastOptimWrapper(torch.optim.SGD(model.named_parameters(), lr=0.05))
+    poison(model, float("nan"))
+    with pytest.raises(NonFiniteError, match=r"the first being 0\.weight"):
+        train_step(model, wrapper, x, y)
+
+
+def test_a_norm_may_overflow_though_each_gradient_is_finite():
+    model, (x, y) = make_model(), make_data()
+    poison(model, 3e38)
+    with pytest.raises(NonFiniteError, match="though each entry is: the norm overflows"):
+        train_step(model, wrap(model, dtype="float32"), x, y)
+
+
+def test_a_good_step_ends_the_row_of_skipped_ones():
+    model, (x, y) = make_model(), make_data()
+    wrapper = wrap(model, on_nonfinite="skip", max_skipped=1)
+    for _ in range(3):
+        handle = poison(model, float("nan"))
+        train_step(model, wrapper, x, y)
+        handle.remove()
+        train_step(model, wrapper, x, y)
+    assert wrapper.skipped_steps == 3
+    assert MessageHub.get_current_instance().get_scalar("train/skipped_steps").current() == 3
+
+
+@pytest.mark.parametrize(
+    ("loss_scale", "options"),
+    [(None, {}), ("dynamic", {}), (128, {"init_scale": 128.0}), ({"growth_interval": 7},) * 2],
+)
+def test_options_of_loss_scales(loss_scale, options):
+    assert _scaler_options(loss_scale) == options
+    with pytest.raises(ConfigError, match='expected "dynamic", a number or a dict, found'):
+        _scaler_options("static")
+
+
+def test_the_least_loss_scale_is_no_error_yet():
+    wrapper = wrap(make_model())
+    wrapper._check_loss_scale(1e-4)
+    with pytest.raises(NonFiniteError, match="even at a loss scale of 9.9e-05"):
+        wrapper._check_loss_scale(9.9e-5)
+
+
+@pytest.mark.parametrize("norm_type", [1, 2.0])
+def test_a_norm_at_the_limit_is_not_clipped(norm_type):
+    model, (x, y) = make_model(), make_data()
+    plain = copy.deepcopy(model)
+    train_step(plain, wrap(plain, dtype="float32"), x, y)
+    wrapper = wrap(model, dtype="float32", clip_grad={"max_norm": 1e6, "norm_type": norm_type})
+    train_step(model, wrapper, x, y)
+    torch.testing.assert_close(model.state_dict(), plain.state_dict())

@@ -8,8 +8,8 @@ from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-import engine.optim  # noqa: F401  registers the constructor
 from engine.errors import ConfigError
+from engine.optim import LayerDecayOptimWrapperConstructor
 from pretrain.vision_transformer import VisionTransformer
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "layer_decay.json").read_text())
@@ -126,6 +126,8 @@ def test_a_bare_backbone():
         ({"num_layers": 24}, "is 24, but the backbone has 2 layers"),
         ({"layer_decay_rate": 0}, r"layer_decay_rate: expected a number in \(0, 1\]"),
         ({"layer_decay_rate": None}, "layer_decay_rate"),
+        ({"layer_decay_rate": 1.01}, "layer_decay_rate: expected .*, found 1.01"),
+        ({"layer_decay_rate": "0.5"}, "layer_decay_rate: expected .*, found '0.5'"),
         ({"decay_rate": 0.5}, 'nothing reads the key "decay_rate"'),
         ({"custom_keys": {"ln": {"decay_multi": 0.0}}}, 'Did you mean "decay_mult"'),
         ({"custom_keys": {"relative_position": {"lr_mult": 0.0}}}, "part of no parameter"),
@@ -154,3 +156,32 @@ def test_fused_on_a_gpu():
     assert build(Model().cuda()).optimizer.param_groups[0]["fused"]
     explicit = build(Model().cuda(), optimizer={"fused": False})
     assert not explicit.optimizer.param_groups[0]["fused"]
+
+
+def test_a_rate_of_one_leaves_all_layers_alike():
+    assert {lr for lr, _ in settings(build(Model(), layer_decay_rate=1)).values()} == {5e-4}
+
+
+@pytest.mark.parametrize("key", ["lr", "weight_decay"])
+def test_what_layer_decay_multiplies_must_be_given(key):
+    optimizer = {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.1}
+    del optimizer[key]
+    with pytest.raises(ConfigError, match=f"optimizer: layer decay needs {key} to be given"):
+        LayerDecayOptimWrapperConstructor({"optimizer": optimizer}, {"layer_decay_rate": 0.9})
+    with pytest.raises(ConfigError, match="layer_decay_rate: expected .* found None"):
+        LayerDecayOptimWrapperConstructor({"optimizer": optimizer})
+
+
+def test_a_backbone_that_does_not_know_its_layers():
+    model = Model()
+    model.backbone = nn.Linear(2, 2)
+    with pytest.raises(ConfigError, match="Model has a Linear without them"):
+        build(model)
+
+
+def test_a_position_embedding_and_vectors_have_no_weight_decay_and_matrices_have():
+    found = settings(build(Model()))
+    assert {name for name, (_, decay) in found.items() if decay} == {
+        name for name, param in Model().named_parameters()
+        if param.ndim > 1 and "pos_embed" not in name
+    }  # fmt: skip
