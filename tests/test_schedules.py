@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
 from engine.config import load_config
+from engine.optim.schedules import PolyLR
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINED = sorted(
@@ -100,3 +101,17 @@ def test_by_epoch_an_epoch_has_a_rate_that_it_also_has_by_iteration():
         end - 1e-9 <= rate <= start + 1e-9
         for end, rate, start in zip(ends, by_epoch, starts, strict=True)
     )
+
+
+def test_a_schedule_that_begins_later_is_converted_with_its_begin():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    options = dict(begin=2, end=5, power=1.0, eta_min=0.0)
+    scheduler = PolyLR.build_iter_from_epoch(optimizer, epoch_length=4, **options)
+    assert (scheduler.begin, scheduler.end, scheduler.by_epoch) == (8, 21, False)
+    rates = []
+    for _ in range(21):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert set(rates[:9]) == {1.0} and rates[9] == pytest.approx(11 / 12)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 
 from engine.checkpoint import latest_checkpoint, read_checkpoint
 from engine.errors import ConfigError
@@ -188,3 +189,29 @@ def test_a_best_by_a_figure_that_is_reported():
         before = dict(vars(hook))
         hook.check_figures(["mIoU", "aAcc"])
         assert vars(hook) == before
+
+
+def test_checkpoints_by_iteration_in_a_folder_of_their_own(face_config, tmp_path):
+    """Each best one is saved again, as it then knows that it was evaluated."""
+    cfg = face_config(**PLAIN, train_cfg__max_epochs=1)
+    settings = dict(by_epoch=False, interval=1, max_keep_ckpts=2, save_best="aAcc", rule="greater")
+    cfg.default_hooks.checkpoint.update(
+        **settings, out_dir=str(tmp_path / "kept"), save_optimizer=False, save_param_scheduler=False
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    folder = tmp_path / "kept" / Path(cfg.work_dir).name
+    assert names(cfg.work_dir) == []
+    assert names(folder) == ["best_aAcc_iter_3.pth", "iter_2.pth", "iter_3.pth"]
+    last, before = (read_checkpoint(folder / f"iter_{i}.pth") for i in (3, 2))
+    assert not {"optimizer", "param_schedulers"} & last.keys()
+    assert last["meta"]["evaluated"] and not before["meta"].get("evaluated")
+    assert (last["meta"]["iter"], before["meta"]["iter"]) == (3, 2)
+
+
+def test_a_score_as_good_as_the_best_is_no_better_one(tmp_path):
+    for rule, scores in (("greater", (0.5, 0.5, 0.6, None)), ("less", (0.5, 0.5, 0.4, None))):
+        hook = CheckpointHook(save_best="x", rule=rule)
+        hub = MessageHub(f"{tmp_path} {rule}")
+        found = [hook._is_best(hub, "x", rule, score) for score in scores]
+        assert found == [True, False, True, False]

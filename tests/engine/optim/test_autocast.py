@@ -281,7 +281,7 @@ def test_options_of_loss_scales(loss_scale, options):
 def test_the_least_loss_scale_is_no_error_yet():
     wrapper = wrap(make_model())
     wrapper._check_loss_scale(1e-4)
-    with pytest.raises(NonFiniteError, match="even at a loss scale of 9.9e-05"):
+    with pytest.raises(NonFiniteError, match=r"even at a loss scale of 9\.9e-05"):
         wrapper._check_loss_scale(9.9e-5)
 
 

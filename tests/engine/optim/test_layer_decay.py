@@ -168,7 +168,7 @@ def test_what_layer_decay_multiplies_must_be_given(key):
     del optimizer[key]
     with pytest.raises(ConfigError, match=f"optimizer: layer decay needs {key} to be given"):
         LayerDecayOptimWrapperConstructor({"optimizer": optimizer}, {"layer_decay_rate": 0.9})
-    with pytest.raises(ConfigError, match="layer_decay_rate: expected .* found None"):
+    with pytest.raises(ConfigError, match=r"layer_decay_rate: expected .* found None"):
         LayerDecayOptimWrapperConstructor({"optimizer": optimizer})
 
 
