@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from torch import nn
 
@@ -148,3 +149,78 @@ def test_files_of_mixed_sizes_through_the_config(root, tmp_path):
         (alone,) = predict_images(model, cfg, [image], num_workers=0)
         torch.testing.assert_close(alone[1].features.data, sample.features.data)
         assert sample.attention.data.shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("layer", [-2, 1])
+def test_the_first_and_the_last_layer_may_be_asked_for(images, layer):
+    (first, _) = make(attention_query="mean", attention_layer=layer)(images, mode="predict")
+    assert first.attention.data.shape == (4, 4, 4)
+    with pytest.raises(ConfigError, match="attention_layer=-3"):
+        make(attention_query="mean", attention_layer=-3)
+
+
+def test_features_are_averaged_over_views_at_the_grid_of_the_input(images):
+    model = make(test_views=dict(flip=True, scales=(1.0, 0.5)))
+    samples = model(images, mode="predict")
+    total = 0
+    for size_hw in ((64, 64), (32, 32)):
+        view = images
+        if size_hw != (64, 64):
+            view = F.interpolate(images, size_hw, mode="bilinear", antialias=True)
+        for mirrored in (False, True):
+            features = model.backbone(view.flip(-1) if mirrored else view)[0]
+            features = features.flip(-1) if mirrored else features
+            if size_hw != (64, 64):
+                features = F.interpolate(features, (4, 4), mode="bilinear")
+            total = total + features / 4
+    torch.testing.assert_close(torch.stack([s.features.data for s in samples]), total)
+
+
+def test_the_precision_of_an_evaluation_is_the_configs():
+    assert make().eval_dtype == "float32" and make(eval_dtype="bfloat16").eval_dtype == "bfloat16"
+    with pytest.raises(ConfigError, match=r"model.eval_dtype: .*found \"int8\""):
+        make(eval_dtype="int8")
+
+
+@pytest.mark.parametrize("save", [None, ["features"], ["attention"]])
+def test_what_of_features_is_saved(save, tmp_path):
+    sample = DataSample()
+    sample.features = PixelData(data=torch.randn(5, 4, 3))
+    writer = FeatureWriter(save=save)
+    image = np.zeros((8, 6, 3), np.uint8)
+    if save != ["attention"]:
+        writer.write(sample, image, tmp_path / "plain")
+        assert [path.name for path in tmp_path.iterdir()] == ["plain.npy"]
+        assert writer.sure_suffixes == (".npy",)
+    sample.attention = PixelData(data=torch.rand(3, 4, 3))
+    writer.write(sample, image, tmp_path / "a")
+    written = {path.name for path in tmp_path.glob("a*")}
+    names = {"features": "a.npy", "attention": "a_attention.png"}
+    assert written == {names[name] for name in save or names}
+
+
+@pytest.mark.parametrize("opacity", [0.0, 0.25])
+def test_the_opacity_of_attention_is_the_writers(opacity):
+    sample = DataSample()
+    with pytest.raises(ConfigError, match='attention_query="centre"'):
+        FeatureWriter().picture(sample, np.zeros((8, 6, 3), np.uint8))
+    sample.attention = PixelData(data=torch.ones(1, 2, 2))
+    image = np.full((8, 6, 3), (80, 60, 20), np.uint8)
+    picture = FeatureWriter(opacity=opacity).picture(sample, image[..., ::-1])
+    expected = (1 - opacity) * image[0, 0] + opacity * np.array([253, 231, 37])
+    assert abs(picture - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("size_hw", "panel_hw"), [((256, 9), (256, 9)), ((512, 1), (256, 1))])
+def test_panels_of_attention_are_256_high_or_wide_at_most(size_hw, panel_hw):
+    picture = draw_attention(np.zeros((*size_hw, 3), np.uint8), np.zeros((1, 2, 2), np.float32))
+    assert picture.shape[:2] == panel_hw
+
+
+def test_heads_without_a_bias_attend_as_those_with_a_bias_of_zero(images):
+    with_bias, without = make().backbone.layers[0].attn, make().backbone.layers[0].attn
+    nn.init.zeros_(with_bias.qkv.bias)
+    without.qkv.bias = None
+    x = torch.randn(1, 17, 32)
+    maps = [attention_maps(attention, x, "mean", (4, 4)) for attention in (with_bias, without)]
+    torch.testing.assert_close(*maps)

@@ -301,3 +301,49 @@ def test_noise_of_another_shape_is_an_error():
     encoder = MAEViT(SMALL, img_size=64)
     with pytest.raises(ValueError, match=r"one number for each patch, \(2, 16\); found \(2, 11\)"):
         encoder(torch.zeros(2, 3, 64, 64), noise=torch.rand(2, 11))
+
+
+@pytest.mark.parametrize(("size", "num_patches"), [(8, 64), (32, 4)])
+def test_patches_of_another_size_reach_decoder_and_head(images, size, num_patches):
+    loss = {"type": "PixelReconstructionLoss"}
+    model = MAE(
+        {"type": "MAEViT", "arch": SMALL, "img_size": 64, "patch_size": size, "mask_ratio": 0.5},
+        {"type": "MAEPretrainDecoder", **DECODER},
+        {"type": "MAEPretrainHead", "loss": loss},
+    )
+    pred, mask = model(images, mode="tensor", noise=noise_for(2, num_patches))
+    assert pred.shape == (2, num_patches, size * size * 3)
+    assert mask.sum(dim=1).tolist() == [num_patches / 2] * 2
+    assert torch.equal(model.head.reconstruct(model.head.patchify(images), images), images)
+    (sample, _) = model(images, mode="predict")
+    assert sample.patch_mask.data.shape == (1, 64 // size, 64 // size)
+
+
+def test_images_of_one_channel():
+    loss = {"type": "PixelReconstructionLoss", "criterion": "L1"}
+    model = MAE(
+        {"type": "MAEViT", "arch": SMALL, "img_size": 64, "in_channels": 1},
+        {"type": "MAEPretrainDecoder", **DECODER, "in_chans": 1},
+        {"type": "MAEPretrainHead", "loss": loss},
+    )
+    images, noise = torch.randn(1, 1, 64, 64), noise_for(1)
+    pred, mask = model(images, mode="tensor", noise=noise)
+    removed = mask[0].bool()
+    expected = (pred - model.head.patchify(images))[0, removed].abs().mean()
+    torch.testing.assert_close(model(images, mode="loss", noise=noise)["loss"], expected)
+
+
+@pytest.mark.parametrize(("ratio", "num_kept"), [(0, 16), (0.5, 8), (0.9375, 1), (0.74, 4)])
+def test_what_is_kept_is_at_least_one(ratio, num_kept):
+    assert MAEViT(SMALL, img_size=64, mask_ratio=ratio).num_kept == num_kept
+    with pytest.raises(ConfigError, match="keeps none of 16 patches"):
+        MAEViT(SMALL, img_size=64, mask_ratio=0.94)
+
+
+def test_masks_of_samples_of_which_one_has_no_key_are_drawn(images):
+    model = make()
+    samples = [DataSample(metainfo={"sample_key": (0, 0, i)}) for i in range(2)]
+    noise = model._noise(samples, images.device)
+    assert torch.equal(noise, model._noise(samples, images.device)) and noise.shape == (2, 16)
+    assert model._noise([samples[0], DataSample()], images.device) is None
+    assert model._noise(None, images.device) is None and model._noise([], images.device) is None

@@ -287,3 +287,65 @@ def test_is_registered_and_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_patches_and_channels_of_another_number():
+    model = small(patch_size=8, in_channels=1)
+    assert model.patch_size == 8 and model.grid_hw == (8, 6)
+    assert model.patch_embed.projection.weight.shape == (32, 1, 8, 8)
+    (featmap,) = model(torch.randn(1, 1, 64, 41))
+    assert featmap.shape == (1, 32, 8, 6)
+
+
+@pytest.mark.parametrize("qkv_bias", [True, False])
+def test_the_bias_of_the_fused_projection_is_optional(qkv_bias):
+    model = small(qkv_bias=qkv_bias)
+    names = {name for name, _ in model.named_parameters()}
+    assert {f"layers.{i}.attn.qkv.bias" in names for i in range(4)} == {qkv_bias}
+    assert "layers.0.attn.proj.bias" in names
+    model.init_weights()
+
+
+def test_without_a_final_norm_the_last_output_is_that_of_the_last_layer():
+    model, normed = small(final_norm=False), small()
+    assert "ln1.weight" not in model.state_dict()
+    normed.load_state_dict(model.state_dict(), strict=False)
+    nn.init.normal_(normed.ln1.weight)
+    x = torch.randn(1, 3, 64, 48)
+    tokens = model(x)[0].flatten(2).transpose(1, 2)
+    torch.testing.assert_close(normed.ln1(tokens), normed(x)[0].flatten(2).transpose(1, 2))
+
+
+def test_dropout_is_after_positions_attention_and_both_linear_layers():
+    model = small(drop_rate=0.25)
+    dropouts = {name for name, m in model.named_modules() if getattr(m, "p", 0) == 0.25}
+    layers = ("attn.proj_drop", "ffn.layers.0.2", "ffn.layers.2")
+    assert dropouts == {"drop_after_pos", *(f"layers.{i}.{n}" for i in range(4) for n in layers)}
+    x = torch.randn(1, 3, 64, 48)
+    assert not torch.equal(model.train()(x)[0], model(x)[0])
+    assert torch.equal(model.eval()(x)[0], model(x)[0])
+
+
+@pytest.mark.parametrize("stages", [-2, 5])
+def test_frozen_stages_are_those_that_there_are(stages):
+    with pytest.raises(ValueError, match=r"frozen_stages is in -1\.\.4, the number of layers"):
+        small(frozen_stages=stages)
+    model = small(frozen_stages=4)
+    learnt = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert learnt == {"ln1.weight", "ln1.bias"}
+
+
+@pytest.mark.parametrize(("index", "layer"), [(-4, 0), (3, 3), ([3, -1], 3)])
+def test_the_first_and_last_of_out_indices(index, layer):
+    assert small(out_indices=index).out_indices == (layer,)
+
+
+@pytest.mark.parametrize("padding", [-1, 1.5])
+def test_paddings_that_are_no_number_of_pixels(padding):
+    with pytest.raises(ValueError, match="'corner' or an int >= 0"):
+        small(patch_cfg={"padding": padding})
+
+
+@pytest.mark.parametrize("size_hw", [(64, 41), (57, 48)])
+def test_one_incomplete_edge_is_enough_to_be_filled(size_hw):
+    assert small()(torch.randn(1, 3, *size_hw))[0].shape[2:] == (4, 3)

@@ -124,3 +124,18 @@ def test_the_tool_does_not_overwrite_its_input(reconstruct, images_dir, tmp_path
     code, printed = reconstruct("--input", tmp_path / "out" / "0.png", "--mask-ratios", 0.5)
     assert code == 1 and "would overwrite the image" in printed
     assert (tmp_path / "out" / "0.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("paste_visible", [False, True])
+def test_the_visualizer_pastes_what_is_visible_if_asked_to(image, sample, paste_visible):
+    visualizer = MAEVisualizer(f"paste {paste_visible}", paste_visible=paste_visible)
+    expected = draw_strip(image, sample, paste_visible)
+    assert np.array_equal(visualizer.draw(image, sample), expected)
+
+
+def test_the_tool_pastes_what_is_visible_if_asked_to(reconstruct, images_dir, tmp_path):
+    code, _ = reconstruct("--input", images_dir / "0.png", "--mask-ratios", 0.5, "--paste-visible")
+    given, masked, predicted = np.split(cv2.imread(str(tmp_path / "out" / "0.png")), 3, axis=1)
+    kept = (masked != GREY).any(axis=-1)
+    assert code == 0 and np.array_equal(predicted[kept], given[kept])
+    assert not np.array_equal(predicted[~kept], given[~kept])
