@@ -1,5 +1,7 @@
 """What a launcher must have said, and what it may not."""
 
+from datetime import timedelta
+
 import pytest
 import torch
 
@@ -41,3 +43,11 @@ def test_a_misspelt_timeout_is_an_error():
 def test_a_timeout_is_seconds(seconds):
     with pytest.raises(ConfigError, match=r"env_cfg\.dist_cfg\.timeout: expected seconds"):
         group_timeout({"env_cfg": {"dist_cfg": {"timeout": seconds}}})
+
+
+@pytest.mark.parametrize("seconds", [None, 0.5, 30])
+def test_how_long_ranks_wait_for_each_other(seconds):
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert group_timeout({"env_cfg": {"dist_cfg": {"timeout": seconds}}}) == expected
+    for cfg in ({}, {"env_cfg": None}, {"env_cfg": {"dist_cfg": None}}):
+        assert group_timeout(cfg) is None

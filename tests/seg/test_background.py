@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.data.decoding import EncodedJpeg
 from engine.errors import ConfigError, DataError
 from seg.background import CONTRAST_RANGE, RandomBackground, cover, match_colours
 
@@ -128,3 +129,28 @@ def test_wrong_use(root, make_sample):
     del sample["seg_map"]
     with pytest.raises(ConfigError, match="mask or seg_map"):
         RandomBackground(root=str(root), prob=1.0)(sample)
+
+
+@pytest.mark.parametrize("height", [19, 20])
+def test_backgrounds_of_twice_the_height_are_averaged(height):
+    """One bright row in two; below twice the height neighbours are interpolated."""
+    stripes = np.zeros((height, 10, 3), np.uint8)
+    stripes[1::2] = 255
+    covered = cover(stripes, (10, 5))
+    assert (abs(covered.astype(int) - 127.5).max() < 1) == (height == 20)
+
+
+def test_a_photograph_that_is_not_yet_decoded_is(root, tmp_path, make_sample):
+    image = np.full((40, 30, 3), 90, np.uint8)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    lazy = {**person(make_sample), "img": EncodedJpeg.open(data, "a.jpg")}
+    eager = {**person(make_sample), "img": lazy["img"].decode()}
+    transform = RandomBackground(root=str(root), prob=1.0)
+    np.testing.assert_array_equal(transform(lazy)["img"], transform(eager)["img"])
+
+
+def test_never_at_probability_zero(root, make_sample):
+    sample = person(make_sample)
+    before = sample["img"]
+    transform = RandomBackground(root=str(root), prob=0.0)
+    assert all(transform(person(make_sample))["img"].tobytes() == before.tobytes() for _ in "abc")

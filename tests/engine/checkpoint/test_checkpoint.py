@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.checkpoint import apply_weights, load_weights, model_meta, read_checkpoint
+from engine.checkpoint.diagnose import check_backbone
+from engine.checkpoint.match import LoadReport, check_complete, listing
 from engine.checkpoint.pos_embed import tell_grid
 from engine.errors import WeightsError
 from pretrain import VisionTransformer
@@ -510,3 +512,52 @@ def test_pretrained_init_cfg_goes_through_the_same_checks(tmp_path):
     torch.save({"conv.weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="matches 0 of 29 tensors"):
         initialize(model, model.init_cfg)
+
+
+@pytest.mark.parametrize(("num", "fits"), [(9, True), (8, False)])
+def test_nine_tenths_of_a_backbone_are_enough_to_be_one(num, fits):
+    """What is missing is then listed, and allowed or not."""
+    model = nn.Module()
+    model.backbone = nn.ParameterDict({f"p{i}": nn.Parameter(torch.zeros(2)) for i in range(10)})
+    names = list(model.state_dict())
+    report = LoadReport("a.pth", tuple(names[:num]), tuple(names[num:]), (), (), ())
+    tensors = {name: torch.zeros(2) for name in names[:num]}
+    if fits:
+        check_backbone(model, tensors, report)
+    else:
+        with pytest.raises(WeightsError, match=r"a\.pth matches 8 of 10 tensors of the backbone"):
+            check_backbone(model, tensors, report)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "fits"),
+    [("decode_head", True), ("decode_head.conv_seg", True), ("decode_head.", True),
+     ("decode", False), ("decode_head.conv_seg.weight", True), ("decode_head.conv_se", False)],
+)  # fmt: skip
+def test_what_may_be_missing_is_named_by_whole_parts(allowed, fits):
+    missing = ("decode_head.conv_seg.weight",)
+    report = LoadReport("a.pth", ("backbone.a",), missing, (), (), ())
+    if fits:
+        check_complete(report, [allowed])
+    else:
+        with pytest.raises(WeightsError, match=r"missing in the file: decode_head.conv_seg.weight"):
+            check_complete(report, [allowed])
+
+
+@pytest.mark.parametrize(
+    ("num", "text"), [(6, "0, 1, 2, 3, 4, 5"), (7, "0, 1, 2, 3, 4, 5, ... (7 in all)")]
+)
+def test_six_of_many_names_are_listed(num, text):
+    assert listing(range(num)) == text
+    assert listing(range(3), limit=2) == "0, 1, ... (3 in all)"
+
+
+def test_tensors_that_only_the_file_has_are_a_problem_within_parts_of_the_model():
+    def check(*unexpected):
+        matched = ("backbone.layers.0.w", "decode_head.w")
+        check_complete(LoadReport("a.pth", matched, (), unexpected, (), ()), [])
+
+    check("head.w", "neck.mask_token", "backbone.extra.w")
+    for surplus in ("backbone.layers.1.w", "decode_head.b"):
+        with pytest.raises(WeightsError, match=f"unknown to the model: {surplus}"):
+            check("head.w", surplus)

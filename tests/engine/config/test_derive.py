@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
 from engine.config import load_config
-from engine.config.derive import fill_checkpointing, fill_schedule
+from engine.config.derive import fill_checkpointing, fill_schedule, fill_sizes
 from engine.errors import ConfigError
 
 
@@ -77,3 +77,16 @@ def test_the_metric_follows_the_category_of_its_dataset(root, category):
     assert cfg.val_evaluator.category == category and "category" not in cfg.test_evaluator
     options = {"val_dataloader.dataset.category": category, "val_evaluator.category": "dog"}
     assert load_config(root / name, options).val_evaluator.category == "dog"
+
+
+@pytest.mark.parametrize("size", [(64, 0), (0, 48), (64, -1), (64, 48, 3), (64,), (64.0, 48), 0])
+def test_an_input_size_that_is_none(size):
+    cfg = Config({"input_size_hw": size})
+    with pytest.raises(ConfigError, match=r"input_size_hw: expected \(height, width\) in pixels"):
+        fill_sizes(cfg, [])
+
+
+def test_an_input_size_may_be_one_number_or_not_be_given():
+    fill_sizes(Config({}), [])
+    fill_sizes(Config({"input_size_hw": 64}), [])
+    fill_sizes(Config({"input_size_hw": (1, 1)}), [])

@@ -257,3 +257,29 @@ def test_two_classes_in_any_of_the_first_label_maps_are_enough(folder, capsys):
         save(path, labels)
     folder_dataset(folder).full_init()
     assert "is ignored" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(("ratio", "num"), [(0.05, 1), (0.5, 10), (0.974, 19), (0.075, 2)])
+def test_the_share_that_is_held_out_is_rounded(ratio, num):
+    records = [(f"{i:03d}", {"i": i}) for i in range(20)]
+    assert len(select_split(records, "val", ratio)) == num
+    assert len(select_split(records, "train", ratio)) == 20 - num
+    assert select_split(records, "all", ratio) == [record for _, record in records]
+
+
+@pytest.mark.parametrize(("split", "names"), [("train", ["001"]), ("val", ["000", "002"])])
+def test_names_of_a_list_may_have_suffixes(tmp_path, split, names):
+    (tmp_path / "val.txt").write_text("002.png\n000\n")
+    records = [(f"{i:03d}", {"name": f"{i:03d}"}) for i in range(3)]
+    found = select_split(records, split, 0.5, tmp_path / "val.txt")
+    assert [record["name"] for record in found] == names
+
+
+def test_a_list_of_all_or_an_unknown_split_is_an_error(tmp_path):
+    (tmp_path / "val.txt").write_text("000\n001\n")
+    records = [("000", {}), ("001", {})]
+    with pytest.raises(ConfigError, match="2 of 2 samples would be held out"):
+        select_split(records, "train", 0.5, tmp_path / "val.txt")
+    with pytest.raises(ConfigError, match="split='test': expected 'all', 'train' or 'val'"):
+        select_split(records, "test", 0.5)
+    assert select_split([], "val", 0.5) == []

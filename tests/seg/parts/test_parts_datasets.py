@@ -176,3 +176,19 @@ def test_wrong_splits_of_lip():
         LIPDataset(split="all", lazy_init=True)
     with pytest.raises(ConfigError, match="remove val_ratio"):
         CIHPDataset(val_ratio=0.1, lazy_init=True)
+
+
+def test_folders_of_goliath_are_the_configs(tmp_path):
+    write_sample(tmp_path, np.zeros((2, 3), np.uint8))
+    for old, new in (("images", "photos"), ("segmentations", "labels")):
+        (tmp_path / old).rename(tmp_path / new)
+    data = GoliathDataset(img_dir="photos", seg_dir="labels", data_root=str(tmp_path))
+    record = data.get_data_info(0)
+    assert record["img_path"] == str(tmp_path / "photos/a.png")
+    assert record["seg_map_path"] == str(tmp_path / "labels/a.png")
+
+
+def test_entries_that_are_no_objects(tmp_path):
+    (tmp_path / "list.json").write_text("[7]")
+    with pytest.raises(DataError, match="entry 0 has no 'img_path' or 'image': 7"):
+        GoliathDataset(data_root=str(tmp_path), ann_file="list.json")

@@ -15,7 +15,9 @@ from seg.surface.datasets import (
     NormalGeneralDataset,
     NormalRenderPeopleDataset,
     RenderPeopleDataset,
+    check_facing,
 )
+from seg.surface.depth_traits import depth_traits
 
 RENDERED = "x right, y down, z away"
 
@@ -246,3 +248,76 @@ def test_zeros_that_are_no_mistake(people, change, capsys):
     change(path, np.load(path))
     dataset = DepthGeneralDataset(data_root=str(people))
     assert len(dataset) and "depth" not in "".join(capsys.readouterr())
+
+
+def records_of(tmp_path, *normals):
+    """Records of normals (40, 40, 3) of which a mask shows every fourth row and column."""
+    records = []
+    for i, values in enumerate(normals):
+        np.save(tmp_path / f"m{i}.npy", np.ones((40, 40), np.uint8))
+        np.save(tmp_path / f"n{i}.npy", np.asarray(values, np.float32))
+        paths = {"mask_path": f"m{i}.npy", "normal_path": f"n{i}.npy"}
+        records.append({key: str(tmp_path / name) for key, name in paths.items()})
+    return records
+
+
+def dome(order=(0, 1, 2), signs=(1, 1, 1), away=0):
+    """Normals of a dome seen from above; of its 100 looked-at pixels, some are turned away."""
+    y, x = np.mgrid[1:-1:40j, -1:1:40j]
+    normals = np.stack([x, y, np.full_like(x, 2)], axis=-1)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    turned = normals[::4, ::4].reshape(-1, 3)
+    turned[:away, 2] *= -1
+    normals[::4, ::4] = turned.reshape(10, 10, 3)
+    return (normals * signs)[..., order]
+
+
+@pytest.mark.parametrize("away", [10, 11])
+def test_nine_tenths_of_normals_face_the_camera(tmp_path, away):
+    records = records_of(tmp_path, dome(away=away))
+    if away == 10:
+        check_facing(records, "x right, y up, z towards")
+    else:
+        with pytest.raises(DataError, match=r"n0.npy and the next 0: only 89% of"):
+            check_facing(records, "x right, y up, z towards")
+
+
+@pytest.mark.parametrize("y", ["up", "down"])
+@pytest.mark.parametrize("z", ["towards", "away"])
+@pytest.mark.parametrize(("order", "index"), [((0, 1, 2), None), ((2, 0, 1), "1, 2, 0")])
+def test_the_fitting_axes_are_named_whatever_the_files_have(tmp_path, y, z, order, index):
+    signs = (1, 1 if y == "up" else -1, 1 if z == "towards" else -1)
+    records = records_of(tmp_path, dome(order, signs), dome(order, signs))
+    given = f"x right, y {y}, z {'away' if z == 'towards' else 'towards'}"
+    fitting = f'axes="x right, y {y}, z {z}"'
+    message = rf"next 1: .*{fitting}" if index is None else rf"\[{index}\].*{fitting}"
+    with pytest.raises(DataError, match=message):
+        check_facing(records, given)
+
+
+def test_normals_that_cannot_be_judged_pass(tmp_path):
+    check_facing([], RENDERED)
+    unknown = records_of(tmp_path, np.full((40, 40, 3), np.nan))
+    check_facing(unknown, RENDERED)
+    smaller = records_of(tmp_path, np.ones((39, 40, 3)))
+    check_facing(smaller, "x right, y up, z away")
+
+
+@pytest.mark.parametrize(("zeros", "is_odd"), [(1, False), (2, True)])
+def test_one_pixel_in_a_thousand_may_be_the_nearest_one(tmp_path, zeros, is_odd):
+    depth = np.arange(1.0, 1001).reshape(25, 40).astype(np.float32)
+    depth.ravel()[:zeros] = 0
+    np.save(tmp_path / "d.npy", depth)
+    traits = depth_traits(tmp_path / "d.npy", np.ones((25, 40)))
+    assert traits == ({"zero-depth"} if is_odd else set())
+
+
+def test_traits_of_depth_are_those_inside_the_mask(tmp_path):
+    depth = np.ones((4, 4), np.float32)
+    depth[0], depth[1, 0] = -1, -1e-6
+    np.save(tmp_path / "d.npy", depth)
+    mask = np.zeros((4, 4))
+    mask[1:] = 1
+    assert depth_traits(tmp_path / "d.npy", mask) == {"negative-depth"}
+    mask[1, 0] = 0
+    assert depth_traits(tmp_path / "d.npy", mask) == set()
