@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from engine.config.merge import merge, without_delete
+from engine.config.merge import DELETE, merge, without_delete
 from engine.config.placeholders import Placeholders
 from engine.config.sources import BASE, Layer, parse
 from engine.config.unread import check_names, unread
@@ -60,7 +60,7 @@ def read_config(path: Path, options: dict[str, Any], errors: list[str]) -> Confi
             collect(errors, _check_effect, option, variables, layers, sections)
         text = "\n".join(f"{layer.path}\n{layer.source}" for layer in layers)
         env_variables = {k: v for layer in layers for k, v in layer.env_variables.items()}
-    sections = merge(_nested(of_sections), sections)
+    sections = without_delete(merge(_nested(of_sections), sections))
     return Config(sections, cfg_text=text, filename=str(path), env_variables=env_variables)
 
 
@@ -106,7 +106,8 @@ def _check_effect(
 
 def _nested(options: dict[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
-    for option, value in options.items():
+    # What is to be deleted is what lies below, not the options beside it, wherever they stand.
+    for option, value in sorted(options.items(), key=lambda item: DELETE not in item[0]):
         for key in reversed(option.split(".")):
             value = {key: value}
         nested = merge(value, nested, keep_delete=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader
 
+import mmsapiens
 from engine.errors import DataError
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import (
@@ -213,3 +214,32 @@ def test_counts_that_cannot_be_are_refused(words, capsys):
         dispatch(list(words))
     assert stop.value.code == 2
     assert re.search(r"is (negative|not positive)", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_without_a_verb_all_are_listed(words, capsys):
+    assert dispatch(words) == 0
+    assert capsys.readouterr().out == overview()
+
+
+def test_the_version(capsys):
+    assert dispatch(["--version"]) == 0
+    assert capsys.readouterr().out == f"mmsapiens {mmsapiens.__version__}\n"
+
+
+def test_a_verb_that_resembles_none(capsys):
+    assert dispatch(["qwertyuiop"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_the_words_of_the_process_are_the_usual_ones(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mmsapiens", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert capsys.readouterr().out.startswith("mmsapiens ")
+
+
+def test_an_installation_that_lacks_something_names_the_doctor(capsys):
+    with pytest.raises(SystemExit, match="1"):
+        run_main(raises(ImportError("No module named 'cv2'")))
+    assert "mmsapiens doctor" in capsys.readouterr().err

@@ -211,3 +211,26 @@ def at(cfg, place):
     for key in place.split("."):
         value = value[int(key) if isinstance(value, list) else key]
     return value
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["last", "first"])
+def test_what_options_delete_lies_below_them_wherever_they_stand(load, turned):
+    options = {
+        "train_dataloader.dataset.type": "FaceDataset",
+        "train_dataloader.dataset.data_root": "own",
+        "train_dataloader.dataset._delete_": True,
+    }
+    options = dict(reversed(options.items())) if turned else options
+    dataset = load(options=options).train_dataloader.dataset
+    assert dict(dataset) == {"type": "FaceDataset", "data_root": "own"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"auto_scale_lr": None, "auto_scale_lr.base_batch_size": 8},
+        {"auto_scale_lr._delete_": True, "auto_scale_lr.base_batch_size": 8},
+    ],
+)
+def test_options_that_delete_what_is_not_there(load, options):
+    assert dict(load(options=options).auto_scale_lr) == {"base_batch_size": 8}

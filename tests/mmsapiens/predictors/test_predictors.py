@@ -278,3 +278,113 @@ def test_importing_the_package_is_instant():
     assert "load" in done.stdout
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         SimpleNamespace(x=mmsapiens.nothing)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "batch_size"), [("parts", None, 1), ("pose", None, 8), ("parts", 3, 3)]
+)
+def test_the_size_of_a_batch_is_that_given_or_the_tasks(load, task, given, batch_size):
+    model = load(task, batch_size=given, num_workers=given or 0)
+    assert model.batch_size == batch_size and model.num_workers == (given or 0)
+
+
+def test_images_are_predicted_in_batches_of_the_size_given(load, photos):
+    model = load("depth", batch_size=2)
+    sizes = []
+    test_step = model.model.test_step
+    model.model.test_step = lambda batch: sizes.append(len(batch["inputs"])) or test_step(batch)
+    model(photos)
+    assert sizes == [2, 1]
+
+
+@pytest.mark.parametrize(("options", "flip"), [({}, True), ({"model.test_views": None}, True)])
+def test_mirrored_views_are_the_callers_wish(load, photos, options, flip):
+    plain, flipped = load("normal", flip=False), load("normal", options, flip=flip)
+    assert flipped.model.test_views.flip and not plain.model.test_views.flip
+    found = plain(photos / "0.png").normals, flipped(photos / "0.png").normals
+    assert not np.array_equal(*found)
+
+
+def test_a_config_that_mirrors_does_so_unless_it_is_told_otherwise(load):
+    options = {"model.test_views.flip": True}
+    assert load("normal", options).model.test_views.flip
+    assert not load("normal", options, flip=False).model.test_views.flip
+
+
+@pytest.mark.parametrize("arguments", [dict(color="rbg"), dict(on_error="ignore")])
+def test_words_that_a_call_does_not_know(load, photos, arguments):
+    with pytest.raises(ConfigError, match="expected 'bgr' or 'rgb', and 'raise' or 'skip'"):
+        load("parts")(photos, **arguments)
+
+
+def test_one_image_may_be_streamed_too(load, photos):
+    stream = load("parts")(photos / "0.png", stream=True)
+    assert next(stream).path == photos / "0.png" and next(stream, None) is None
+    assert load("parts")([]) == []
+
+
+@pytest.mark.parametrize("values", [(0.0, 1.0), (0.0, 1.001), (-0.001, 1.0)])
+def test_floats_are_from_0_to_1(load, values):
+    image = torch.zeros(3, 8, 8)
+    image[0, 0, 0], image[0, 0, 1] = values
+    if values == (0.0, 1.0):
+        pixels = load("parts")(image).image
+        assert pixels[0, 1].tolist() == [0, 0, 255] and pixels.sum() == 255
+    else:
+        with pytest.raises(DataError, match=r"expected a float tensor in \[0, 1\]"):
+            load("parts")(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (torch.zeros(3, 4, 4, dtype=torch.int32), "expected uint8 or float; found torch.int32"),
+        (torch.zeros(3, 0, 4), r"found \(3, 0, 4\)"),
+        (torch.zeros(4, 4, 4), r"found \(4, 4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"found \(0, 4, 3\)"),
+        (np.zeros((4, 4), np.uint16), r"found \(4, 4\) uint16"),
+        (np.zeros((4, 4, 1), np.uint8), r"found \(4, 4, 1\)"),
+        (np.zeros(4, np.uint8), r"found \(4,\)"),
+    ],
+)
+def test_arrays_and_tensors_that_are_no_images(load, image, text):
+    with pytest.raises(DataError, match=f"image_0: .*{text}"):
+        load("parts")(image)
+
+
+def test_results_say_where_they_are_from(load, photos):
+    model = load("parts")
+    result = model(photos / "0.png")
+    shares = {name: (result.labels == i).mean() for i, name in enumerate(result.classes)}
+    first = max(shares, key=shares.get)
+    assert str(result).startswith(f"{photos / '0.png'}: {first} {shares[first]:.1%}")
+    assert "0.0%" not in str(result) or min(s for s in shares.values() if s) < 0.0005
+    np.testing.assert_array_equal(result.foreground, result.labels > 0)
+    unnamed = model(cv2.imread(str(photos / "0.png")))
+    assert unnamed.path is None and str(unnamed).startswith("image: ")
+
+
+def test_boxes_may_come_from_a_function_and_have_scores(load, photos):
+    model = load("pose")
+    box = [5.0, 5.0, 40.0, 60.0]
+    expected = model(photos / "0.png", boxes=[box])
+    scored = model(photos / "0.png", boxes=[[*box, 0.25]])
+    assert scored.box_scores.tolist() == [0.25]
+    by_function = model(photos / "0.png", boxes=lambda image, name: np.float32([[*box, 1]]))
+    assert_equal(by_function, expected)
+    with pytest.raises(ConfigError, match="boxes: "):
+        model(photos / "0.png", boxes=[[1, 2, 3, "x"]])
+    with pytest.raises(ConfigError, match="PosePredictor has no option 'box'"):
+        model(photos / "0.png", box=[box])
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (("a", "b", "c"), r"expected \(config, checkpoint\); found 3 of them"),
+        ("a.onnx", r"a.onnx: expected a checkpoint \(\.pth, "),
+    ],
+)
+def test_sources_that_are_no_models(source, text):
+    with pytest.raises(ConfigError, match=text):
+        mmsapiens.load(source)
