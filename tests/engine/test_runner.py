@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from engine.errors import WeightsError
 from engine.runner import Runner
+from tests.conftest import BARE
 
 
 def train(cfg):
@@ -127,3 +128,12 @@ def test_switches_change_how_a_run_computes_and_not_what(face_config, switch):
     train(plain)
     train(cfg)
     assert losses(cfg) == pytest.approx(losses(plain), abs=1e-4)
+
+
+def test_a_checkpoint_may_be_required_to_be_complete(face_config, tmp_path):
+    runner = Runner.from_cfg(face_config(allow_missing="decode_head", **BARE))
+    state = runner.model.state_dict()
+    torch.save({k: v for k, v in state.items() if "conv_seg" not in k}, tmp_path / "a.pth")
+    runner.load_checkpoint(str(tmp_path / "a.pth"))
+    with pytest.raises(WeightsError, match=r"missing in the file: decode_head\.conv_seg"):
+        runner.load_checkpoint(str(tmp_path / "a.pth"), strict=True)

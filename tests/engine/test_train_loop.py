@@ -8,8 +8,10 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
+from engine.errors import ConfigError
 from engine.runner import Runner
 from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
+from tests.conftest import BARE
 
 EVERY_EPOCH = dict(train_cfg__val_interval=1, custom_hooks=[])
 
@@ -129,3 +131,36 @@ def test_no_stop_while_gradients_wait_for_their_step(face_config):
     accumulating = dict(train_dataloader__batch_size=2, optim_wrapper__accumulative_counts=3)
     stopped = train(face_config(**accumulating, **EVERY_EPOCH), Ask("train", 1))
     assert names(stopped) == ["iter_3.pth"]
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [
+        (dict(val_begin=2, val_interval=1), [2, 3]),
+        (dict(val_begin=3, val_interval=1), [3]),
+        (dict(val_begin=1, val_interval=2), [2, 3]),
+        (dict(val_begin=4, val_interval=1), []),
+    ],
+)
+def test_when_a_training_evaluates(face_config, options, epochs):
+    """At the intervals and at the end, from the epoch on that the config says."""
+    settings = {f"train_cfg__{key}": value for key, value in options.items()}
+    runner = Runner.from_cfg(face_config(train_cfg__max_epochs=3, **settings, **BARE))
+    loop, seen = runner.train_loop, []
+    runner.val_loop.run = lambda: seen.append(loop.epoch)
+    for loop._epoch in (1, 2, 3):
+        loop._validate()
+    assert seen == epochs
+
+
+def test_a_sampler_that_cannot_skip_is_no_obstacle_at_an_epochs_end(face_config):
+    cfg = face_config(**BARE)
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    runner = Runner.from_cfg(cfg)
+    loop = runner.train_loop
+    loop._epoch, loop._iter = 0, 1
+    with pytest.raises(ConfigError, match=r"Resuming in the middle .* sampler that can skip"):
+        loop.run_epoch()
+    assert loop._batches_done() == 1
+    loop._epoch, loop._iter = 1, len(loop.dataloader)
+    assert loop._batches_done() == 0

@@ -6,7 +6,7 @@ from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR, ReduceOnPla
 from mmengine.registry import init_default_scope
 
 from engine.checkpoint import latest_checkpoint, read_checkpoint, training_state
-from engine.checkpoint.state import _check_schedules
+from engine.checkpoint.state import _check_schedules, _is_like, _is_number
 from engine.errors import WeightsError
 from engine.runner import Runner
 from mmsapiens.preflight.start import check_weights_exist
@@ -251,3 +251,25 @@ def test_the_farthest_checkpoint_is_found_whatever_a_file_says_of_its_start(trai
         checkpoint["meta"].update(started=torch.ones(2), epoch=number)
         torch.save(checkpoint, tmp_path / f"epoch_{number}.pth")
     assert latest_checkpoint(tmp_path) == str(tmp_path / "epoch_2.pth")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_number"),
+    [(0, True), (-1.5, True), (9e299, True), (1e300, False), (-1e300, False), (True, False),
+     (float("nan"), False), ("1", False), (None, False), (torch.tensor(2.0), True),
+     (torch.tensor([2.0]), True), (torch.tensor([1.0, 2.0]), False), (torch.tensor(1), False),
+     (torch.tensor(float("inf")), False)],
+)  # fmt: skip
+def test_what_is_one_finite_number(value, is_number):
+    assert _is_number(value) == is_number
+
+
+@pytest.mark.parametrize(
+    ("saved", "ours", "is_like"),
+    [(1, 2.5, True), (0, 5, True), (-1, 5, False), (-1, -5, True), (5, -1, True), ("a", "a", True),
+     ("a", "b", False), (True, True, True), (1, True, False), (None, None, True), (0, None, False),
+     ((0.9, 0.99), (0.5, 0.5), True), ([0.9, 0.99], (0.5, 0.5), True), ((0.9,), (0.5, 0.5), False),
+     ((0.9, None), (0.5, 0.5), False), (0.9, (0.5, 0.5), False)],
+)  # fmt: skip
+def test_settings_of_the_same_kind(saved, ours, is_like):
+    assert _is_like(saved, ours) == is_like

@@ -195,3 +195,11 @@ def test_figures_and_needs_are_known_before_an_evaluation(metric):
     assert metric.prepare(None, complete) == list(metric.evaluate(0))
     with pytest.raises(ConfigError, match=f"needs gt_{metric.name}, which"):
         metric.prepare(None, {"gt_mask": None})
+
+
+def test_a_depth_of_zero_has_no_ratio():
+    found = evaluate(DepthMetric(align="none"), sample_of("depth_map", row(1, 3), row(0, 2)))
+    assert found["RMSE"] == 1 and found["AbsRel"] == 0.5 and found["d1"] == 0
+    (only_zero,) = [sample_of("depth_map", row(1, 1), row(0, 0))]
+    found = evaluate(DepthMetric(align="none"), only_zero)
+    assert found["RMSE"] == 1 and found["AbsRel"] == found["d1"] == 0
