@@ -1,5 +1,6 @@
 """Every form of a checkpoint that convert_checkpoint writes loads as the source does."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from safetensors import safe_open
 
 from engine.checkpoint import load_weights, model_meta, read_checkpoint
-from engine.errors import OutputError, WeightsError
+from engine.errors import ConfigError, OutputError, WeightsError
+from mmsapiens.cli import dispatch
 from mmsapiens.conversion import convert_checkpoint, describe_checkpoint
 from pretrain import MAE, VisionTransformer
 from tests.torchscript_files import save_torchscript
@@ -226,3 +228,45 @@ def test_the_description_tells_prefixes_counts_dtypes_and_meta(source, model, tm
     assert next(line for line in lines if line[0] == "neck")[-2:] == ["bfloat16,", "float32"]
     text = describe_checkpoint(source)
     assert "besides weights and meta: optimizer" in text and "(199 characters)" in text
+
+
+class Harmless:
+    """Pickled as a call."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("target", [[], ["b.safetensors"]])
+def test_code_of_ones_own_runs_with_trust_only(model, target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "made"
+    torch.save({"state_dict": model.state_dict(), "x": Harmless(made)}, "a.pth")
+    words = ["convert", "a.pth", *target]
+    with pytest.raises(WeightsError, match="--trust"):
+        dispatch(words)
+    assert not made.exists()
+    assert dispatch([*words, "--trust"]) is None and made.is_dir()
+    assert sorted(path.name for path in tmp_path.glob("b.*")) == target
+
+
+def test_the_command_hands_on_what_is_to_be_written(source, model, tmp_path, capsys):
+    target = tmp_path / "a.pth"
+    dispatch(["convert", str(source), str(target)])
+    assert f"written to {target}, without: optimizer, message_hub" in capsys.readouterr().out
+    with pytest.raises(WeightsError, match="exists"):
+        dispatch(["convert", str(source), str(target), "--backbone"])
+    dispatch(["convert", str(source), str(target), "--backbone", "--overwrite"])
+    assert_same(torch.load(target), model.backbone.state_dict())
+    for option in ("--backbone", "--overwrite"):
+        with pytest.raises(ConfigError, match="need a TARGET"):
+            dispatch(["convert", str(source), option])
+
+
+@pytest.mark.parametrize(("num", "end"), [(80, ""), (81, "... (81 characters)")])
+def test_of_a_long_value_the_first_eighty_characters_are_described(model, num, end, tmp_path):
+    torch.save({"state_dict": model.state_dict(), "meta": {"note": "x" * num}}, tmp_path / "a.pth")
+    assert f"  note: {'x' * 80}{end}" in describe_checkpoint(tmp_path / "a.pth").splitlines()

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from engine.data.files import collect_left_out
+from mmsapiens.cli import dispatch
 from mmsapiens.synthetic.labels import FACE_LABELS
 from seg.parts.datasets import FaceDataset
+from tests.conftest import ROOT
 from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
@@ -173,3 +175,57 @@ def test_browse_writes_samples_as_the_model_gets_them(faces_dir, root, tmp_path)
     assert len(pictures) == 3
     for picture in pictures:
         assert picture.shape[0] == 192 and picture.shape[1] > 2 * 144, "image, labels, legend"
+
+
+@pytest.fixture
+def on_faces(faces_dir, tmp_path, monkeypatch):
+    """Runs a verb of this process on 16 faces; returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    options = {"input_size_hw": (64, 48)}
+    for split in ("train", "val", "test"):
+        options[f"{split}_dataloader.dataset.data_root"] = str(faces_dir)
+        options[f"{split}_dataloader.dataset.val_ratio"] = 0.25
+    pairs = [f"{key}={value}".replace(" ", "") for key, value in options.items()]
+
+    def run(verb, *words):
+        return dispatch([verb, str(ROOT / CONFIG), *map(str, words), "--cfg-options", *pairs])
+
+    return run
+
+
+def test_browse_draws_the_split_seed_and_epoch_that_are_asked_for(on_faces, tmp_path):
+    def drawn(*words):
+        on_faces("browse", "--num", 2, "--out", "out", *words)
+        pictures = {path.name: path.read_bytes() for path in sorted(Path("out").iterdir())}
+        shutil.rmtree("out")
+        assert len(pictures) == 2
+        return pictures
+
+    usual = drawn()
+    assert drawn("--seed", 0, "--epoch", 0) == usual
+    others = [drawn(*words) for words in (["--seed", 1], ["--epoch", 1], ["--split", "val"])]
+    for i, other in enumerate(others):
+        assert other != usual and other not in others[:i]
+    on_faces("browse", "--num", 1)
+    (folder,) = {path.parent for path in tmp_path.rglob("work_dirs/browse/**/*.png")}
+    assert folder.name == Path(CONFIG).stem
+
+
+def test_check_looks_at_the_split_and_the_samples_that_are_asked_for(on_faces):
+    def report(*words):
+        code = on_faces("check", "--num-workers", 0, "--out", "out", *words)
+        content = json.loads(Path("out/report.json").read_text())
+        levels = {found["kind"]: found["level"] for found in content["findings"]}
+        return code, content["samples"], levels
+
+    code, samples, levels = report("--num-pictures", 0)
+    assert samples == {"train": 12, "val": 4} and code == 0
+    assert not Path("out/contact_sheet.png").exists()
+    code, samples, levels = report("--split", "val", "--num-pictures", 1)
+    assert samples == {"val": 4} and code == 1 and levels["absent-class"] == "fault"
+    assert Path("out/contact_sheet.png").exists()
+    code, _, levels = report("--split", "val", "--allow", "absent-class")
+    assert code == 0 and levels["absent-class"] == "note"
+    code, samples, levels = report("--max-samples", 2)
+    assert samples == {"train": 2, "val": 2} and code == 0
+    assert levels["absent-class"] == "note", "some do not tell what is in none"

@@ -238,3 +238,15 @@ def test_how_long_a_normal_may_be_is_the_configs(sample, tmp_path, tolerance, le
     else:
         with pytest.raises(DataError, match=rf"not of length 1 \(within {tolerance}\)"):
             step(sample)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_version_and_order(tmp_path, version, order):
+    depth = np.array(RAMP, np.float32, order=order)
+    normal = np.array(np.random.default_rng(0).random((4, 6, 3)), np.float32, order=order)
+    for name, values in (("d", depth), ("n", normal)):
+        with (tmp_path / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array(file, values, version)
+    np.testing.assert_array_equal(read_depth(tmp_path / "d.npy"), depth)
+    np.testing.assert_array_equal(read_normal(tmp_path / "n.npy", (1, 1, 1)), normal)
