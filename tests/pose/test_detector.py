@@ -290,3 +290,17 @@ def export(onnx, base: Path, layout: str, folder: Path) -> Path:
     path = folder / f"{layout}.onnx"
     onnx.save(model, path)
     return path
+
+
+def test_an_unknown_kind_is_an_error(root):
+    with pytest.raises(ConfigError, match=r"kind is auto, rtmdet, .*; found 'detr'"):
+        OnnxDetector(root / "tests" / "golden" / "detector.onnx", "detr")
+
+
+def test_a_score_at_the_threshold_is_enough(root):
+    pytest.importorskip("onnxruntime", reason="needs the extra mmsapiens[detector]")
+    detector = OnnxDetector(root / "tests" / "golden" / "detector.onnx", score_thr=0.5)
+    found = np.array([[0, 0, 20, 30, 0.5], [40, 0, 60, 30, 0.4999]])
+    detector._session = Outputs(found[None])
+    boxes = detector(np.zeros((64, 64, 3), np.uint8), "a.jpg")
+    np.testing.assert_allclose(boxes, found[:1])
