@@ -382,7 +382,7 @@ def test_boxes_may_come_from_a_function_and_have_scores(load, photos):
     ("source", "text"),
     [
         (("a", "b", "c"), r"expected \(config, checkpoint\); found 3 of them"),
-        ("a.onnx", r"a.onnx: expected a checkpoint \(\.pth, "),
+        ("a.onnx", "There is no released model 'a.onnx'"),
     ],
 )
 def test_sources_that_are_no_models(source, text):
