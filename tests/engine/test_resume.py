@@ -21,7 +21,7 @@ from engine.runner import Runner
 from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
 from tests.conftest import ROOT, face_options
 
-KILLS = int(os.environ.get("MMSAPIENS_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("MMSAPIENS_TEST_KILLS", "2"))
 """How many times a training is killed in each of the tests of that, at random moments."""
 
 CONFIG = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"

@@ -54,7 +54,8 @@ def test_what_is_unsure_or_outside_is_left_out(standing):
 @pytest.mark.parametrize("by", ["writer", "visualizer"])
 def test_the_options_of_files_and_of_panels_reach_the_pen(standing, by):
     points, scores = (torch.from_numpy(values) for values in standing)
-    people = InstanceData(keypoints=points, keypoint_scores=0.2 * scores)
+    boxes = torch.tensor([[0.0, 0, 100, 100]]).repeat(len(points), 1)
+    people = InstanceData(keypoints=points, keypoint_scores=0.2 * scores, bboxes=boxes)
     black = np.zeros((100, 100, 3), np.uint8)
 
     def covered(**change):
