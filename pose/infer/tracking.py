@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 _NEVER = 1e3  # cost of two that cannot be the same; others cost at most 1
 _NEWEST = 0.5  # weight of the newest measurement of a velocity
@@ -68,6 +67,9 @@ class Tracker:
             boxes: (N, 4): x1, y1, x2, y2, pixels.
             time_s: Of the frame, seconds; later than that of the one before.
         """
+        # Not above: it takes longer to import than all else of pose.
+        from scipy.optimize import linear_sum_assignment
+
         points, boxes_xyxy = np.asarray(keypoints, np.float64), np.asarray(boxes, np.float64)
         seen = np.asarray(scores) >= self.kpt_thr
         cost = self._costs(points, seen, boxes_xyxy.reshape(-1, 4), time_s)
