@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import ConfigError, DataError
 from engine.runner import Runner
+from tests.conftest import BARE
 
 
 def start(cfg):
@@ -56,3 +57,14 @@ def test_labels_that_are_no_class(face_config):
     cfg.val_dataloader.dataset.label_map = {0: 77}
     with pytest.raises(DataError, match=r"label 0 in .*, but the dataset has 19 classes"):
         start(cfg)
+
+
+def test_a_metric_of_mmengine_beside_ours(face_config, tmp_path):
+    """It says nothing of what it needs, so that nothing can be checked before."""
+    cfg = face_config(train_cfg__max_epochs=1, train_cfg__val_interval=1, **BARE)
+    dump = dict(type="DumpResults", out_file_path=str(tmp_path / "all.pkl"))
+    cfg.val_evaluator = [cfg.val_evaluator, dump]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.message_hub.get_scalar("val/mIoU").current() > 0
+    assert (tmp_path / "all.pkl").is_file()

@@ -72,3 +72,22 @@ def test_data_samples_are_saved_as_plain_values_and_come_back(tmp_path):
     assert np.array_equal(back.metainfo["matrix"], np.eye(2)) and read["boxes"].shape == (0, 4)
     assert torch.equal(back.gt_instances.keypoints, people.keypoints)
     assert back.gt_instances.labels.tolist() == [1, 2] and back.gt_mask.shape == (4, 5)
+
+
+def test_a_gradient_with_one_bad_number_is_named(face_config):
+    cfg = face_config(model__decode_head__loss_decode__loss_weight=1e300, **BARE)
+    with pytest.raises(NonFiniteError):
+        Runner.from_cfg(cfg).train()
+    runner, path = Runner.from_cfg(cfg), Path(cfg.work_dir, "nan_batch.pth")
+
+    def spoil(gradient):
+        gradient = torch.zeros_like(gradient)
+        gradient.view(-1)[0] = torch.inf
+        return gradient
+
+    runner.model.decode_head.conv_seg.weight.register_hook(spoil)
+    for name, parameter in runner.model.named_parameters():
+        if name != "decode_head.conv_seg.weight":
+            parameter.register_hook(torch.zeros_like)
+    said = replay_in(runner, path)
+    assert "non-finite gradients in 1 parameters, such as decode_head.conv_seg.weight" in said

@@ -218,3 +218,10 @@ def test_missing_inputs_say_what_to_do(labelled):
 def test_reading_equals_opencvs_own(tmp_path):
     path = save(tmp_path / "image.jpg", RGB)
     np.testing.assert_array_equal(read_image(path), cv2.imread(str(path)))
+
+
+@pytest.mark.parametrize("label", [-1, 256])
+def test_labels_beyond_a_byte_are_refused(tmp_path, label):
+    Image.fromarray(np.array([[0, label]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=rf"holds values {min(label, 0)}\.\.{max(label, 0)} "):
+        read_labels(tmp_path / "a.tif")

@@ -222,6 +222,19 @@ def test_area_averaging_does_not_shift_the_image(make_sample):
     assert np.abs(result["img"] - by_hand).max() < 1.5
 
 
+@pytest.mark.parametrize("blocks", [(4, 1), (1, 4)])
+def test_areas_are_averaged_along_one_axis_alone(blocks, make_sample):
+    rows, columns = blocks
+    size_hw = (60 * rows, 60 * columns)
+    noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
+    sample = make_sample(size_hw, img=noise, seg_map=noise[..., 0] * 0)
+    turn = geometry.rotate(5, (60, 60))
+    matrix = geometry.compose(geometry.resize(size_hw, (60, 60)), turn)
+    result = warped(sample, matrix, (60, 60))["img"]
+    blocks = noise.reshape(60, rows, 60, columns, 3).mean(axis=(1, 3))
+    assert np.abs(result - warp_linear_by_hand(blocks, turn, (60, 60))).max() < 1.5
+
+
 @pytest.mark.parametrize("degrees", [5, 30, 90])
 def test_areas_are_averaged_along_the_axes_of_the_image(degrees, make_sample):
     """8 to 1 and 2 to 1, and turned: blocks of 8 x 2 pixels are averaged, whatever the turn."""
