@@ -102,3 +102,13 @@ def test_results_of_an_earlier_run_are_no_input_unless_they_are_all_there_is(pho
     (results / "earlier.png").touch()
     assert find_images(str(photos), results) == before
     assert len(find_images(str(photos), photos)) == len(before) + 1, "into the same folder"
+
+
+@pytest.mark.parametrize("source", [".", "**/*.png"])
+def test_results_of_before_are_no_input_however_the_folders_are_named(photos, monkeypatch, source):
+    monkeypatch.chdir(photos)
+    (photos / "results").mkdir()
+    (photos / "0.png").rename(photos / "results/0.png")
+    for out_dir in ("results", photos / "results"):
+        names = [image.path.name for image in find_images(source, out_dir)]
+        assert names == ["1.png", "2.png", "3.png", "4.png"]

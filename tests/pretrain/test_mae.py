@@ -159,6 +159,11 @@ def test_patches_are_rows_columns_channels_and_can_be_put_back():
     assert torch.equal(head.unpatchify(patches, (2, 3)), images)
 
 
+def test_an_oblong_image_is_put_together(images):
+    oblong, head = images[..., :32], make(norm_pix=False).head
+    assert torch.equal(head.reconstruct(head.patchify(oblong), oblong), oblong)
+
+
 @pytest.mark.parametrize("norm_pix", [False, True])
 def test_a_perfect_prediction_has_no_loss_and_is_the_image(norm_pix, images):
     head = make(norm_pix=norm_pix).head

@@ -561,3 +561,13 @@ def test_tensors_that_only_the_file_has_are_a_problem_within_parts_of_the_model(
     for surplus in ("backbone.layers.1.w", "decode_head.b"):
         with pytest.raises(WeightsError, match=f"unknown to the model: {surplus}"):
             check("head.w", surplus)
+
+
+def test_a_backbone_does_not_fit_a_model_without_one(tmp_path):
+    torch.save(backbone().state_dict(), tmp_path / "vit.pth")
+    with pytest.raises(WeightsError, match=r"matches 0 of 2 tensors .* this looks like") as error:
+        load_weights(torch.nn.Linear(2, 2), tmp_path / "vit.pth")
+    assert "but the model has None" not in str(error.value)
+    assert "compare missing" in str(error.value) or "but not as the model has it" in str(
+        error.value
+    )

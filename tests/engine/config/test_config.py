@@ -200,6 +200,7 @@ def test_an_equal_size_is_no_contradiction(load):
         ),
         ("param_scheduler[0]['powr'] = 2", "param_scheduler[0] (PolyLR)", '"power"'),
         ("train_cfg['max_epoch'] = 2", "train_cfg", '"max_epochs"'),
+        ("model['decode_head']['nm_clases'] = 3", "decode_head (VitHead)", '"num_classes"'),
         ("randomness = dict(sed=0)", "randomness", '"seed"'),
         ("visualizer['vis_backends'][0]['type'] = 'LocalBackend'", "vis_backends[0].type", ""),
         ("default_scope = 'segm'", "default_scope", '"seg"'),

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from engine.data import LoadImage, LoadLabels, Resize, Warp
-from engine.data.loading import read_image, read_labels
+from engine.data.loading import map_labels, read_image, read_labels
 from engine.errors import ConfigError, DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
@@ -225,3 +225,11 @@ def test_labels_beyond_a_byte_are_refused(tmp_path, label):
     Image.fromarray(np.array([[0, label]], np.int32)).save(tmp_path / "a.tif")
     with pytest.raises(DataError, match=rf"holds values {min(label, 0)}\.\.{max(label, 0)} "):
         read_labels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("mapping", [{1: 256}, {1: -1}, {256: 1}, {-1: 0}])
+def test_a_label_map_stays_within_a_byte(mapping):
+    with pytest.raises(ConfigError, match=r"both must be in 0\.\.255"):
+        map_labels(np.zeros((2, 2), np.uint8), mapping)
+    labels = np.array([[0, 1], [254, 255]], np.uint8)
+    assert map_labels(labels, {0: 255, 255: 0}).tolist() == [[255, 1], [254, 0]]
