@@ -180,6 +180,11 @@ def load_checked(args: argparse.Namespace) -> Config:
         raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
     if args.jobs_per_device > 1 and not args.devices:
         raise ConfigError("--jobs-per-device goes with --devices.")
+    if args.overwrite and args.shard:
+        raise ConfigError(
+            "--overwrite with --shard would take what other shares have done for old; remove the "
+            "folder, or leave one of them out."
+        )
     views = view_options(args)
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.commands.arguments import given
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from engine.infer import Failure, InputImage, Results
     from pose.infer import BoxSource
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C; that of :data:`engine.signals.INTERRUPTED_EXIT_CODE`."""
 OF_WRITERS = (
     *("save", "mask_format", "picture_format", "opacity"),
     *("style", "format", "radius", "thickness", "kpt_thr", "show_ids"),
@@ -76,7 +75,7 @@ class Work:
                     self.write(item)
                     step() if send is None else send(1)
             except KeyboardInterrupt:
-                code = INTERRUPTED
+                code = INTERRUPTED_EXIT_CODE
         num = self.results.close(finish=not self.args.shard)
         if send is not None:
             for failure in self.results.failures:
@@ -134,7 +133,7 @@ class Work:
             dead += self.one_round(devices, job)
         self.results.recall(self.done)
         code = 1 if dead else 0
-        return self.end(self.results.close(), INTERRUPTED if self.interrupted else code)
+        return self.end(self.results.close(), INTERRUPTED_EXIT_CODE if self.interrupted else code)
 
     def one_round(self, devices: Sequence[str], job: Callable[..., None]) -> list[str]:
         """Runs a job for each device; returns sentences on those that died."""
@@ -149,7 +148,7 @@ class Work:
             for message in run_side_by_side(job, jobs):
                 if message.exit_code is None:
                     step() if message.content == 1 else failures.append(message.content)
-                elif message.exit_code not in (0, INTERRUPTED):
+                elif message.exit_code not in (0, INTERRUPTED_EXIT_CODE):
                     said = f"job {message.job + 1} of {len(jobs)}, on {devices[message.job]}, ended"
                     dead.append(f"{said} with code {message.exit_code}")
                     self.console.print(dead[-1], style="red", markup=False)
@@ -163,7 +162,7 @@ class Work:
         report(failures, self.console)
         out_dir = self.results.out_dir
         print(f"{num_written} of {len(self.images)} images done; results are in {out_dir}")
-        if code == INTERRUPTED:
+        if code == INTERRUPTED_EXIT_CODE:
             self.console.print("Interrupted. The same command does the rest.")
         return code or (1 if failures or num_written < len(self.images) else 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,11 +55,11 @@ def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]
         yield [as_input(source, 0, color)]
     elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
         yield _named(source)
+    elif isinstance(source, Sequence):
+        yield [as_input(item, index, color) for index, item in enumerate(source)]
     elif isinstance(source, Iterable):
-        numbers, items = count(), iter(source)
         # One by one, so that a camera's image does not wait for the next.
-        while portion := list(islice(items, 1)):
-            yield [as_input(item, next(numbers), color) for item in portion]
+        yield from ([as_input(item, index, color)] for index, item in enumerate(source))
     else:
         raise DataError(
             f"expected an image (path, bytes, NumPy array, PIL image, tensor), a folder, pattern, "

@@ -27,7 +27,11 @@ class ImagePredictor(Predictor[R]):
         """Predicts images, in their order."""
         workers = 0 if any(image.pixels is not None for image in images) else self.num_workers
         for item in predict_images(self.model, self.cfg, images, self.batch_size, workers):
-            yield item if isinstance(item, Failure) else self.result(*item)
+            if isinstance(item, Failure):
+                yield item
+            else:
+                image, sample = item
+                yield self.result(image, sample.cpu())  # a list of results must not fill a GPU
 
     @abstractmethod
     def result(self, image: InputImage, sample: DataSample) -> R:

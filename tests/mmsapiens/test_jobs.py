@@ -137,6 +137,12 @@ def jobs_of(pid):
     return sorted(found)
 
 
+def test_a_share_does_not_undo_the_others(infer_command):
+    command, _ = infer_command(PARTS, num=1)
+    with pytest.raises(ConfigError, match="--overwrite with --shard"):
+        dispatch(with_options(command, "--shard", "1/2", "--overwrite"))
+
+
 def test_what_a_job_leaves_that_dies_is_taken_over(infer_command):
     command, out = infer_command(PARTS, num=60)
     process = subprocess.Popen(
