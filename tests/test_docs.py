@@ -1,10 +1,7 @@
 """The commands of the README and of docs/ work as they stand there."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from mmsapiens.cli import VERBS, build_parser, command_of
 from mmsapiens.commands.configs import load
 from mmsapiens.shipped import find_config
 from mmsapiens.zoo import RELEASED
+from tests import processes
 from tests.conftest import TINIEST_ARCH, face_options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,11 +69,9 @@ def test_every_verb_in_the_text_is_one():
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name != "README.md"], ids=lambda p: p.name)
 def test_the_commands_run(page, tmp_path):
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     for words in commands(page, runnable_only=True):
         assert words[0] == "mmsapiens", f"{page.name}: {words} needs a line on what it needs"
-        line = [sys.executable, "-m", *words]  # the command may not be on the path of the tests
-        done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True)
+        done = processes.run(["-m", *words], tmp_path)
         assert done.returncode == 0, (
             f"{shlex.join(words)}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
         )

@@ -15,6 +15,7 @@ from mmengine.config import Config, ConfigDict
 
 from engine.config.merge import DELETE, merge, without_delete
 from engine.config.placeholders import Placeholders
+from engine.config.run_config import RunConfig
 from engine.config.sources import BASE, Layer, parse
 from engine.config.unread import check_names, unread
 from engine.config.validate import KNOWN_KEYS
@@ -61,7 +62,7 @@ def read_config(path: Path, options: dict[str, Any], errors: list[str]) -> Confi
         text = "\n".join(f"{layer.path}\n{layer.source}" for layer in layers)
         env_variables = {k: v for layer in layers for k, v in layer.env_variables.items()}
     sections = without_delete(merge(_nested(of_sections), sections))
-    return Config(sections, cfg_text=text, filename=str(path), env_variables=env_variables)
+    return RunConfig(sections, cfg_text=text, filename=str(path), env_variables=env_variables)
 
 
 def read_unbound(top: Layer) -> dict[str, Any]:

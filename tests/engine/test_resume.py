@@ -6,8 +6,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from engine.errors import ConfigError, OutputError
 from engine.runner import Runner
 from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
 from tests.conftest import ROOT, face_options
+from tests.processes import Command
 
 KILLS = int(os.environ.get("MMSAPIENS_TEST_KILLS", "2"))
 """How many times a training is killed in each of the tests of that, at random moments."""
@@ -76,7 +75,6 @@ def command(work_dir, faces_dir, *, processes=1, resume=False, **extra):
     }
     launch = ["-m", "mmsapiens.ranks", str(processes)]
     return [
-        sys.executable,
         *(launch if processes > 1 else []),
         str(ROOT / "tools/train.py"),
         str(CONFIG),
@@ -88,16 +86,7 @@ def command(work_dir, faces_dir, *, processes=1, resume=False, **extra):
 
 
 def start(args):
-    return subprocess.Popen(
-        args,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-        # Shells let what they start in the background ignore SIGINT, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    return Command(args, env={"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"})
 
 
 def finish(process, code=0):

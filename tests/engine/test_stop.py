@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
 from engine.stop import StopRequest
+from tests import processes
 
 
 @pytest.fixture
@@ -51,8 +50,6 @@ def test_a_signal_before_the_training_ends_it_with_its_code(tmp_path):
     config.write_text(
         f"sent = __import__('os').kill(__import__('os').getpid(), {signal.SIGTERM:d})\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "mmsapiens", "train", str(config)], capture_output=True, text=True
-    )
+    done = processes.run(["-m", "mmsapiens", "train", config])
     assert done.returncode == STOPPED_EXIT_CODE, done.stderr
     assert "Traceback" not in done.stderr

@@ -27,6 +27,7 @@ from mmsapiens.cli import (
     run_main,
 )
 from tests.conftest import ROOT
+from tests.processes import Command
 
 FACES = {
     "train": "train",
@@ -176,17 +177,7 @@ SYNTHESIZE = ("synthesize", "goliath", "out", "--num", "100000", "--workers")
     ],
 )
 def test_ctrl_c_ends_all_processes_without_a_traceback(words, folder, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mmsapiens", *words],
-        cwd=tmp_path,
-        env={**os.environ, "DATA_ROOT": "data"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # Shells let what they start in the background ignore SIGINT, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = Command(["-m", "mmsapiens", *words], tmp_path, {"DATA_ROOT": "data"})
     deadline = time.monotonic() + 60
     while not list((tmp_path / folder).glob("*/*")) and time.monotonic() < deadline:
         time.sleep(0.1)

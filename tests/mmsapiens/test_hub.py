@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -15,7 +12,9 @@ import pytest
 from engine.errors import OutputError, WeightsError
 from mmsapiens.hub import fetch, locate
 from mmsapiens.zoo import RELEASED, find
+from tests import processes
 from tests.mmsapiens.hub_server import TOKEN, File, Hub
+from tests.processes import Command
 
 PARTS = find("sapiens-1b-parts")
 PARTS_FILE = "sapiens_1b_goliath_best_goliath_mIoU_7994_epoch_151.pth"
@@ -144,7 +143,7 @@ FETCH = "from mmsapiens import hub, zoo; hub.fetch(zoo.find('sapiens-1b-parts'))
 
 def test_a_download_that_was_killed_goes_on(hub, root):
     hub.files[PARTS.repository, PARTS_FILE] = File(LARGE, hold_at=22 * 2**20)
-    process = subprocess.Popen([sys.executable, "-c", FETCH], stderr=subprocess.DEVNULL)
+    process = Command(["-c", FETCH])
     try:
         assert hub.holding.wait(60)
         (part,) = wait_for_bytes(root, process)
@@ -170,7 +169,7 @@ def wait_for_bytes(root, process):
 
 def test_processes_that_want_the_same_file_download_it_once(hub, root):
     hub.files[PARTS.repository, PARTS_FILE] = File(LARGE)
-    started = [subprocess.Popen([sys.executable, "-c", FETCH]) for _ in range(2)]
+    started = [Command(["-c", FETCH]) for _ in range(2)]
     assert [process.wait(60) for process in started] == [0, 0]
     assert len(hub.ranges()) == 1 and (root / PARTS_TREE).read_bytes() == LARGE
 
@@ -276,7 +275,7 @@ def main():
     {FETCH}
 run_main(main)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = processes.run(["-c", code])
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "OutputError: sapiens-1b-parts could not be written to" in done.stderr
     assert locate(PARTS) is None
@@ -294,8 +293,7 @@ run_main(main)
 def test_without_a_hub(hub, root, variable, value, text):
     """In a process of its own, as the client reads HF_HUB_OFFLINE when it is imported."""
     code = f"from mmsapiens.cli import run_main\ndef main():\n    {FETCH}\nrun_main(main)"
-    env = {**os.environ, variable: value}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    done = processes.run(["-c", code], env={variable: value})
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     in_full(done.stderr, root, text, "by hand")
     assert not hub.log

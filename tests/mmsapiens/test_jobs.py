@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from engine.errors import ConfigError
 from mmsapiens.cli import dispatch
 from mmsapiens.jobs import device_names, parse_share, run_side_by_side, share_of
+from tests.processes import Command
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
 POSE = "pose/synthetic/sapiens_tiny_synthetic_coco-192x144"
@@ -145,12 +144,7 @@ def test_a_share_does_not_undo_the_others(infer_command):
 
 def test_what_a_job_leaves_that_dies_is_taken_over(infer_command):
     command, out = infer_command(PARTS, num=60)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mmsapiens", *with_options(command, "--devices", "cpu:2")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = Command(["-m", "mmsapiens", *with_options(command, "--devices", "cpu:2")])
     while process.poll() is None and not list(out.glob("3?.png")):  # of the second share
         time.sleep(0.01)
     os.kill(jobs_of(process.pid)[-1], signal.SIGKILL)

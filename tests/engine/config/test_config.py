@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 
 from engine.config import load_config
@@ -297,3 +299,12 @@ def test_missing_base(tmp_path):
     (tmp_path / "leaf.py").write_text("_base_ = ['bse.py']")
     with pytest.raises(ConfigError, match=r"bse\.py.*_base_"):
         load_config(tmp_path / "leaf.py")
+
+
+def test_the_text_follows_what_is_changed_later(load):
+    cfg = load()
+    assert "num_classes=19" in cfg.pretty_text
+    copy = deepcopy(cfg)
+    cfg.model.decode_head.num_classes = 7
+    assert "num_classes=7" in cfg.pretty_text
+    assert "num_classes=19" in copy.pretty_text

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess]
+from tests import processes
+
+Run = Callable[..., CompletedProcess]
 
 
-def run_verb(cwd: Path, verb: str, *args: object, **env: str) -> subprocess.CompletedProcess:
+def run_verb(cwd: Path, verb: str, *args: object, **env: str) -> CompletedProcess:
     """Runs ``mmsapiens VERB ARGS`` in a folder; returns the completed process."""
-    return subprocess.run(
-        [sys.executable, "-m", "mmsapiens", verb, *map(str, args)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+    return processes.run(["-m", "mmsapiens", verb, *args], cwd, env)
 
 
 @pytest.fixture

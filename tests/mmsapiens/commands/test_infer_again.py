@@ -1,10 +1,7 @@
 """A second run does what is missing, or was made with other settings or of another image."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import cv2
@@ -14,6 +11,7 @@ import torch
 
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import dispatch
+from tests.processes import Command
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
 POSE = "pose/synthetic/sapiens_tiny_synthetic_coco-192x144"
@@ -81,14 +79,7 @@ def test_results_of_all_people_are_complete_after_a_second_run(infer_command):
 def test_a_run_that_was_ended_goes_on(infer_command, tmp_path, number):
     command, out = infer_command(PARTS, num=40)
     command[1:1] = ["--batch-size", "3"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mmsapiens", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = Command(["-m", "mmsapiens", *command])
     while process.poll() is None and not list(out.glob("0[3-9].png")):
         time.sleep(0.01)
     process.send_signal(number)
