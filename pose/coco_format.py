@@ -122,22 +122,27 @@ def result_row(
     return row
 
 
-def read_images(path: str | Path) -> tuple[dict[Id, dict], dict[str, Any]]:
+def read_images(path: str | Path, annotated: bool = True) -> tuple[dict[Id, dict], dict[str, Any]]:
     """Reads an annotation file: image id -> its entry, and the whole content.
+
+    Args:
+        path: Of the file.
+        annotated: Whether it must have annotations; those of test sets list images alone.
 
     Raises:
         DataError: If it is missing, no such file, an entry lacks what is needed or contradicts
             another, or an annotation is of an image that the file lacks.
     """
     content = read_json(path)
-    lists = ("images", "annotations")
+    lists = ("images", "annotations") if annotated else ("images",)
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
         raise DataError(
-            f"{path}: expected COCO's JSON, an object with the lists images and "
-            f"annotations, found {_describe(content)}."
+            f"{path}: expected COCO's JSON, an object with the lists {' and '.join(lists)}, "
+            f"found {_describe(content)}."
         )
     _require_keys(path, "image", content["images"], ("id", "file_name", "width", "height"))
-    _require_keys(path, "annotation", content["annotations"], ("id", "image_id", "bbox"))
+    annotations = content["annotations"] if annotated else []
+    _require_keys(path, "annotation", annotations, ("id", "image_id", "bbox"))
     images: dict[Id, dict] = {}
     for image in content["images"]:
         image_id = read_id(image["id"], f"{path}: the id of an image")
@@ -156,7 +161,7 @@ def read_images(path: str | Path) -> tuple[dict[Id, dict], dict[str, Any]]:
             )
     ids = [
         read_id(found["image_id"], f"{path}: image_id of annotation {found['id']!r}")
-        for found in content["annotations"]
+        for found in annotations
     ]
     _require_images(path, ids, images)
     return images, content

@@ -35,6 +35,11 @@ class InputImage(NamedTuple):
     out_stem: str
     pixels: NDArray | None = None
 
+    @property
+    def name(self) -> str:
+        """Path of the image relative to the input."""
+        return Path(self.out_stem).with_name(self.path.name).as_posix()
+
     def read(self) -> NDArray:
         """Returns its pixels (H, W, 3) uint8 BGR.
 

@@ -93,9 +93,18 @@ class Writer(ABC):
         """Of the files that every image has; None if they do not hold all that matters later."""
         return self.suffixes
 
-    def recall(self, image: InputImage, out_dir: Path) -> None:
-        """Reads of an earlier run's files of an image what :meth:`finish` needs."""
-        return
+    def check(self, images: Sequence[InputImage]) -> None:  # noqa: B027 - most have nothing to do
+        """Checks, before the first is predicted, that all images can be written.
+
+        Raises:
+            ConfigError: If one cannot.
+        """
+
+    def collect(self, sample: DataSample) -> None:  # noqa: B027
+        """Keeps of an image that is written what :meth:`finish` needs; from several threads."""
+
+    def recall(self, image: InputImage, out_dir: Path) -> None:  # noqa: B027
+        """Does so from the files that an earlier run has left of an image."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -204,6 +213,7 @@ class Results:
         out_dir: Folder of the results.
         mask_of: Returns the mask (H, W) uint8 that the writer gets for an image, by the stem of its
             results and its (H, W); None for none.
+        finish: Whether to write, at the end, what is of all images; not for a share of them.
 
     Attributes:
         failures: What could not be done; add to it what failed before it could be written.
@@ -214,8 +224,10 @@ class Results:
         writer: Writer,
         out_dir: Path,
         mask_of: Callable[[str, tuple[int, int]], NDArray] | None = None,
+        finish: bool = True,
     ) -> None:
         self.writer = writer
+        self.finish = finish
         self.out_dir = out_dir
         self.mask_of = mask_of
         self.failures: list[Failure] = []
@@ -244,6 +256,8 @@ class Results:
             mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
             sample.mask = PixelData(data=torch.from_numpy(mask)[None])
         self.writer.write(sample, pixels, out_stem)
+        if self.finish:
+            self.writer.collect(sample)
 
     def _finish_first(self) -> None:
         image, future = self._waiting.pop(0)
@@ -256,18 +270,15 @@ class Results:
     def recall(self, images: Iterable[InputImage]) -> None:
         """Takes images as written whose results an earlier run has left."""
         for image in images:
-            self.writer.recall(image, self.out_dir)
+            if self.finish:
+                self.writer.recall(image, self.out_dir)
             self._num_written += 1
 
-    def close(self, finish: bool = True) -> int:
-        """Waits for all results; returns how many there are.
-
-        Args:
-            finish: Whether to write what is of all of them; not for a share of them.
-        """
+    def close(self) -> int:
+        """Waits for all results; returns how many there are."""
         while self._waiting:
             self._finish_first()
         self._pool.shutdown()
-        if self._num_written and finish:
+        if self._num_written and self.finish:
             self.writer.finish(self.out_dir)
         return self._num_written

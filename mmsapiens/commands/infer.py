@@ -109,6 +109,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose.add_argument("--style", choices=["skeleton", "openpose"], help="(skeleton)")
     formats = ["mmsapiens", "release", "openpose", "coco"]
     pose.add_argument("--format", choices=formats, help="of the JSON (mmsapiens)")
+    ids = "COCO's file, for the image ids of coco_results.json (by default from the names)"
+    pose.add_argument("--annotations", metavar="FILE", help=ids)
     pose.add_argument("--smooth", action="store_true", help="keypoints of a video, against jitter")
     pose.add_argument("--radius", type=positive_int, help="of a keypoint, pixels (4)")
     pose.add_argument("--thickness", type=positive_int, help="of a link, pixels (2)")
@@ -135,7 +137,7 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     console = Console(stderr=True, quiet=send is not None)
     source = (args.config, args.checkpoint) if args.checkpoint else args.config
     args.config, args.checkpoint = map(str, find_model(source))
-    cfg, options = load_checked(args), given(args, OF_WRITERS)
+    cfg, options = load_checked(args), given(args, (*OF_WRITERS, "annotations"))
     find_boxes = box_source(args, cfg.default_scope == "pose", console)
     check_smooth(args, find_boxes)
     images = find_images(args.input, args.output)
@@ -157,10 +159,11 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
         meta = said_of_classes(cfg, args.checkpoint)
     writer = build_writer(cfg, meta, options)
     check_results(images, args.output, writer.suffixes, given_files, writer.common)
+    writer.check(images)
     if args.shard:
         images = list(share_of(images, *args.shard))
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    results = Results(writer, args.output, mask_of)
+    results = Results(writer, args.output, mask_of, finish=not args.shard)
     work = Work(args, cfg, images, results, console)
     if model is None:
         return work.by_jobs(devices, infer_job)
@@ -189,7 +192,7 @@ def load_checked(args: argparse.Namespace) -> Config:
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True
     cfg = load(args, views)
-    writer = find_writer(cfg, given(args, OF_WRITERS))
+    writer = find_writer(cfg, given(args, (*OF_WRITERS, "annotations")))
     if args.seg_dir is not None:
         check_masks(args.seg_dir, args.output, writer)
     return cfg

@@ -76,7 +76,7 @@ class Work:
                     step() if send is None else send(1)
             except KeyboardInterrupt:
                 code = INTERRUPTED_EXIT_CODE
-        num = self.results.close(finish=not self.args.shard)
+        num = self.results.close()
         if send is not None:
             for failure in self.results.failures:
                 send(failure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -182,7 +181,7 @@ def _predict_together(
         yield from (Failure(image, reason) for reason in bad_boxes)
         people = everybody[start : start + len(crops)] if len(everybody) else everybody
         start += len(crops)
-        sample = DataSample(metainfo={"img_path": _name(image)}, pred_instances=people)
+        sample = DataSample(metainfo={"img_path": image.name}, pred_instances=people)
         yield PeopleOfImage(image, sample, pixels.numpy())
 
 
@@ -197,15 +196,10 @@ class _People(ImageFiles):
 
     def prepare(self, image: InputImage, index: int) -> _Prepared:
         pixels = image.read()
-        boxes = self.find_boxes(pixels, _name(image))
+        boxes = self.find_boxes(pixels, image.name)
         crops, bad_boxes = crop_people(self.pipeline, pixels, boxes, image.path.name)
         shared = torch.from_numpy(pixels)  # a tensor goes through shared memory
         return _Prepared(image, shared, crops, bad_boxes)
-
-
-def _name(image: InputImage) -> str:
-    """Path of the image relative to the input."""
-    return Path(image.out_stem).with_name(image.path.name).as_posix()
 
 
 def _as_it_is(item: Any) -> Any:

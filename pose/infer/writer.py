@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +19,10 @@ from engine.infer.images import InputImage
 from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format, complete
 from engine.registry import WRITERS
 from engine.visualizer import put_text
-from pose.coco_format import result_row
 from pose.drawing import Pen, draw_openpose, draw_people
+from pose.infer.coco_results import CocoResults, read_image_ids
 from pose.infer.formats import FORMATS, Format, Layout, Picture
 from pose.metainfo import parse_metainfo, to_openpose
-from pose.metrics.nms import rescore
 
 _ID_SCALE, _ID_HEIGHT = 0.6, 14
 _ID_COLOR = (255, 255, 0)
@@ -50,6 +49,7 @@ class PoseWriter(Writer):
             ``"openpose"``, BODY_25 with face and hands; ``"coco"``, annotations.
         save: The outputs, ``json`` and ``picture``; both by default.
         picture_format: "png", "jpg" or "webp".
+        annotations: COCO's annotation file whose ids of images ``coco_results.json`` takes.
     """
 
     default_save = ("json", "picture")
@@ -66,6 +66,7 @@ class PoseWriter(Writer):
         format: Format = "mmsapiens",
         save: Sequence[str] | None = None,
         picture_format: str | None = None,
+        annotations: str | None = None,
     ) -> None:
         if style not in ("skeleton", "openpose"):
             raise ConfigError(f"PoseWriter: style is skeleton or openpose, found {style!r}.")
@@ -82,7 +83,8 @@ class PoseWriter(Writer):
         self.picture_suffix = check_format(
             "picture_format", picture_format or usual, PICTURE_FORMATS
         )
-        self._people: dict[str, InstanceData] = {}
+        image_ids = None if annotations is None else read_image_ids(annotations)
+        self.results = CocoResults(self.metainfo, image_ids)
         super().__init__(save)
 
     def all_outputs(self) -> dict[str, Output]:
@@ -92,16 +94,13 @@ class PoseWriter(Writer):
             "picture": Output(self.picture_suffix, self.write_picture),
         }
 
-    def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
-        """Writes the results of an image.
+    def check(self, images: Iterable[InputImage]) -> None:
+        """Checks that all images are in the annotation file, if there is one."""
+        self.results.check([image.name for image in images])
 
-        Args:
-            sample: With ``pred_instances`` of N people: see :class:`pose.infer.PeopleOfImage`.
-            image_bgr: The image (H, W, 3) uint8.
-            out_stem: Path of the results without suffix.
-        """
-        super().write(sample, image_bgr, out_stem)
-        self._people[sample.get("img_path", out_stem.name)] = sample.pred_instances
+    def collect(self, sample: DataSample) -> None:
+        """Keeps the people for ``coco_results.json``."""
+        self.results.add(sample.img_path, sample.pred_instances)
 
     @property
     def sure_suffixes(self) -> tuple[str, ...] | None:
@@ -111,8 +110,7 @@ class PoseWriter(Writer):
     def recall(self, image: InputImage, out_dir: Path) -> None:
         """Reads the people of an image from its JSON."""
         content = read_json(Path(out_dir, f"{image.out_stem}.json"))
-        name = Path(image.out_stem).with_name(image.path.name).as_posix()
-        self._people[name] = self.layout.read_people(content)
+        self.results.add(image.name, self.layout.read_people(content))
 
     def _write_json(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
         name, (height, width) = sample.get("img_path", path.name), image_bgr.shape[:2]
@@ -136,32 +134,11 @@ class PoseWriter(Writer):
         return picture
 
     def finish(self, out_dir: Path) -> None:
-        """Writes ``coco_results.json``, all people in COCO's format, and ``keypoint_set.json``.
-
-        COCO's images are numbered; ``image_id`` is the number that a file's name consists of, else
-        its place among the written images, or the next number that is free; ``file_name`` is added.
-        """
-        rows: list[dict] = []
-        image_ids: set[int] = set()
-        for name in sorted(self._people, key=Path):  # threads write them in any order
-            image_ids.add(image_id := _image_id(name, image_ids))
-            people = self._people[name]
-            scores = rescore(people.bbox_scores, people.keypoint_scores)
-            everybody = np.dstack([people.keypoints, people.keypoint_scores])
-            rows += [
-                {"file_name": name, **result_row(image_id, score, points, self.metainfo)}
-                for points, score in zip(everybody, scores, strict=True)
-            ]
-        for name, content in zip(self.common, (rows, self.metainfo.as_dict()), strict=True):
+        """Writes ``coco_results.json``, everybody in COCO's format, and ``keypoint_set.json``."""
+        for name, content in zip(
+            self.common, (self.results.rows(), self.metainfo.as_dict()), strict=True
+        ):
             write_json(out_dir / name, content)
-
-
-def _image_id(name: str, taken: set[int]) -> int:
-    stem = Path(name).stem
-    image_id = int(stem) if stem.isdecimal() else len(taken) + 1
-    while image_id in taken:
-        image_id += 1
-    return image_id
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,5 +1,6 @@
 import json
 import threading
+from pathlib import Path
 from struct import pack, pack_into, unpack_from
 
 import cv2
@@ -16,6 +17,7 @@ from engine.infer.video import VideoReader
 from pose.infer import (
     BoxesFile,
     PoseWriter,
+    coco_results,
     is_video,
     predict_people,
     predict_video,
@@ -137,15 +139,50 @@ def test_a_file_of_bad_boxes_is_an_error(tmp_path):
         BoxesFile(path)
 
 
-def test_results_of_images_have_numbers_of_their_own(tmp_path):
-    writer = PoseWriter(COCO.as_dict())
-    for name in ("2.jpg", "a.jpg", "x/2.jpg"):
-        sample = DataSample(metainfo={"img_path": name}, pred_instances=people_of(1))
-        writer.write(sample, np.zeros((70, 60, 3), np.uint8), tmp_path / name.replace("/", "_"))
+def results_of(writer, tmp_path, names):
+    for name in names:
+        writer.collect(DataSample(metainfo={"img_path": name}, pred_instances=people_of(1)))
     writer.finish(tmp_path)
-    rows = json.loads((tmp_path / "coco_results.json").read_text())
-    assert len({row["image_id"] for row in rows}) == 3 and rows[0]["image_id"] == 2
-    assert [row["file_name"] for row in rows] == ["2.jpg", "a.jpg", "x/2.jpg"]
+    return json.loads((tmp_path / "coco_results.json").read_text())
+
+
+def test_results_of_images_have_numbers_of_their_own(tmp_path):
+    rows = results_of(PoseWriter(COCO.as_dict()), tmp_path, ("x/2.jpg", "x.jpg", "2.jpg", "a.jpg"))
+    assert len({row["image_id"] for row in rows}) == 4 and rows[0]["image_id"] == 2
+    assert [row["file_name"] for row in rows] == ["2.jpg", "a.jpg", "x/2.jpg", "x.jpg"]
+
+
+def test_results_of_many_images_wait_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(coco_results, "_IN_MEMORY", 1000)
+    writer = PoseWriter(COCO.as_dict())
+    rows = results_of(writer, tmp_path, [f"{i}.jpg" for i in range(20)])
+    assert writer.results._file._rolled and len(rows) == 20
+    points = np.array(rows[7]["keypoints"]).reshape(17, 3)[:, :2]
+    np.testing.assert_allclose(points, people_of(1).keypoints[0], rtol=1e-6)
+
+
+def annotations(path, images):
+    rows = [{"id": i, "file_name": name, "width": 9, "height": 9} for i, name in images]
+    path.write_text(json.dumps({"images": rows}))
+    return str(path)
+
+
+def test_ids_of_images_come_from_an_annotation_file(tmp_path):
+    """By the whole name, or that without folders where only one image has it."""
+    given = [(70, "train/a.jpg"), (80, "train/2.jpg"), (90, "val/2.jpg"), (100, "e\u0301.jpg")]
+    path = annotations(tmp_path / "ids.json", given)
+    writer = PoseWriter(COCO.as_dict(), annotations=path)
+    names = ("val/2.jpg", "x/a.jpg", "\u00e9.jpg")
+    writer.check([InputImage(Path(name), name[:-4]) for name in names])
+    rows = results_of(writer, tmp_path, names)
+    assert {row["file_name"]: row["image_id"] for row in rows} == {
+        "val/2.jpg": 90, "x/a.jpg": 70, "\u00e9.jpg": 100
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"the names of 2 of 3 images, such as 2\.jpg"):
+        writer.check([InputImage(Path(name), name[:-4]) for name in ("2.jpg", "b.jpg", "a.jpg")])
+    path = annotations(tmp_path / "twice.json", [(1, "a.jpg"), (2, "a.jpg")])
+    with pytest.raises(DataError, match=r"two of its images have one file_name"):
+        PoseWriter(COCO.as_dict(), annotations=path)
 
 
 def people_of(num):
@@ -166,6 +203,7 @@ def test_files_of_an_image(tmp_path, style, num):
     sample = DataSample(metainfo={"img_path": "sub/000000000785.jpg"}, pred_instances=people)
     image = np.full((70, 60, 3), 200, np.uint8)
     writer.write(sample, image, tmp_path / "a.b")
+    writer.collect(sample)
     writer.finish(tmp_path)
     content = json.loads((tmp_path / "a.b.json").read_text())
     assert content["meta"] == {

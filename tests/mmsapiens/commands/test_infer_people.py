@@ -60,6 +60,23 @@ def test_images_with_boxes(run, given, tmp_path):
     assert [row["image_id"] for row in results] == [1, 1, 42]
 
 
+def test_ids_of_an_annotation_file_need_no_new_predictions(given, tmp_path, capfd):
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
+    rows = [{"id": i, "file_name": f"{i}.jpg", "width": 80, "height": 60} for i in "ab"]
+    for name, images in (("both.json", rows), ("one.json", rows[1:])):
+        (tmp_path / name).write_text(json.dumps({"images": images}))
+    words = ["infer", *map(str, given), "--input", str(tmp_path / "*.jpg"), "--device", "cpu"]
+    words += ["--output", str(tmp_path / "out"), "--num-workers", "0"]
+    with pytest.raises(ConfigError, match=r"1 of 2 images, such as a\.jpg"):
+        dispatch([*words, "--annotations", str(tmp_path / "one.json")])
+    assert dispatch(words) == 0
+    assert dispatch([*words, "--annotations", str(tmp_path / "both.json")]) == 0
+    assert "2 of 2 images are done already" in capfd.readouterr().err
+    results = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert [row["image_id"] for row in results] == ["a", "b"]
+
+
 def test_the_whole_image_is_said_once(run, given, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         cv2.imwrite(str(tmp_path / name), np.full((60, 80, 3), 90, np.uint8))
