@@ -2,6 +2,7 @@
 # make demo-parts   the same for 28 body parts; make demo-depth, demo-normal: depth, normals
 # make demo-pretrain   masked autoencoding, then body parts from it and from scratch, compared
 # make demo-pose   17 keypoints of people
+# make gallery   parts, depth, normals and keypoints of one picture, by four of these demos: the sheet of the README
 # make test   the tests, on two cores
 # make lint   style, format and types
 # All of them first make .venv with the tested versions (constraints.txt), once.
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo gallery test lint clean
 
 setup: $(INSTALLED)
 
@@ -23,6 +24,10 @@ demo: demo-face
 
 demo-%: $(INSTALLED)
 	$(BIN)/mmsapiens demo $*
+
+gallery: demo-parts demo-depth demo-normal demo-pose
+	$(BIN)/mmsapiens gallery $(GALLERY) $(wildcard work_dirs/demo_*/best_*.pth) \
+		--output docs/gallery.png
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \

@@ -24,6 +24,7 @@ VERBS = (
     "train",
     "test",
     "infer",
+    "gallery",
     "models",
     "check",
     "browse",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import torch
+from mmengine.structures import PixelData
 from numpy.typing import NDArray
 
 from engine.data.sample import DataSample
@@ -28,9 +31,11 @@ class Result:
 
     Attributes:
         source: The image, and how its result is drawn and written.
+        what: In a word, what was predicted.
     """
 
     source: Source = field(repr=False)
+    what: ClassVar[str]
 
     @property
     def path(self) -> Path | None:
@@ -45,6 +50,14 @@ class Result:
     def plot(self) -> NDArray:
         """Returns a picture of the result, (H', W', 3) uint8 RGB, as ``mmsapiens infer`` draws."""
         return self.source.writer.picture(self.source.sample, self.image)
+
+    def tile(self, mask: NDArray | None = None) -> NDArray:
+        """Returns of :meth:`plot` what is drawn over the image, (H, W, 3) uint8 RGB.
+
+        Args:
+            mask: (H, W) bool, where depth and normals are shown; others are everywhere.
+        """
+        return self.plot()[:, : self.image.shape[1]]
 
     def save(self, out_dir: str | Path) -> list[Path]:
         """Writes the files that ``mmsapiens infer`` writes, named after the image.
@@ -71,6 +84,7 @@ class Parts(Result):
         classes: Names.
     """
 
+    what = "parts"
     labels: NDArray = field(repr=False)
     classes: Sequence[str] = field(repr=False)
 
@@ -86,24 +100,49 @@ class Parts(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Depth(Result):
+class Surface(Result):
+    """The base of :class:`Depth` and :class:`Normals`."""
+
+    def plot(self, mask: NDArray | None = None) -> NDArray:
+        """Returns the image, and the map or maps beside it, (H, W', 3) uint8 RGB.
+
+        Args:
+            mask: (H, W) bool, where they are shown; everywhere by default.
+        """
+        if mask is None:
+            return super().plot()
+        masked = PixelData(data=torch.from_numpy(np.ascontiguousarray(mask))[None])
+        sample = self.source.sample.new()
+        sample.mask = masked
+        return self.source.writer.picture(sample, self.image)
+
+    def tile(self, mask: NDArray | None = None) -> NDArray:
+        """Returns of :meth:`plot` the map beside the image."""
+        width = self.image.shape[1]
+        return self.plot(mask)[:, width : 2 * width]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Depth(Surface):
     """Relative depth.
 
     Attributes:
         depth: (H, W) float32, 0 near.
     """
 
+    what = "depth"
     depth: NDArray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Normals(Result):
+class Normals(Surface):
     """Surface normals.
 
     Attributes:
         normals: (H, W, 3) float32 unit vectors: x right, y up, z towards the camera.
     """
 
+    what = "normals"
     normals: NDArray = field(repr=False)
 
 
@@ -119,6 +158,7 @@ class People(Result):
         names: Of the K keypoints.
     """
 
+    what = "keypoints"
     keypoints: NDArray = field(repr=False)
     scores: NDArray = field(repr=False)
     boxes: NDArray
@@ -138,5 +178,6 @@ class Features(Result):
         attention: (heads, h, w) float32, if the model was asked for it.
     """
 
+    what = "features"
     features: NDArray = field(repr=False)
     attention: NDArray | None = field(default=None, repr=False)
