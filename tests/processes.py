@@ -132,6 +132,7 @@ class _Target:
     def execute(self) -> None:
         """Does what the interpreter does with its command line."""
         kind, *rest = self.words
+        sys.path.insert(0, self.cwd if kind in ("-m", "-c") else str(Path(kind).parent))
         if kind == "-m":
             sys.argv = rest
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
