@@ -10,7 +10,8 @@
 #   OUTPUT                  results go to OUTPUT/MODEL_NAME; default results/WHAT
 #   MODEL_NAME              sapiens_0.3b, sapiens_0.6b, sapiens_1b (default) or sapiens_2b
 #   SAPIENS_CHECKPOINT_ROOT where weights are, or are downloaded to
-#   CHECKPOINT              these weights instead of the released ones
+#   CHECKPOINT              these weights instead of the released ones: of the released model's config, of the
+#                           one beside them, as in a work directory, or of CONFIG
 #   SEG_DIR                 masks for depth and normals: what seg.sh wrote
 #   BATCH_SIZE              images, or people, a forward pass
 #   DETECTION_CHECKPOINT    .onnx file that finds people; without it an image is one person
@@ -20,14 +21,16 @@
 # The exit code is that of mmsapiens infer: 1 if an image could not be done.
 set -euo pipefail
 
-[ $# -ge 1 ] && [ -n "${INPUT:-}" ] || { sed -n '2,22p' "$0"; exit 2; }
+[ $# -ge 1 ] && [ -n "${INPUT:-}" ] || { sed -n '2,23p' "$0"; exit 2; }
 what=$1
 shift
 python=${PYTHON:-python}
 model_name=${MODEL_NAME:-sapiens_1b}
 model=${model_name/sapiens_/sapiens-}-$what
-if [ -n "${CHECKPOINT:-}" ]; then
-    config=$("$python" -c 'import sys; from mmsapiens.zoo import find; print(find(sys.argv[1]).config)' "$model")
+if [ -n "${CHECKPOINT:-}" ] && [ -z "${CONFIG:-}" ] && compgen -G "$(dirname "$CHECKPOINT")/*.py" >/dev/null; then
+    args=("$CHECKPOINT")
+elif [ -n "${CHECKPOINT:-}" ]; then
+    config=${CONFIG:-$("$python" -c 'import sys; from mmsapiens.zoo import find; print(find(sys.argv[1]).config)' "$model")}
     args=("$config" "$CHECKPOINT")
 else
     args=("$model")

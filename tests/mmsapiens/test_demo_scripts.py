@@ -94,3 +94,21 @@ def test_exit_codes_are_kept(run, tmp_path):
     assert done.returncode == 2 and "VALID_GPU_IDS are 0 1" in done.stderr
     done = run("seg", INPUT="")
     assert done.returncode == 2 and "JOBS_PER_GPU" in done.stdout
+
+
+def test_a_checkpoint_goes_with_the_config_beside_it_or_that_which_is_given(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || printf "%s " "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.py").touch()
+
+    def words(**variables):
+        env = {**os.environ, "PYTHON": str(python), "INPUT": "a", "VALID_GPU_IDS": "0", **variables}
+        script = [ROOT / "scripts/demo/seg.sh"]
+        return subprocess.run(script, env=env, capture_output=True, text=True, check=True).stdout
+
+    own = str(tmp_path / "run/best.pth")
+    assert f" infer {own} --input a " in words(CHECKPOINT=own)
+    assert f" infer mine.py {own} --input a " in words(CHECKPOINT=own, CONFIG="mine.py")
+    assert " infer sapiens-1b-parts --input a " in words()
