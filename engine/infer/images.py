@@ -87,8 +87,8 @@ def find_images(
             paths = inputs or paths  # all of them: the output folder is the input folder
     if not paths:
         raise DataError(
-            f"--input {source!r}: no images{' or videos' if videos else ''} found. Expected one of "
-            f"them, a folder or pattern with {', '.join(suffixes)}, or a .txt file with one path a "
+            f"--input {source!r}: no images found{', nor videos' if videos else ''}. Expected one, "
+            f"a folder or pattern with {', '.join(suffixes)}, or a .txt file with one path a "
             "line."
         )
     return name_results(paths, path if path.is_dir() else None)
