@@ -1,17 +1,18 @@
-"""Predicts images, or a video of people, and writes the results as files and pictures.
+"""Predicts images and videos, and writes the results as files and pictures.
 
     mmsapiens infer sapiens-1b-parts --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
+    mmsapiens infer CONFIG CHECKPOINT --input a.mp4 --output results --save picture,labels
     mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx --smooth
 
 The model is a released one (`mmsapiens models` lists them), a checkpoint of a training, whose
 config lies beside it, or a config with a checkpoint.
 
---input is an image, a folder (with its sub-folders), a pattern, a .txt file of paths, or, for pose,
-a video. All maps but features are of the size of the image:
+--input is an image, a video, a folder (with its sub-folders), a pattern, or a .txt file of paths.
+All maps but features are of the size of the image:
 
     segmentation  <stem>_seg.npy (uint8 labels), <stem>.npy (bool foreground), <stem>.png
     depth         <stem>.npy (float32 relative depth, 0 near), <stem>.png
@@ -19,7 +20,9 @@ a video. All maps but features are of the size of the image:
     features      <stem>.npy (channels, rows, columns of patches), <stem>_attention.png
     pose          <stem>.json (keypoints, scores and boxes of everybody, in pixels), <stem>.jpg, of
                   --style openpose <stem>.png; of all images coco_results.json, keypoint_set.json
-    pose, video   <stem>.json of all frames with everybody's id, <stem>.mp4
+    of a video    <stem>.mp4 of the pictures, <stem>.json with number and time of each frame; what
+                  else --save names goes to <stem>/000000_seg.npy, ... of each frame
+    pose, video   <stem>.mp4, <stem>.json of all frames with everybody's id
 
 --save chooses among them: labels (_seg.npy), foreground and picture, or probabilities (_prob.npy,
 float16 at the size of the head) of segmentation; map and picture of depth and normals; features and
@@ -35,10 +38,10 @@ the rest is done: an image that cannot be read, a box that has no area in its im
 video, a video that ends before the last of the frames that it promises. The exit code is then 1.
 
 --devices all runs a job on each GPU, side by side; what a job that dies leaves, others take over.
---shard 3/8 does a share of the images, for the tasks of a cluster.
+--shard 3/8 does a share of the input, for the tasks of a cluster. A video is done in one piece.
 
 A second run does what is missing, or was made with another model, option or image; --overwrite does
-everything again. Ctrl-C finishes the batch in hand.
+everything again. Ctrl-C finishes the batch in hand; a video that it breaks off starts anew.
 """
 
 from __future__ import annotations
@@ -78,22 +81,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", help="path of the weights; not of the name of a released model"
     )
-    inputs = "image, folder, pattern, .txt list; video of people"
+    inputs = "image, video, folder, pattern, .txt list"
     parser.add_argument("--input", required=True, help=inputs)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")
     parser.add_argument(
-        "--batch-size", type=positive_int, help="a forward pass: images (1) or people (8)"
+        "--batch-size", type=positive_int, help="a forward pass: images, frames (1) or people (8)"
     )
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
     parser.add_argument("--devices", help="all GPUs, or 0,1,3, or cpu:2; a job on each")
     parser.add_argument("--jobs-per-device", type=positive_int, default=1, metavar="NUM")
-    shard = "only the third of eight shares of the images: 3/8"
+    shard = "only the third of eight shares of the input: 3/8"
     parser.add_argument("--shard", type=parse_share, metavar="K/N", help=shard)
     add_flip(parser)
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
-    outputs += "attention; json; picture (all but probabilities)"
+    outputs += "attention; json; picture (all but probabilities; of a video the picture)"
     parser.add_argument("--save", type=names, metavar="NAMES", help=outputs)
     parser.add_argument("--picture-format", choices=["png", "jpg", "webp"])
     dense = parser.add_argument_group("segmentation, depth, normals, features")

@@ -45,6 +45,8 @@ def check_options(args: argparse.Namespace, cfg: Config, inputs: Sequence[InputI
         return
     if args.picture_format is not None:
         raise ConfigError("--picture-format is for images; the pictures of a video are an .mp4.")
+    if args.annotations is not None:
+        raise ConfigError("--annotations holds the ids of images; those of frames are their own.")
     if args.mask_format is not None and not {"labels", "foreground"}.intersection(args.save or ()):
         raise ConfigError(
             "--mask-format: of a video, labels and foreground are written if --save says so."
@@ -121,6 +123,7 @@ class Videos:
         manifest: Manifest,
     ) -> Generator[Failure | None, None, None]:
         """Predicts videos; yields what failed, and None after each video."""
+        from rich.markup import escape
         from rich.progress import track
 
         from engine.errors import ConfigError
@@ -128,14 +131,16 @@ class Videos:
         from engine.infer.video.job import predict_video
 
         start = self._start(model, find_boxes)
-        say = partial(self.console.print, markup=False, soft_wrap=True)
+        # A job among several is quiet but for what it logs.
+        aloud = partial(self.console.print, markup=False, soft_wrap=True)
+        say = None if self.console.quiet else aloud
         for video in videos:
             failed = False
             frames = predict_video(video, self.args.output, start, say)
             bar = partial(track, console=self.console, disable=self.console.quiet)
             try:
                 with closing(frames):
-                    for item in bar(frames, video.path.name, total=None):
+                    for item in bar(frames, escape(video.path.name), total=None):
                         if isinstance(item, Failure):
                             manifest.mark(video)
                             failed = True

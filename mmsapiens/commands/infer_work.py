@@ -209,7 +209,7 @@ def progress(num: int, console: Console) -> Iterator[Callable[[], None]]:
     """Shows a bar; gives what advances it by an image."""
     from rich.progress import Progress
 
-    with Progress(console=console, disable=console.quiet) as bar:
+    with Progress(console=console, disable=console.quiet or not num) as bar:
         task = bar.add_task("predicting", total=num)
         yield lambda: bar.advance(task)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError
+from engine.infer import InputImage, check_results
 from engine.infer.video import VideoReader, VideoWriter
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import dispatch
@@ -279,6 +280,15 @@ def test_inputs_that_differ_in_their_suffix_keep_it(infer_command, tmp_path):
     assert sorted(times(out)) == names
 
 
+def test_two_inputs_with_one_name_are_refused(tmp_path):
+    video = write(tmp_path / "a.avi", 1)
+    inputs = [InputImage(tmp_path / "a.jpg", "a"), InputImage(video, "a")]
+    words = (tmp_path / "out", (".json", ".jpg"), [], [])
+    check_results(inputs, *words, of_videos=(".mp4",))
+    with pytest.raises(ConfigError, match=r"a\.avi and .*a\.jpg would both write a\.json"):
+        check_results(inputs, *words, of_videos=(".json", ".mp4"))
+
+
 def test_files_of_frames_do_not_take_the_place_of_others(infer_command, tmp_path):
     command, out = infer_command(PARTS, num=0)
     write(tmp_path / "in/a.avi", 2)
@@ -296,6 +306,7 @@ def test_files_of_frames_do_not_take_the_place_of_others(infer_command, tmp_path
         (PARTS, ["--picture-format", "jpg"], "--picture-format is for images"),
         (POSE, ["--picture-format", "jpg"], "--picture-format is for images"),
         (PARTS, ["--mask-format", "png"], "--mask-format: of a video, .* if --save says so"),
+        (POSE, ["--annotations", "a.json"], "--annotations holds the ids of images"),
         (DEPTH, ["--seg-dir", "{tmp_path}"], "--seg-dir holds masks of images"),
         (DEPTH, ["--smooth"], "--smooth is for people in a video"),
         (DEPTH, ["--show-ids"], "--show-ids: DepthWriter has no such option"),
