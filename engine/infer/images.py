@@ -20,7 +20,7 @@ from engine.data.files import (
 )
 from engine.data.loading import read_image
 from engine.errors import ConfigError, DataError
-from engine.infer.video.reader import VIDEO_SUFFIXES, is_video
+from engine.infer.video.reader import VIDEO_SUFFIXES, Frame, is_video
 
 
 class InputImage(NamedTuple):
@@ -42,8 +42,14 @@ class InputImage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Path of the image relative to the input."""
-        return Path(self.out_stem).with_name(self.path.name).as_posix()
+        """Path of the image relative to the input; of a frame, ``folder/clip.mp4#7``."""
+        stem = Path(self.out_stem)
+        return (stem if self.number is None else stem.parent).with_name(self.path.name).as_posix()
+
+    def frame(self, frame: Frame) -> InputImage:
+        """Returns a frame of this video as an image."""
+        path, stem = Path(f"{self.path}#{frame.number}"), f"{self.out_stem}/{frame.number:06}"
+        return InputImage(path, stem, frame.pixels, frame.number, frame.time_s)
 
     def read(self) -> NDArray:
         """Returns its pixels (H, W, 3) uint8 BGR.

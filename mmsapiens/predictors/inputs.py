@@ -17,7 +17,7 @@ from engine.data.files import composed
 from engine.errors import DataError
 from engine.infer import Failure, InputImage, find_images
 from engine.infer.images import name_results
-from engine.infer.video import Frame, VideoReader, is_video
+from engine.infer.video import VideoReader, is_video
 
 ColorOrder = Literal["bgr", "rgb"]
 ImageLike = str | Path | bytes | NDArray | torch.Tensor | Image.Image
@@ -79,7 +79,7 @@ def _frames(source: InputImage, num: int) -> Iterator[Sequence[InputImage] | Fai
         with VideoReader(source.path) as video:
             frames = iter(video)
             while portion := list(islice(frames, num)):
-                images = [_of_frame(source, frame) for frame in portion]
+                images = [source.frame(frame) for frame in portion]
                 for is_whole, some in groupby(images, lambda image: image.pixels is not None):
                     if is_whole:
                         yield list(some)
@@ -90,12 +90,6 @@ def _frames(source: InputImage, num: int) -> Iterator[Sequence[InputImage] | Fai
                 yield Failure(source, reason)
     except DataError as error:
         yield Failure(source, str(error))
-
-
-def _of_frame(source: InputImage, frame: Frame) -> InputImage:
-    path = Path(f"{source.path}#{frame.number}")
-    stem = f"{source.out_stem}/{frame.number:06}"
-    return InputImage(path, stem, frame.pixels, frame.number, frame.time_s)
 
 
 def _named(paths: Sequence[str | Path]) -> list[InputImage]:

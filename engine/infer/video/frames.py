@@ -70,8 +70,8 @@ class FramesAsImages(VideoTask):
     def _prepare(self, frame: Frame) -> Any:
         if frame.pixels is None:
             reason = "it is damaged: it cannot be decoded, or is of another size"
-            return Failure(self._image(frame), reason)
-        return self._images.try_prepare(self._image(frame), frame.number)
+            return Failure(self.source.frame(frame), reason)
+        return self._images.try_prepare(self.source.frame(frame), frame.number)
 
     def predict(
         self, prepared: Iterable[tuple[list[Frame], Collated]]
@@ -82,11 +82,11 @@ class FramesAsImages(VideoTask):
 
     def show(self, frame: Frame, predicted: DataSample | Exception | Failure) -> Shown:
         """Draws a frame, and queues its files."""
-        image = self._image(frame)
+        image = self.source.frame(frame)
         if isinstance(predicted, Exception):
             predicted = Failure.of(image, predicted)
         if isinstance(predicted, Failure):
-            failures = [f"{image.path}: {predicted.reason}"]
+            failures = [f"{image.path.name}: {predicted.reason}"]
             return Shown(None, frame_row(frame.number, frame.time_s, failures), failures)
         assert frame.pixels is not None
         sample = predicted.cpu()
@@ -104,14 +104,8 @@ class FramesAsImages(VideoTask):
     def finish(self) -> Iterator[str]:
         """Waits for the files of frames."""
         self.close()
-        yield from (f"{image.path}: {reason}" for image, reason in self._files.failures)
+        yield from (f"{image.path.name}: {reason}" for image, reason in self._files.failures)
 
     def close(self) -> None:
         """Waits for the files of frames."""
         self._files.close()
-
-    def _image(self, frame: Frame) -> InputImage:
-        """A frame as an image, called ``clip.mp4#7``."""
-        name = Path(f"{self.source.path.name}#{frame.number}")
-        stem = f"{self.source.out_stem}/{frame.number:06}"
-        return InputImage(name, stem, frame.pixels, frame.number, frame.time_s)

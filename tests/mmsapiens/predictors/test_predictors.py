@@ -1,5 +1,6 @@
 """Models in Python: every task, whatever an image is given as, gives the files of ``infer``."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -399,6 +400,12 @@ def test_frames_say_when_they_are_shown_and_a_folder_may_hold_videos(load, photo
     video.release()
     results = model(photos)
     images, frames = results[:3], results[3:]
+    boxes = {f"{i}.png": [] for i in range(3)} | {
+        f"sub/a.avi#{i}": [[1, 2, 9, 9]] for i in range(6)
+    }
+    (photos / "boxes.json").write_text(json.dumps(boxes))
+    people = load("pose")(photos, boxes=photos / "boxes.json")
+    assert [len(found) for found in people] == [0] * 3 + [1] * 6
     assert [(r.number, r.time_s) for r in images] == [(None, None)] * 3
     assert [r.number for r in frames] == list(range(6))
     assert [r.time_s for r in frames] == pytest.approx([i / 10 for i in range(6)], abs=1e-6)
