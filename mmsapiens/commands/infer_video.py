@@ -23,6 +23,9 @@ OF_WRITERS = (
 )
 """Options that go to the writer, which knows those of its task."""
 
+NOT_OF_FRAMES = ("seg_dir", "boxes", "detector")
+"""Options that tasks other than pose have for images alone."""
+
 
 def check_options(args: argparse.Namespace, cfg: Config, inputs: Sequence[InputImage]) -> None:
     """Checks the options that mean something for images alone, or for videos alone.
@@ -39,8 +42,13 @@ def check_options(args: argparse.Namespace, cfg: Config, inputs: Sequence[InputI
             "--smooth is for people in a video: give the config of a pose model, and a video as "
             f"--input, not {args.input!r}."
         )
-    if num_videos and args.seg_dir is not None:
-        raise ConfigError("--seg-dir holds masks of images; give videos to a run without it.")
+    of_images = {} if cfg.default_scope == "pose" else given(args, NOT_OF_FRAMES)
+    if num_videos and of_images:
+        name = next(iter(of_images)).replace("_", "-")
+        raise ConfigError(
+            f"--{name}: the frames of a video are predicted whole, without masks or boxes; give "
+            "videos to a run without it."
+        )
     if num_videos < len(inputs):
         return
     if args.picture_format is not None:

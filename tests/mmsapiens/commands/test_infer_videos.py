@@ -307,7 +307,11 @@ def test_files_of_frames_do_not_take_the_place_of_others(infer_command, tmp_path
         (POSE, ["--picture-format", "jpg"], "--picture-format is for images"),
         (PARTS, ["--mask-format", "png"], "--mask-format: of a video, .* if --save says so"),
         (POSE, ["--annotations", "a.json"], "--annotations holds the ids of images"),
-        (DEPTH, ["--seg-dir", "{tmp_path}"], "--seg-dir holds masks of images"),
+        (
+            DEPTH,
+            ["--seg-dir", "{tmp_path}"],
+            "--seg-dir: the frames of a video are",
+        ),
         (DEPTH, ["--smooth"], "--smooth is for people in a video"),
         (DEPTH, ["--show-ids"], "--show-ids: DepthWriter has no such option"),
     ],
