@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,8 @@ class FeatureWriter(Writer):
     """
 
     default_save = ("features", "attention")
+    film = "attention"
+    video_save = ("attention",)
 
     def __init__(
         self, dtype: str = "float32", opacity: float = 0.5, save: Sequence[str] | None = None
@@ -205,24 +207,43 @@ class FeatureWriter(Writer):
             raise DataError(f"some features are not finite as {self.dtype}.")
         np.save(path, features)
 
-    def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
-        """What the model attends to; it must have been asked for."""
+    def picture(
+        self, sample: DataSample, image_bgr: NDArray, highest: NDArray | None = None
+    ) -> NDArray:
+        """What the model attends to, which must have been asked for; see :func:`draw_attention`."""
         if "attention" not in sample:
             raise ConfigError(
-                "Features have no picture of their own. Ask the model for one of its attention: "
-                'model=dict(attention_query="centre").'
+                "Features have no picture of their own. Ask the model for one of its attention, "
+                'model=dict(attention_query="centre"), or write the features alone: --save '
+                "features."
             )
         maps = sample.attention.data.float().cpu().numpy()
-        return draw_attention(image_bgr[..., ::-1], maps, self.opacity)
+        return draw_attention(image_bgr[..., ::-1], maps, self.opacity, highest)
+
+    def frame_drawer(self) -> Callable[[DataSample, NDArray], NDArray]:
+        """A head's map is relative to its highest value in all frames until then."""
+        highest = np.float32(0)
+
+        def draw(sample: DataSample, image_bgr: NDArray) -> NDArray:
+            nonlocal highest
+            if "attention" in sample:
+                maps = sample.attention.data.float().cpu().numpy()
+                highest = np.maximum(highest, maps.max(axis=(1, 2)))
+            return self.picture(sample, image_bgr, highest)
+
+        return draw
 
 
-def draw_attention(image: NDArray, maps: NDArray, opacity: float = 0.5) -> NDArray:
+def draw_attention(
+    image: NDArray, maps: NDArray, opacity: float = 0.5, highest: NDArray | None = None
+) -> NDArray:
     """Draws each head's map over the image, in rows of about as many columns.
 
     Args:
         image: RGB (H, W, 3) uint8.
-        maps: (heads, h, w), >= 0; each is shown relative to its own highest value.
+        maps: (heads, h, w), >= 0.
         opacity: Weight of the colours in [0, 1].
+        highest: (heads,), what each map is relative to; by default its own highest value.
 
     Returns:
         RGB uint8; unused places of the last row are black.
@@ -232,8 +253,9 @@ def draw_attention(image: NDArray, maps: NDArray, opacity: float = 0.5) -> NDArr
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
     panels = []
-    for values in maps:
-        grey = np.rint(255 * values / max(values.max(), 1e-12)).astype(np.uint8)
+    highest = maps.max(axis=(1, 2)) if highest is None else highest
+    for values, most in zip(maps, highest, strict=True):
+        grey = np.rint(255 * values / max(most, 1e-12)).astype(np.uint8)
         grey = cv2.resize(grey, size_wh, interpolation=cv2.INTER_LINEAR)
         colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
         panels.append(cv2.addWeighted(small, 1 - opacity, colours, opacity, 0))

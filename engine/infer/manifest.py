@@ -39,6 +39,24 @@ class Manifest:
                 unfinished.write_text(text, encoding="utf-8")
         self._since = path.stat().st_mtime_ns
 
+    def mark(self, video: InputImage) -> None:
+        """Notes that something of a video failed, so that its results do not count as done."""
+        mark = self._mark(video)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+    def unmark(self, video: InputImage) -> None:
+        """Forgets that."""
+        self._mark(video).unlink(missing_ok=True)
+
+    def is_marked(self, video: InputImage) -> bool:
+        """Whether something of a video failed."""
+        return self._mark(video).exists()
+
+    def _mark(self, video: InputImage) -> Path:
+        stem = Path(self.out_dir, video.out_stem)
+        return stem.with_name(f".failed-{stem.name}")
+
     def has(self, image: InputImage, suffixes: Iterable[str]) -> bool:
         """Whether all results of an image are there, of these settings and of the image as it is.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -105,10 +105,14 @@ class ImageFiles(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Any:
+        return self.try_prepare(self.images[index], index)
+
+    def try_prepare(self, image: InputImage, index: int) -> Any:
+        """Returns what :meth:`prepare` does, or a Failure."""
         try:
-            return self.prepare(self.images[index], index)
+            return self.prepare(image, index)
         except Exception as error:  # whatever is wrong with one file must not stop the others
-            return Failure.of(self.images[index], error)
+            return Failure.of(image, error)
 
     def prepare(self, image: InputImage, index: int) -> Any:
         """Returns the packed sample of an image."""
@@ -118,8 +122,21 @@ class ImageFiles(Dataset):
         return self.pipeline({**sample, "rng": np.random.default_rng(index)})
 
 
-def _collate(items: list) -> tuple[dict | None, list[Failure | None]]:
-    """Returns a batch of what could be prepared, and for each image None or why it could not."""
+Collated = tuple[dict | None, list["Failure | None"]]
+"""A batch of what could be prepared, and for each image None or why it could not."""
+
+
+def image_pipeline(cfg: Config) -> list[dict]:
+    """Returns the steps of a config's test dataset, without those that load labels."""
+    return [
+        step
+        for step in cfg.test_dataloader.dataset.pipeline
+        if step["type"] == "LoadImage" or not step["type"].startswith("Load")
+    ]
+
+
+def collate(items: list) -> Collated:
+    """Makes a batch of packed samples, some of which may be Failures."""
     packed = [item for item in items if not isinstance(item, Failure)]
     failures = [item if isinstance(item, Failure) else None for item in items]
     return (collate_samples(packed) if packed else None), failures
@@ -145,36 +162,43 @@ def predict_images(
     Yields:
         The image and its data sample, predictions at the original size; or a :class:`Failure`.
     """
-    pipeline = [
-        step
-        for step in cfg.test_dataloader.dataset.pipeline
-        if step["type"] == "LoadImage" or not step["type"].startswith("Load")
-    ]
     loader = DataLoader(
-        ImageFiles(images, pipeline),
+        ImageFiles(images, image_pipeline(cfg)),
         batch_size=batch_size,
         num_workers=min(num_workers, len(images)),
-        collate_fn=_collate,
+        collate_fn=collate,
         pin_memory=model.device.type == "cuda",
     )
-    indices = count()
-    for batch, failures in loader:
-        done = {} if batch is None else dict(_predict_each(model, batch))
-        for failure, index in zip(failures, indices, strict=False):
-            predicted = failure or done[index]
-            if isinstance(predicted, Exception):
-                predicted = Failure.of(images[index], predicted)
-            yield predicted if isinstance(predicted, Failure) else (images[index], predicted)
+    found = chain.from_iterable(predict_batch(model, collated) for collated in loader)
+    for image, predicted in zip(images, found, strict=True):
+        if isinstance(predicted, Exception):
+            predicted = Failure.of(image, predicted)
+        yield predicted if isinstance(predicted, Failure) else (image, predicted)
 
 
-def _predict_each(model: BaseModel, batch: dict) -> Iterator[tuple[int, DataSample | Exception]]:
+def predict_batch(
+    model: BaseModel, collated: Collated
+) -> Iterator[DataSample | Exception | Failure]:
+    """Predicts a batch, in the order of its images; of each gives the prediction, or what failed.
+
+    Args:
+        model: From :func:`engine.infer.init_model`.
+        collated: From :func:`collate`.
+    """
+    batch, failures = collated
+    done = iter(()) if batch is None else _predict_each(model, batch)
+    for failure in failures:
+        yield failure or next(done)
+
+
+def _predict_each(model: BaseModel, batch: dict) -> Iterator[DataSample | Exception]:
     """Predicts the images of a batch together, or one by one if that fails."""
     samples: list[DataSample] = batch["data_samples"]
     predicted = try_predict(lambda: model.test_step(batch))
     if not isinstance(predicted, Exception):
-        yield from ((sample.sample_idx, _require_finite(sample)) for sample in predicted)
+        yield from map(_require_finite, predicted)
     elif len(samples) == 1:
-        yield samples[0].sample_idx, predicted
+        yield predicted
     else:
         for i, sample in enumerate(samples):
             yield from _predict_each(

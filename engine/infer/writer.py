@@ -57,6 +57,8 @@ class Writer(ABC):
         outputs: What is written, by name.
         common: Names of the files that :meth:`finish` writes.
         takes_masks: Whether :meth:`write` uses ``sample.mask`` (1, H, W), the foreground.
+        film: Name of the output that is of a video one file, ``<stem>.mp4``.
+        video_save: What is written of a video by default.
         label_suffix: Of the file that :meth:`write_labels` makes; None if there is none.
 
     Raises:
@@ -67,6 +69,8 @@ class Writer(ABC):
     common: Sequence[str] = ()
     takes_masks: bool = False
     label_suffix: str | None = None
+    film: ClassVar[str] = "picture"
+    video_save: ClassVar[Sequence[str]] = ("picture",)
 
     def __init__(self, save: Sequence[str] | None = None) -> None:
         known = self.all_outputs()
@@ -111,6 +115,16 @@ class Writer(ABC):
         """Of the files of an image, such as ``("_seg.npy", ".npy", ".png")``."""
         return tuple(output.suffix for output in self.outputs.values())
 
+    @property
+    def video_suffixes(self) -> tuple[str, ...]:
+        """Of the files of a whole video."""
+        return (".json", ".mp4") if self.film in self.outputs else (".json",)
+
+    @property
+    def of_frames(self) -> tuple[str, ...]:
+        """Names of the outputs that a video has for each frame."""
+        return tuple(name for name in self.outputs if name != self.film)
+
     def write(self, sample: DataSample, image_bgr: NDArray, out_stem: Path) -> None:
         """Writes the results of an image; each appears under its name when it is complete.
 
@@ -131,6 +145,13 @@ class Writer(ABC):
     def picture(self, sample: DataSample, image_bgr: NDArray) -> NDArray:
         """Returns the picture of a prediction, (H', W', 3) uint8 RGB; see :meth:`write`."""
         raise NotImplementedError(f"{type(self).__name__} draws no pictures.")
+
+    def frame_drawer(self) -> Callable[[DataSample, NDArray], NDArray]:
+        """Returns what draws the frames of one video, in their order: :meth:`picture`, of one size.
+
+        What is relative in the picture of an image is so to all frames until then.
+        """
+        return self.picture
 
     def write_picture(self, sample: DataSample, image_bgr: NDArray, path: Path) -> None:
         """Writes :meth:`picture`."""

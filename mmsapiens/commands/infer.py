@@ -1,17 +1,18 @@
-"""Predicts images, or a video of people, and writes the results as files and pictures.
+"""Predicts images and videos, and writes the results as files and pictures.
 
     mmsapiens infer sapiens-1b-parts --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
+    mmsapiens infer CONFIG CHECKPOINT --input a.mp4 --output results --save picture,labels
     mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx --smooth
 
 The model is a released one (`mmsapiens models` lists them), a checkpoint of a training, whose
 config lies beside it, or a config with a checkpoint.
 
---input is an image, a folder (with its sub-folders), a pattern, a .txt file of paths, or, for pose,
-a video. All maps but features are of the size of the image:
+--input is an image, a video, a folder (with its sub-folders), a pattern, or a .txt file of paths.
+All maps but features are of the size of the image:
 
     segmentation  <stem>_seg.npy (uint8 labels), <stem>.npy (bool foreground), <stem>.png
     depth         <stem>.npy (float32 relative depth, 0 near), <stem>.png
@@ -19,7 +20,9 @@ a video. All maps but features are of the size of the image:
     features      <stem>.npy (channels, rows, columns of patches), <stem>_attention.png
     pose          <stem>.json (keypoints, scores and boxes of everybody, in pixels), <stem>.jpg, of
                   --style openpose <stem>.png; of all images coco_results.json, keypoint_set.json
-    pose, video   <stem>.json of all frames with everybody's id, <stem>.mp4
+    of a video    <stem>.mp4 of the pictures, <stem>.json with number and time of each frame; what
+                  else --save names goes to <stem>/000000_seg.npy, ... of each frame
+    pose, video   <stem>.mp4, <stem>.json of all frames with everybody's id
 
 --save chooses among them: labels (_seg.npy), foreground and picture, or probabilities (_prob.npy,
 float16 at the size of the head) of segmentation; map and picture of depth and normals; features and
@@ -35,16 +38,16 @@ the rest is done: an image that cannot be read, a box that has no area in its im
 video, a video that ends before the last of the frames that it promises. The exit code is then 1.
 
 --devices all runs a job on each GPU, side by side; what a job that dies leaves, others take over.
---shard 3/8 does a share of the images, for the tasks of a cluster.
+--shard 3/8 does a share of the input, for the tasks of a cluster. A video is done in one piece.
 
 A second run does what is missing, or was made with another model, option or image; --overwrite does
-everything again. Ctrl-C finishes the batch in hand.
+everything again. Ctrl-C finishes the batch in hand; a video that it breaks off starts anew.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,14 +63,15 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
-from mmsapiens.commands.infer_work import OF_DETECTORS, OF_WRITERS, Work, report
+from mmsapiens.commands.infer_video import OF_WRITERS, Videos, check_options
+from mmsapiens.commands.infer_work import OF_DETECTORS, Work
 from mmsapiens.jobs import parse_share
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from rich.console import Console
 
-    from engine.infer import Failure, Writer
+    from engine.infer import Writer
     from pose.infer import BoxSource
 
 
@@ -77,22 +81,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", nargs="?", help="path of the weights; not of the name of a released model"
     )
-    inputs = "image, folder, pattern, .txt list; video of people"
+    inputs = "image, video, folder, pattern, .txt list"
     parser.add_argument("--input", required=True, help=inputs)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")
     parser.add_argument(
-        "--batch-size", type=positive_int, help="a forward pass: images (1) or people (8)"
+        "--batch-size", type=positive_int, help="a forward pass: images, frames (1) or people (8)"
     )
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
     parser.add_argument("--devices", help="all GPUs, or 0,1,3, or cpu:2; a job on each")
     parser.add_argument("--jobs-per-device", type=positive_int, default=1, metavar="NUM")
-    shard = "only the third of eight shares of the images: 3/8"
+    shard = "only the third of eight shares of the input: 3/8"
     parser.add_argument("--shard", type=parse_share, metavar="K/N", help=shard)
     add_flip(parser)
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
-    outputs += "attention; json; picture (all but probabilities)"
+    outputs += "attention; json; picture (all but probabilities; of a video the picture)"
     parser.add_argument("--save", type=names, metavar="NAMES", help=outputs)
     parser.add_argument("--picture-format", choices=["png", "jpg", "webp"])
     dense = parser.add_argument_group("segmentation, depth, normals, features")
@@ -111,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose.add_argument("--format", choices=formats, help="of the JSON (mmsapiens)")
     ids = "COCO's file, for the image ids of coco_results.json (by default from the names)"
     pose.add_argument("--annotations", metavar="FILE", help=ids)
-    pose.add_argument("--smooth", action="store_true", help="keypoints of a video, against jitter")
+    pose.add_argument("--smooth", action="store_true", default=None, help="keypoints of videos")
     pose.add_argument("--radius", type=positive_int, help="of a keypoint, pixels (4)")
     pose.add_argument("--thickness", type=positive_int, help="of a link, pixels (2)")
     pose.add_argument("--kpt-thr", type=float, help="lowest score that is drawn (0.3)")
@@ -130,6 +134,7 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
 
     from engine.device import find_device
     from engine.infer import Results, build_writer, check_results, find_images, init_model
+    from engine.infer.video import is_video
     from mmsapiens.jobs import device_names, share_of
     from mmsapiens.sources import find_model
     from seg.surface.reading import load_mask
@@ -139,15 +144,9 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     args.config, args.checkpoint = map(str, find_model(source))
     cfg, options = load_checked(args), given(args, (*OF_WRITERS, "annotations"))
     find_boxes = box_source(args, cfg.default_scope == "pose", console)
-    check_smooth(args, find_boxes)
-    images = find_images(args.input, args.output)
+    inputs = find_images(args.input, args.output, videos=True)
+    check_options(args, cfg, inputs)
     given_files = [args.boxes] if args.boxes else []
-    if find_boxes is not None:
-        from pose.infer import is_video
-
-        if is_video(args.input):
-            check_results(images, args.output, (".json", ".mp4"), given_files)
-            return run_video(args, cfg, find_boxes, console)
     devices = [args.device]
     if args.devices:
         devices = device_names(args.devices, torch.cuda.device_count(), args.jobs_per_device)
@@ -158,13 +157,15 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     else:
         meta = said_of_classes(cfg, args.checkpoint)
     writer = build_writer(cfg, meta, options)
-    check_results(images, args.output, writer.suffixes, given_files, writer.common)
-    writer.check(images)
+    videos = Videos(args, cfg, meta, console)
+    suffixes, of_videos = writer.suffixes, videos.suffixes(inputs)
+    check_results(inputs, args.output, suffixes, given_files, writer.common, of_videos)
+    writer.check([item for item in inputs if not is_video(item.path)])
     if args.shard:
-        images = list(share_of(images, *args.shard))
+        inputs = list(share_of(inputs, *args.shard))
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
     results = Results(writer, args.output, mask_of, finish=not args.shard)
-    work = Work(args, cfg, images, results, console)
+    work = Work(args, cfg, inputs, results, videos, console)
     if model is None:
         return work.by_jobs(devices, infer_job)
     return work.here(model, find_boxes, send)
@@ -207,32 +208,6 @@ def said_of_classes(cfg: Config, checkpoint: str) -> dict[str, Any]:
 
     init_default_scope(cfg.default_scope)
     return dataset_meta(cfg, read_checkpoint(checkpoint, checksums=False), checkpoint)
-
-
-def run_video(
-    args: argparse.Namespace, cfg: Config, find_boxes: BoxSource, console: Console
-) -> int:
-    """Predicts the people of a video; returns the exit code.
-
-    Raises:
-        ConfigError: If an option is for images.
-    """
-    from engine.device import find_device
-    from engine.errors import ConfigError
-    from engine.infer import build_writer, init_model
-    from pose.infer import predict_video
-
-    if args.devices or args.shard:
-        raise ConfigError("a video is done on one --device, in one piece.")
-    model, meta = init_model(cfg, args.checkpoint, find_device(args.device))
-    writer: Any = build_writer(cfg, meta, given(args, OF_WRITERS))
-    say = partial(console.print, markup=False, soft_wrap=True)
-    size = args.batch_size or 8
-    path = Path(args.input)
-    frames = predict_video(
-        model, cfg, path, find_boxes, writer, args.output, size, args.smooth, say
-    )
-    return finish_video(frames, args.output, console)
 
 
 def infer_job(
@@ -289,18 +264,6 @@ def box_source(args: argparse.Namespace, is_pose: bool, console: Console) -> Box
     return whole_image
 
 
-def check_smooth(args: argparse.Namespace, find_boxes: BoxSource | None) -> None:
-    """Checks that --smooth is of a video of people; raises ConfigError if not."""
-    from engine.errors import ConfigError
-    from engine.infer.video import is_video
-
-    if args.smooth and (find_boxes is None or not is_video(args.input)):
-        raise ConfigError(
-            "--smooth is for people in a video: give the config of a pose model, and a video as "
-            f"--input, not {args.input!r}."
-        )
-
-
 def option(name: str) -> str:
     """Returns an argument as it stands on the command line."""
     return f"--{name.replace('_', '-')}"
@@ -321,21 +284,3 @@ def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:
             f"--seg-dir {str(seg_dir)!r}: expected a folder of masks, and not that of --output, "
             "whose .npy files would replace them."
         )
-
-
-def finish_video(frames: Iterable[int | Failure], out_dir: Path, console: Console) -> int:
-    """Goes through a video and reports failures; returns the exit code."""
-    from rich.progress import track
-
-    from engine.infer import Failure
-
-    failures: list[Failure] = []
-    num = 0
-    for item in track(frames, "predicting", total=None, console=console):
-        if isinstance(item, Failure):
-            failures.append(item)
-        else:
-            num = item
-    report(failures, console)
-    print(f"{num} frames done; results are in {out_dir}")
-    return 1 if failures else 0

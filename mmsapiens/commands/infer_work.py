@@ -1,39 +1,37 @@
-"""The images of a run of ``infer``: what is done, the rest here or in several jobs, the summary."""
+"""The work of a run of ``infer``: what is done, the rest here or in several jobs, the summary."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.commands.arguments import given
+from mmsapiens.commands.infer_video import OF_WRITERS
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from rich.console import Console
 
     from engine.infer import Failure, InputImage, Results
+    from mmsapiens.commands.infer_video import Videos
     from pose.infer import BoxSource
 
-OF_WRITERS = (
-    *("save", "mask_format", "picture_format", "opacity"),
-    *("style", "format", "radius", "thickness", "kpt_thr", "show_ids"),
-)
-"""Options that go to the writer, which knows those of its task."""
 OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
 """Arguments of the detector by option."""
 
 
 class Work:
-    """The images of a run, and what of them is done already.
+    """The images and videos of a run, and what of them is done already.
 
     Args:
         args: Of the command.
         cfg: Of the model.
-        images: All that the run, or its share, is to do.
-        results: Where they go.
+        inputs: All that the run, or its share, is to do.
+        results: Where those of images go.
+        videos: How videos are done.
         console: For what is said meanwhile.
     """
 
@@ -41,27 +39,33 @@ class Work:
         self,
         args: argparse.Namespace,
         cfg: Config,
-        images: Sequence[InputImage],
+        inputs: Sequence[InputImage],
         results: Results,
+        videos: Videos,
         console: Console,
     ) -> None:
         from engine.infer import Manifest
+        from engine.infer.video import is_video
 
-        self.args, self.cfg, self.images = args, cfg, images
-        self.results, self.console = results, console
+        self.args, self.cfg = args, cfg
+        self.images = [item for item in inputs if not is_video(item.path)]
+        self.all_videos = [item for item in inputs if is_video(item.path)]
+        self.results, self.videos, self.console = results, videos, console
         self.manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
         self.sort()
-        if self.done:
-            console.print(
-                f"{len(self.done)} of {len(images)} images are done already (--overwrite: again)."
-            )
+        done = {"images": (self.done, self.images), "videos": (self.done_videos, self.all_videos)}
+        for what, (some, of_all) in done.items():
+            if some:
+                said = f"{len(some)} of {len(of_all)} {what} are done already (--overwrite: again)."
+                console.print(said)
 
     def sort(self) -> None:
-        """Looks which images are done."""
-        sure = self.results.writer.sure_suffixes
-        is_done = [sure is not None and self.manifest.has(image, sure) for image in self.images]
-        self.done = [image for image, done in zip(self.images, is_done, strict=True) if done]
-        self.rest = [image for image, done in zip(self.images, is_done, strict=True) if not done]
+        """Looks which images and videos are done."""
+        sure, manifest = self.results.writer.sure_suffixes, self.manifest
+        is_done = [sure is not None and manifest.has(image, sure) for image in self.images]
+        self.done, self.rest = split(self.images, is_done)
+        is_done = [self.videos.is_done(video, manifest) for video in self.all_videos]
+        self.done_videos, self.rest_videos = split(self.all_videos, is_done)
 
     def here(
         self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
@@ -69,19 +73,20 @@ class Work:
         """Predicts the rest in this process; returns the exit code."""
         self.results.recall(self.done)
         code = 0
-        with progress(len(self.rest), self.console) as step:
-            try:
+        try:
+            with progress(len(self.rest), self.console) as step:
                 for item in self.predictions(model, find_boxes):
                     self.write(item)
                     step() if send is None else send(1)
-            except KeyboardInterrupt:
-                code = INTERRUPTED_EXIT_CODE
+            self.predict_videos(model, find_boxes, send)
+        except KeyboardInterrupt:
+            code = INTERRUPTED_EXIT_CODE
         num = self.results.close()
         if send is not None:
             for failure in self.results.failures:
                 send(failure)
             return code
-        if self.args.shard and self.results.writer.common:
+        if self.args.shard and self.images and self.results.writer.common:
             names = " and ".join(self.results.writer.common)
             self.console.print(f"{names}: run again without --shard when all shares are done.")
         return self.end(num, code)
@@ -108,6 +113,18 @@ class Work:
         size = args.batch_size or 8
         return predict_people(model, self.cfg, self.rest, find_boxes, size, args.num_workers)
 
+    def predict_videos(
+        self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
+    ) -> None:
+        """Predicts the videos of the rest."""
+        videos = self.videos.predict(model, find_boxes, self.rest_videos, self.manifest)
+        with closing(videos):
+            for failure in videos:
+                if failure is not None:
+                    self.results.failures.append(failure)
+                elif send is not None:
+                    send(1)
+
     def write(self, item: tuple | Failure) -> None:
         """Writes a prediction, or keeps why there is none."""
         from engine.infer import Failure
@@ -127,9 +144,10 @@ class Work:
             job: What each runs: ``job(send, args, device, share, num_threads)``.
         """
         dead = self.one_round(devices, job)
-        if dead and self.rest:
-            self.console.print(f"{len(self.rest)} images are left; others take them over.")
-            self.results.failures.clear()  # of images that are tried again
+        left = counted(len(self.rest), len(self.rest_videos))
+        if dead and left:
+            self.console.print(f"{left} are left; others take them over.")
+            self.results.failures.clear()  # of what is tried again
             dead += self.one_round(devices, job)
         self.results.recall(self.done)
         code = 1 if dead else 0
@@ -144,7 +162,8 @@ class Work:
         jobs = [
             (self.args, device, (i, len(devices)), threads) for i, device in enumerate(devices, 1)
         ]
-        with progress(len(self.rest), self.console) as step, interrupts_noted() as interrupts:
+        num = len(self.rest) + len(self.rest_videos)
+        with progress(num, self.console) as step, interrupts_noted() as interrupts:
             for message in run_side_by_side(job, jobs):
                 if message.exit_code is None:
                     step() if message.content == 1 else failures.append(message.content)
@@ -157,14 +176,32 @@ class Work:
         return [] if self.interrupted else dead
 
     def end(self, num_written: int, code: int) -> int:
-        """Says what became of all images; returns the exit code."""
+        """Says what became of all images and videos; returns the exit code."""
         failures = self.results.failures
+        num_videos = len(self.done_videos) + self.videos.num_done
         report(failures, self.console)
-        out_dir = self.results.out_dir
-        print(f"{num_written} of {len(self.images)} images done; results are in {out_dir}")
+        parts = [f"{num_written} of {len(self.images)} images"] if self.images else []
+        parts += [f"{num_videos} of {len(self.all_videos)} videos"] if self.all_videos else []
+        parts += [f"{self.videos.num_frames} frames"] if self.videos.num_frames else []
+        print(f"{', '.join(parts)} done; results are in {self.results.out_dir}")
         if code == INTERRUPTED_EXIT_CODE:
             self.console.print("Interrupted. The same command does the rest.")
-        return code or (1 if failures or num_written < len(self.images) else 0)
+        num, num_all = num_written + num_videos, len(self.images) + len(self.all_videos)
+        return code or (1 if failures or num < num_all else 0)
+
+
+def split(
+    inputs: Sequence[InputImage], is_done: Sequence[bool]
+) -> tuple[list[InputImage], list[InputImage]]:
+    """Returns those that are done, and the rest."""
+    pairs = list(zip(inputs, is_done, strict=True))
+    return [item for item, done in pairs if done], [item for item, done in pairs if not done]
+
+
+def counted(num_images: int, num_videos: int) -> str:
+    """Says how many there are, nothing if none."""
+    numbers = {"images": num_images, "videos": num_videos}
+    return " and ".join(f"{num} {what}" for what, num in numbers.items() if num)
 
 
 @contextmanager
@@ -172,7 +209,7 @@ def progress(num: int, console: Console) -> Iterator[Callable[[], None]]:
     """Shows a bar; gives what advances it by an image."""
     from rich.progress import Progress
 
-    with Progress(console=console, disable=console.quiet) as bar:
+    with Progress(console=console, disable=console.quiet or not num) as bar:
         task = bar.add_task("predicting", total=num)
         yield lambda: bar.advance(task)
 
@@ -187,7 +224,7 @@ def settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
         "model": repr(cfg.model),
         "pipeline": repr(cfg.test_dataloader.dataset.pipeline),
         "writer": repr(cfg.writer),
-        "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "seg_dir")),
+        "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "seg_dir", "smooth")),
         "files": {name: fingerprint(path) for name, path in files.items()},
     }
 

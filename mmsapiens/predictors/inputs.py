@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,14 +33,18 @@ def is_one(source: Any) -> bool:
     return isinstance(source, bytes | bytearray | memoryview | Image.Image)
 
 
-def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage] | Failure]:
+def list_images(
+    source: Any, color: ColorOrder, num_frames: int = 1
+) -> Iterator[Sequence[InputImage] | Failure]:
     """Lists what a source holds, in its order; in portions if it is not known beforehand.
 
-    A frame of a video that cannot be decoded is a failure, and so is a video that ends early.
+    Videos come after the images of their folder. A frame of a video that cannot be decoded is a
+    failure, and so is a video that ends early.
 
     Args:
         source: See :meth:`mmsapiens.predictors.Predictor.__call__`.
         color: Order of the channels of NumPy arrays.
+        num_frames: Of a video, in a portion.
 
     Raises:
         DataError: If it is nothing of what is expected, or nothing is there.
@@ -47,10 +52,12 @@ def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]
     if isinstance(source, str | Path):
         if str(source).startswith(("http://", "https://")):
             raise DataError(f"{source}: images are not downloaded; give the bytes, or a file.")
-        if is_video(source):
-            yield from _frames(Path(source))
-        else:
-            yield find_images(str(source))
+        inputs = find_images(str(source), videos=True)
+        if images := [item for item in inputs if not is_video(item.path)]:
+            yield images
+        for item in inputs:
+            if is_video(item.path):
+                yield from _frames(item, num_frames)
     elif is_one(source):
         yield [as_input(source, 0, color)]
     elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
@@ -67,19 +74,22 @@ def list_images(source: Any, color: ColorOrder) -> Iterator[Sequence[InputImage]
         )
 
 
-def _frames(path: Path) -> Iterator[Sequence[InputImage] | Failure]:
+def _frames(source: InputImage, num: int) -> Iterator[Sequence[InputImage] | Failure]:
     try:
-        with VideoReader(path) as video:
-            for number, _, pixels in video:
-                image = InputImage(
-                    Path(f"{path}, frame {number}"), f"{path.stem}/{number:06}", pixels
-                )
-                yield Failure(image, "it cannot be decoded") if pixels is None else [image]
+        with VideoReader(source.path) as video:
+            frames = iter(video)
+            while portion := list(islice(frames, num)):
+                images = [source.frame(frame) for frame in portion]
+                for is_whole, some in groupby(images, lambda image: image.pixels is not None):
+                    if is_whole:
+                        yield list(some)
+                    else:
+                        yield from (Failure(image, "it cannot be decoded") for image in some)
             reason = video.early_end()
             if reason:
-                yield Failure(InputImage(path, path.stem), reason)
+                yield Failure(source, reason)
     except DataError as error:
-        yield Failure(InputImage(path, path.stem), str(error))
+        yield Failure(source, str(error))
 
 
 def _named(paths: Sequence[str | Path]) -> list[InputImage]:

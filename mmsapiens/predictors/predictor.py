@@ -72,9 +72,9 @@ class Predictor(ABC, Generic[R]):
 
         Args:
             source: An image: path, bytes of a file, NumPy array (H, W, 3) or (H, W) uint8, PIL
-                image, or tensor (3, H, W), RGB, uint8 or float in [0, 1]. Or many: a folder with
-                its sub-folders, a glob pattern, a ``.txt`` file of paths, the frames of a video, or
-                an iterable of images.
+                image, or tensor (3, H, W), RGB, uint8 or float in [0, 1]. Or many: the frames of a
+                video; a folder with its sub-folders, a glob pattern or a ``.txt`` file of paths, of
+                images and videos; or an iterable of images.
             stream: Whether many images give an iterator, which holds one batch in memory, in place
                 of a list.
             color: Order of the channels of NumPy arrays: "bgr", as OpenCV reads, or "rgb".
@@ -115,7 +115,7 @@ class Predictor(ABC, Generic[R]):
     def _stream(
         self, source: Any, color: ColorOrder, on_error: str, options: dict[str, Any]
     ) -> Iterator[R]:
-        for images in list_images(source, color):
+        for images in list_images(source, color, self.batch_size):
             found = (
                 iter([images]) if isinstance(images, Failure) else self.predict(images, **options)
             )

@@ -43,6 +43,16 @@ class Result:
         return self.source.image.path if self.source.image.pixels is None else None
 
     @property
+    def number(self) -> int | None:
+        """Of a frame of a video, from 0; None of an image."""
+        return self.source.image.number
+
+    @property
+    def time_s(self) -> float | None:
+        """When a frame of a video is shown, seconds from the first one; None of an image."""
+        return self.source.image.time_s
+
+    @property
     def image(self) -> NDArray:
         """The image (H, W, 3) uint8 BGR; a file is read anew."""
         return self.source.image.read()

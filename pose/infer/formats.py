@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from engine.data.geometry import SizeHW
+from engine.infer.video.job import frame_row
 from pose.coco_format import result_row
 from pose.metainfo import PoseMetainfo, to_openpose
 
@@ -87,9 +88,12 @@ class Layout(NamedTuple):
         )
 
     def of_video(
-        self, frames: Sequence[Picture], size_hw: SizeHW, fps: float, name: str
+        self, frames: Iterable[Picture], size_hw: SizeHW, fps: float, name: str
     ) -> dict[str, Any]:
-        """Returns the JSON of a video; what is long is an iterator, for ``write_json``."""
+        """Returns the JSON of a video; what is long is an iterator, for ``write_json``.
+
+        The frames may be gone through twice.
+        """
         if self.format == "coco":
             return self._coco(frames)
         if self.format == "openpose":
@@ -139,7 +143,7 @@ class Layout(NamedTuple):
             ],
         }
 
-    def _coco(self, pictures: Sequence[Picture]) -> dict[str, Iterator[dict]]:
+    def _coco(self, pictures: Iterable[Picture]) -> dict[str, Iterator[dict]]:
         """An annotation file; this package's datasets read it as truth."""
         category = {
             "id": 1,
@@ -162,7 +166,7 @@ class Layout(NamedTuple):
             "categories": iter([category]),
         }
 
-    def _coco_people(self, pictures: Sequence[Picture]) -> Iterator[dict]:
+    def _coco_people(self, pictures: Iterable[Picture]) -> Iterator[dict]:
         number = 0
         for image_id, picture in enumerate(pictures, 1):
             for person in instances(picture.people):
@@ -256,5 +260,4 @@ def _size(picture: Picture) -> dict[str, int]:
 
 def _frame(index: int, picture: Picture) -> dict[str, Any]:
     """What each frame of a video has in every format."""
-    failures = {"failures": list(picture.failures)} if picture.failures else {}
-    return {"frame_id": index, "time_s": round(picture.time_s or 0.0, 6), **failures}
+    return frame_row(index, picture.time_s or 0.0, picture.failures)

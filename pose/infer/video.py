@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,27 +14,18 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from engine.data.geometry import SizeHW
-from engine.errors import DataError
 from engine.infer import Failure, InputImage, try_predict
-from engine.infer.video import Ahead, Frame, VideoReader, VideoWriter, is_video
+from engine.infer.video import Frame, VideoReader, is_video, job
+from engine.infer.video.job import Shown, VideoTask
 from engine.model.base import BaseModel
 from pose.infer.boxes import BoxSource
 from pose.infer.formats import Picture
 from pose.infer.people import Crops, crop_people, predict_crops
 from pose.infer.smoothing import KeypointSmoother
 from pose.infer.tracking import Tracker
-from pose.infer.writer import PoseWriter, write_json
+from pose.infer.writer import PoseWriter
 
-__all__ = ["is_video", "predict_video"]
-
-
-class _Prepared(NamedTuple):
-    """A frame, its people, and sentences on what failed."""
-
-    frame: Frame
-    crops: Crops
-    failures: list[str]
+__all__ = ["PeopleOfVideo", "is_video", "predict_video"]
 
 
 def predict_video(
@@ -48,88 +38,121 @@ def predict_video(
     batch_size: int = 8,
     smooth: bool = False,
     say: Callable[[str], None] | None = None,
-) -> Iterator[int | Failure]:
-    """Writes ``<stem>.mp4`` with everybody drawn, and ``<stem>.json``; both when all is done.
+) -> Generator[int | Failure, None, None]:
+    """Predicts the people of a video: :func:`engine.infer.video.job.predict_video` says the rest.
 
-    They are the writer's outputs ``picture`` and ``json``; of each only if it has that.
+    Args:
+        model, cfg, find_boxes, writer, batch_size, smooth: See :class:`PeopleOfVideo`.
+        path: The video.
+        out_dir: Of the results.
+        say: See :class:`engine.infer.video.VideoWriter`.
+    """
+    start = partial(PeopleOfVideo, model, cfg, find_boxes, writer, batch_size, smooth)
+    return job.predict_video(InputImage(path, path.stem), out_dir, start, say)
+
+
+class _Prepared(NamedTuple):
+    """A frame, its people, and sentences on what failed."""
+
+    frame: Frame
+    crops: Crops
+    failures: list[str]
+
+
+class PeopleOfVideo(VideoTask):
+    """Finds the people of a video, with ids that they keep.
+
+    ``<stem>.mp4`` shows everybody, drawn, and ``<stem>.json`` holds them; they are the writer's
+    outputs ``picture`` and ``json``, of each only if it has that.
 
     The JSON holds ``{"meta": {"video", "width", "height", "fps", "keypoint_set"}, "frames":
     [{"frame_id", "time_s", "instances": [...]}]}``; instances as in :class:`pose.infer.PoseWriter`,
     with ``"track_id"``, the same for a person in all frames. Where something failed, a frame also
     has ``"failures"``, a list of sentences. For other formats see :mod:`pose.infer.formats`.
 
-    Frames are decoded in one thread, people found and cut out in a second, pictures encoded in a
-    third. People of several frames share a batch.
+    People of several frames share a batch.
 
     Args:
         model: From :func:`engine.infer.init_model`.
         cfg: Its config.
-        path: The video.
         find_boxes: Where the people are; frame 7 is called ``clip.mp4#7``.
         writer: Draws, and says of which format the JSON is.
-        out_dir: Of the results.
         batch_size: People a forward pass.
         smooth: Take the jitter of keypoints away: :class:`pose.infer.smoothing.KeypointSmoother`.
-        say: See :class:`engine.infer.video.VideoWriter`.
-
-    Yields:
-        The number of frames done, after each one; and what failed: a box, a frame, or the end of
-        the video, if it came too early.
-
-    Raises:
-        DataError: If the video cannot be read.
-        OutputError: If the result cannot be written.
+        source: The video, and what its results are called.
+        video: Its frames.
     """
-    target = out_dir / f"{path.stem}.mp4"
-    if target.resolve() == path.resolve():
-        raise DataError(f"{target} is the input and would be overwritten; choose another folder.")
-    out_dir.mkdir(parents=True, exist_ok=True)
-    pipeline = Compose(list(cfg.test_dataloader.dataset.pipeline))
-    source, threshold = InputImage(path, path.stem), writer.pen.kpt_thr
-    tracker = Tracker(writer.metainfo.sigmas, kpt_thr=threshold)
-    smoother = KeypointSmoother(kpt_thr=threshold) if smooth else None
-    pictures: list[Picture] = []
-    with VideoReader(path) as video:
-        width, height = video.size_wh
-        prepare = Ahead(_find_people(pipeline, frame, find_boxes, path.name) for frame in video)
-        draws = "picture" in writer.outputs
-        drawing = VideoWriter(target, video.fps, say) if draws else nullcontext()
-        with prepare as prepared, drawing as drawn:
-            for (frame, _, failures), people in _predict(model, prepared, batch_size):
-                name = f"{path.name}#{frame.number}"
-                if isinstance(people, Exception):
-                    failures.append(f"{name}: {type(people).__name__}: {people}")
-                    people = predict_crops(model, [], 1)
-                _follow(people, frame.time_s, tracker, smoother)
-                if drawn is not None:
-                    drawn.write(_draw(writer, people, frame, (height, width)), frame.time_s)
-                pictures.append(Picture(name, (height, width), people, frame.time_s, failures))
-                yield from (Failure(source, failure) for failure in failures)
-                yield len(pictures)
-        if (reason := video.early_end()) is not None:
-            yield Failure(source, reason)
-        content = writer.layout.of_video(pictures, (height, width), video.fps, path.name)
-    if "json" in writer.outputs:
-        write_json(out_dir / f"{path.stem}.json", content)
 
+    def __init__(
+        self,
+        model: BaseModel,
+        cfg: Config,
+        find_boxes: BoxSource,
+        writer: PoseWriter,
+        batch_size: int,
+        smooth: bool,
+        source: InputImage,
+        video: VideoReader,
+    ) -> None:
+        self.model, self.find_boxes, self.writer = model, find_boxes, writer
+        self.batch_size, self.source, self.video = batch_size, source, video
+        self.draws = writer.film in writer.outputs
+        self._pipeline = Compose(list(cfg.test_dataloader.dataset.pipeline))
+        threshold = writer.pen.kpt_thr
+        self._tracker = Tracker(writer.metainfo.sigmas, kpt_thr=threshold)
+        self._smoother = KeypointSmoother(kpt_thr=threshold) if smooth else None
 
-def _draw(writer: PoseWriter, people: InstanceData, frame: Frame, size_hw: SizeHW) -> NDArray:
-    """The picture of a frame (H, W, 3) BGR; a damaged one is black."""
-    pixels = np.zeros((*size_hw, 3), np.uint8) if frame.pixels is None else frame.pixels
-    return cv2.cvtColor(writer.draw(people, pixels), cv2.COLOR_RGB2BGR)
+    def prepare(self, frames: Iterable[Frame]) -> Iterator[_Prepared]:
+        """Cuts out the people of frames; what fails there must not end the video."""
+        for frame in frames:
+            name = self._name(frame)
+            if frame.pixels is None:
+                reason = f"{name} is damaged: it cannot be decoded, or is of another size."
+                yield _Prepared(frame, [], [reason])
+                continue
+            try:
+                boxes = self.find_boxes(frame.pixels, name)
+                yield _Prepared(frame, *crop_people(self._pipeline, frame.pixels, boxes, name))
+            except Exception as error:
+                yield _Prepared(frame, [], [f"{name}: {type(error).__name__}: {error}"])
 
+    def predict(
+        self, prepared: Iterable[_Prepared]
+    ) -> Iterator[tuple[Frame, tuple[InstanceData, list[str]]]]:
+        """Predicts the people of several frames together."""
+        for (frame, _, failures), people in _predict(self.model, prepared, self.batch_size):
+            if isinstance(people, Exception):
+                failures.append(f"{self._name(frame)}: {type(people).__name__}: {people}")
+                people = predict_crops(self.model, [], 1)
+            yield frame, (people, failures)
 
-def _find_people(pipeline: Compose, frame: Frame, find_boxes: BoxSource, video: str) -> _Prepared:
-    """Cuts out the people of a frame; what fails there must not end the video."""
-    name = f"{video}#{frame.number}"
-    if frame.pixels is None:
-        reason = f"{name} is damaged: it cannot be decoded, or is of another size."
-        return _Prepared(frame, [], [reason])
-    try:
-        crops, failures = crop_people(pipeline, frame.pixels, find_boxes(frame.pixels, name), name)
-    except Exception as error:
-        return _Prepared(frame, [], [f"{name}: {type(error).__name__}: {error}"])
-    return _Prepared(frame, crops, failures)
+    def show(self, frame: Frame, predicted: tuple[InstanceData, list[str]]) -> Shown:
+        """Says who is who, and draws; a damaged frame is black."""
+        people, failures = predicted
+        _follow(people, frame.time_s, self._tracker, self._smoother)
+        width, height = self.video.size_wh
+        drawn = None
+        if self.draws:
+            pixels = frame.pixels
+            if pixels is None:
+                pixels = np.zeros((height, width, 3), np.uint8)
+            drawn = self.writer.draw(people, pixels)
+        # Arrays, as a tensor would take all of its batch along.
+        picture = Picture(
+            self._name(frame), (height, width), people.numpy(), frame.time_s, failures
+        )
+        return Shown(drawn, picture, failures)
+
+    def content(self, rows: Iterable[Picture]) -> dict[str, Any] | None:
+        """Returns the JSON in the writer's format."""
+        if "json" not in self.writer.outputs:
+            return None
+        width, height = self.video.size_wh
+        layout, name = self.writer.layout, self.source.path.name
+        return layout.of_video(rows, (height, width), self.video.fps, name)
+
+    def _name(self, frame: Frame) -> str:
+        return f"{self.source.name}#{frame.number}"
 
 
 def _predict(

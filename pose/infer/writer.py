@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,8 @@ from engine.data.decoding import read_json
 from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.infer.images import InputImage
-from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format, complete
+from engine.infer.json_files import write_json
+from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
 from engine.registry import WRITERS
 from engine.visualizer import put_text
 from pose.drawing import Pen, draw_openpose, draw_people
@@ -52,7 +52,8 @@ class PoseWriter(Writer):
         annotations: COCO's annotation file whose ids of images ``coco_results.json`` takes.
     """
 
-    default_save = ("json", "picture")
+    default_save = video_save = ("json", "picture")
+    of_frames = ()
     common = ("coco_results.json", "keypoint_set.json")
 
     def __init__(
@@ -107,6 +108,11 @@ class PoseWriter(Writer):
         """None without a JSON that holds all, of which the results of all images are made."""
         return self.suffixes if "json" in self.outputs and self.layout.is_readable else None
 
+    @property
+    def video_suffixes(self) -> tuple[str, ...]:
+        """Of the files of a whole video: one for each output."""
+        return tuple(".json" if name == "json" else ".mp4" for name in self.outputs)
+
     def recall(self, image: InputImage, out_dir: Path) -> None:
         """Reads the people of an image from its JSON."""
         content = read_json(Path(out_dir, f"{image.out_stem}.json"))
@@ -139,28 +145,3 @@ class PoseWriter(Writer):
             self.common, (self.results.rows(), self.metainfo.as_dict()), strict=True
         ):
             write_json(out_dir / name, content)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file in UTF-8, which appears when it is complete.
-
-    An object's values may be iterators, of lists too long for memory.
-    """
-    with complete(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        file.writelines(_pieces(content))
-
-
-def _pieces(content: Any) -> Iterator[str]:
-    if isinstance(content, Iterator):
-        yield "["
-        for i, item in enumerate(content):
-            yield (", " if i else "") + json.dumps(item, ensure_ascii=False)
-        yield "]"
-    elif isinstance(content, Mapping) and any(isinstance(v, Iterator) for v in content.values()):
-        yield "{"
-        for i, (key, value) in enumerate(content.items()):
-            yield (", " if i else "") + json.dumps(key, ensure_ascii=False) + ": "
-            yield from _pieces(value)
-        yield "}"
-    else:
-        yield json.dumps(content, ensure_ascii=False)

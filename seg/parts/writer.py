@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,12 +63,19 @@ class SegWriter(Writer):
             "picture": Output(self.picture_suffix, self.write_picture),
         }
 
-    def picture(self, sample: DataSample, image_bgr: np.ndarray) -> np.ndarray:
-        """The labels over the image, and a legend of those that occur beside it."""
+    def picture(
+        self, sample: DataSample, image_bgr: np.ndarray, labels: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """The labels over the image, and a legend of some, or of those that occur, beside it."""
         seg_map = seg_map_of(sample)
         picture = overlay(image_bgr[..., ::-1], seg_map, self.palette, self.opacity)
-        legend = draw_legend(len(picture), np.unique(seg_map).tolist(), self.classes, self.palette)
+        shown = np.unique(seg_map).tolist() if labels is None else labels
+        legend = draw_legend(len(picture), shown, self.classes, self.palette)
         return np.hstack([picture, legend])
+
+    def frame_drawer(self) -> Callable[[DataSample, NDArray], NDArray]:
+        """The legend is of all classes."""
+        return partial(self.picture, labels=range(len(self.classes)))
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the labels (H, W) as an 8-bit grey PNG, as benchmarks want them."""

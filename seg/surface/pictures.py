@@ -16,24 +16,38 @@ BACKGROUND = 100  # grey
 SOBEL_SIZE = 7
 
 
-def colour_depth(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Colours depth (H, W) from the nearest (bright) to the farthest (dark) inside the mask.
+Span = tuple[float, float]
+"""The nearest and the farthest depth that a picture tells apart."""
+
+
+def colour_depth(
+    depth: NDArray[np.float32], mask: NDArray[np.bool_], span: Span | None = None
+) -> NDArray[np.uint8]:
+    """Colours depth (H, W) from the nearest (bright) to the farthest (dark).
+
+    Args:
+        depth: Any real numbers.
+        mask: What is coloured.
+        span: The depths of the brightest and the darkest colour; by default those in the mask.
 
     Returns:
         (H, W, 3) RGB of OpenCV's inferno; grey outside the mask.
     """
-    nearness = 255 * (1 - _relative(depth, mask))
+    nearness = 255 * (1 - _relative(depth, mask, span))
     picture = cv2.applyColorMap(nearness.astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].copy()
     picture[~mask] = BACKGROUND
     return picture
 
 
-def normals_of_depth(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def normals_of_depth(
+    depth: NDArray[np.float32], mask: NDArray[np.bool_], span: Span | None = None
+) -> NDArray[np.float32]:
     """Normals (H, W, 3) of a surface whose relative depth is its height, by 7x7 Sobel slopes.
 
     Relative depth has no unit, so neither have the slopes: this shows shapes, and measures nothing.
+    For arguments see :func:`colour_depth`.
     """
-    relative = np.where(mask, _relative(depth, mask), 1).astype(np.float32)
+    relative = np.where(mask, _relative(depth, mask, span), 1).astype(np.float32)
     slope_x = cv2.Sobel(relative, cv2.CV_32F, 1, 0, ksize=SOBEL_SIZE)
     slope_y = cv2.Sobel(relative, cv2.CV_32F, 0, 1, ksize=SOBEL_SIZE)
     # x right, y up, z towards the camera: where depth grows to the right, the surface faces right.
@@ -56,12 +70,18 @@ def colour_map(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[
     return colour_depth(values, mask) if values.ndim == 2 else colour_normals(values, mask)
 
 
-def _relative(depth: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """0 at the nearest and 1 at the farthest pixel of the mask; all 0 if there is one depth."""
-    values = depth[mask]
-    near, far = (values.min(), values.max()) if values.size else (0, 0)
+def _relative(
+    depth: NDArray[np.float32], mask: NDArray[np.bool_], span: Span | None
+) -> NDArray[np.float32]:
+    """0 at the nearest and 1 at the farthest depth; all 0 if there is one depth."""
+    near, far = span or span_of(depth[mask])
     inside = np.where(mask, depth - near, 0)
     return (inside / (far - near or 1)).clip(0, 1)
+
+
+def span_of(values: NDArray[np.float32]) -> Span:
+    """The least and the greatest of some values; (0, 0) of none."""
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
 
 class MapVisualizer(PanelVisualizer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +14,15 @@ from numpy.typing import NDArray
 from engine.data.sample import DataSample
 from engine.infer.writer import PICTURE_FORMATS, Output, Writer, check_format
 from engine.registry import WRITERS
-from seg.surface.pictures import colour_map, map_of, mask_of, normals_of_depth
+from seg.surface.pictures import (
+    Span,
+    colour_depth,
+    colour_normals,
+    map_of,
+    mask_of,
+    normals_of_depth,
+    span_of,
+)
 
 
 class MapWriter(Writer):
@@ -50,16 +60,16 @@ class MapWriter(Writer):
         """Returns the predicted map, (H, W) or (H, W, 3)."""
         return map_of(sample, f"pred_{self.map_name}")
 
-    def picture(self, sample: DataSample, image_bgr: np.ndarray) -> np.ndarray:
+    def picture(
+        self, sample: DataSample, image_bgr: np.ndarray, span: Span | None = None
+    ) -> np.ndarray:
         """The image, and the map or maps beside it."""
         mask = mask_of(sample, "mask", image_bgr.shape[:2])
-        values = self.map_of(sample)
-        panels = [colour_map(panel, mask) for panel in self.panels(values, mask)]
-        return np.hstack([image_bgr[..., ::-1], *panels])
+        return np.hstack([image_bgr[..., ::-1], *self.panels(self.map_of(sample), mask, span)])
 
-    def panels(self, values: NDArray, mask: NDArray) -> list[NDArray]:
-        """Returns the maps that a picture shows beside the image."""
-        return [values]
+    @abstractmethod
+    def panels(self, values: NDArray, mask: NDArray, span: Span | None) -> list[NDArray]:
+        """Draws what a picture shows beside the image; see :func:`colour_depth` for ``span``."""
 
     def write_labels(self, sample: DataSample, out_stem: Path) -> None:
         """Writes the array alone."""
@@ -72,9 +82,22 @@ class DepthWriter(MapWriter):
 
     map_name = "depth_map"
 
-    def panels(self, values: NDArray, mask: NDArray) -> list[NDArray]:
+    def panels(self, values: NDArray, mask: NDArray, span: Span | None) -> list[NDArray]:
         """The depth, and normals made of it."""
-        return [values, normals_of_depth(values, mask)]
+        normals = colour_normals(normals_of_depth(values, mask, span), mask)
+        return [colour_depth(values, mask, span), normals]
+
+    def frame_drawer(self) -> Callable[[DataSample, NDArray], NDArray]:
+        """A depth has one colour, from the nearest to the farthest of all frames until then."""
+        near, far = math.inf, -math.inf
+
+        def draw(sample: DataSample, image_bgr: NDArray) -> NDArray:
+            nonlocal near, far
+            nearest, farthest = span_of(self.map_of(sample))
+            near, far = min(near, nearest), max(far, farthest)
+            return self.picture(sample, image_bgr, (near, far))
+
+        return draw
 
 
 @WRITERS.register_module()
@@ -82,3 +105,7 @@ class NormalWriter(MapWriter):
     """Writes unit normals (H, W, 3) float32, x right, y up, z towards the camera, and a picture."""
 
     map_name = "normal_map"
+
+    def panels(self, values: NDArray, mask: NDArray, span: Span | None) -> list[NDArray]:
+        """The normals."""
+        return [colour_normals(values, mask)]

@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from engine.errors import ConfigError
@@ -93,15 +95,21 @@ def contents(out):
     return {p.name: p.read_bytes() for p in out.iterdir() if not p.name.startswith(".")}
 
 
-def test_several_jobs_write_what_one_writes(infer_command, capsys):
+def test_several_jobs_write_what_one_writes(infer_command, tmp_path, capsys):
     command, out = infer_command(POSE, num=5)
+    for name in ("04.avi", "05.avi"):  # each goes to one of two jobs, whole
+        kind = cv2.VideoWriter.fourcc(*"MJPG")
+        video = cv2.VideoWriter(str(tmp_path / "in" / name), kind, 10, (64, 48))
+        for value in (50, 100):
+            video.write(np.full((48, 64, 3), value, np.uint8))
+        video.release()
     assert dispatch(command) == 0
     alone = contents(out)
     for path in out.iterdir():
         path.unlink()
     capsys.readouterr()
     assert dispatch(with_options(command, "--devices", "cpu:2", "--batch-size", "1")) == 0
-    assert "5 of 5 images done" in capsys.readouterr().out
+    assert "5 of 5 images, 2 of 2 videos done" in capsys.readouterr().out
     together = contents(out)
     assert together.keys() == alone.keys()
     names = ("coco_results.json", "03.json")

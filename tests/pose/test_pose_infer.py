@@ -1,4 +1,5 @@
 import json
+import pickle
 import threading
 from pathlib import Path
 from struct import pack, pack_into, unpack_from
@@ -16,6 +17,7 @@ from engine.infer import Failure, InputImage, check_results, find_images
 from engine.infer.video import VideoReader
 from pose.infer import (
     BoxesFile,
+    PeopleOfVideo,
     PoseWriter,
     coco_results,
     is_video,
@@ -438,6 +440,17 @@ class TestVideos:
             small = [[p["track_id"] for p in f["instances"] if p["bbox"][1] == 14] for f in frames]
             assert tall == [[tall[0][0]]] * 8
             assert small == [[small[0][0]]] * 5 + [[]] + [[small[0][0]]] * 2 and small[0] != tall[0]
+
+    def test_what_is_kept_of_a_frame_does_not_hold_its_batch(self, model, cfg, tmp_path):
+        path, sizes = write_video(tmp_path / "a.avi", "MJPG", 8), []
+        for batch_size in (1, 8):
+            writer = PoseWriter(COCO.as_dict())
+            with VideoReader(path) as video:
+                words = (whole_image, writer, batch_size, True, InputImage(path, "a"), video)
+                task = PeopleOfVideo(model, cfg, *words)
+                rows = [task.show(*found).row for found in task.predict(task.prepare(video))]
+            sizes.append([len(pickle.dumps(row)) for row in rows])
+        assert sizes[0] == sizes[1] and len(sizes[0]) == 8
 
     def test_smoothed_keypoints_move_less(self, model, cfg, tmp_path):
         path = write_video(tmp_path / "a.avi", "MJPG", 6)  # of noise: keypoints are anywhere

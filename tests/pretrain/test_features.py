@@ -224,3 +224,19 @@ def test_heads_without_a_bias_attend_as_those_with_a_bias_of_zero(images):
     x = torch.randn(1, 17, 32)
     maps = [attention_maps(attention, x, "mean", (4, 4)) for attention in (with_bias, without)]
     torch.testing.assert_close(*maps)
+
+
+def test_attention_does_not_flicker_in_a_video():
+    """A patch is as bright as the attention it gets, whatever others get meanwhile."""
+    image = np.zeros((8, 8, 3), np.uint8)
+    draw = FeatureWriter(opacity=1.0).frame_drawer()
+    samples = []
+    for highest in (0.4, 0.8, 0.4):
+        sample = DataSample()
+        maps = torch.tensor([[[highest, 0.2], [0.2, 0.2]]])
+        sample.attention = PixelData(data=maps)
+        samples.append(sample)
+    first, second, third = (draw(sample, image) for sample in samples)
+    assert (first[0, 0] == (253, 231, 37)).all() and (second[0, 0] == first[0, 0]).all()
+    np.testing.assert_array_equal(third[-1, -1], second[-1, -1])
+    assert (third[-1, -1] != first[-1, -1]).any()

@@ -1,5 +1,6 @@
 """Models in Python: every task, whatever an image is given as, gives the files of ``infer``."""
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -388,3 +389,31 @@ def test_boxes_may_come_from_a_function_and_have_scores(load, photos):
 def test_sources_that_are_no_models(source, text):
     with pytest.raises(ConfigError, match=text):
         mmsapiens.load(source)
+
+
+def test_frames_say_when_they_are_shown_and_a_folder_may_hold_videos(load, photos):
+    model, path = load("depth", batch_size=4), photos / "sub" / "a.avi"
+    path.parent.mkdir()
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for i in range(6):
+        video.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    video.release()
+    results = model(photos)
+    images, frames = results[:3], results[3:]
+    boxes = {f"{i}.png": [] for i in range(3)} | {
+        f"sub/a.avi#{i}": [[1, 2, 9, 9]] for i in range(6)
+    }
+    (photos / "boxes.json").write_text(json.dumps(boxes))
+    people = load("pose")(photos, boxes=photos / "boxes.json")
+    assert [len(found) for found in people] == [0] * 3 + [1] * 6
+    assert [(r.number, r.time_s) for r in images] == [(None, None)] * 3
+    assert [r.number for r in frames] == list(range(6))
+    assert [r.time_s for r in frames] == pytest.approx([i / 10 for i in range(6)], abs=1e-6)
+    assert [r.source.image.out_stem for r in frames[:2]] == ["sub/a/000000", "sub/a/000001"]
+    model.batch_size = 1
+    for result, alone in zip(frames, model(path), strict=True):
+        np.testing.assert_allclose(result.depth, alone.depth, atol=1e-2)
+    sizes, predict = [], model.model.test_step
+    model.batch_size = 4
+    model.model.test_step = lambda batch: sizes.append(len(batch["inputs"])) or predict(batch)
+    assert len(model(path)) == 6 and sizes == [4, 2]

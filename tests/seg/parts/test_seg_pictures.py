@@ -68,3 +68,16 @@ def test_probabilities_that_the_model_does_not_keep(tmp_path):
     with pytest.raises(ConfigError, match="keeps no probabilities"):
         writer.write(sample, np.zeros((4, 4, 3), np.uint8), tmp_path / "a")
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_of_a_video_are_of_one_size():
+    """Whatever labels occur; the legend names all classes."""
+    image = np.zeros((20, 30, 3), np.uint8)
+    writer = SegWriter(META)
+    draw = writer.frame_drawer()
+    maps = [torch.full((1, 20, 30), label, dtype=torch.uint8) for label in (0, 1)]
+    samples = [DataSample(pred_sem_seg=PixelData(data=labels)) for labels in maps]
+    none, hat = (draw(sample, image) for sample in samples)
+    np.testing.assert_array_equal(none[:, 30:], hat[:, 30:])
+    np.testing.assert_array_equal(hat[:, 30:], draw_legend(20, [0, 1], *META.values()))
+    assert len({writer.picture(sample, image).shape for sample in samples}) == 2

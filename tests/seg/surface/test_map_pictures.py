@@ -101,3 +101,23 @@ def test_visualizers_draw_image_truth_and_prediction(visualizer, channels):
     np.testing.assert_array_equal(picture[:, 8:16], picture[:, 16:])
     # Evaluation keeps labels at the size of the original image.
     assert vis.draw(np.zeros((40, 32, 3), np.uint8), sample).shape == (10, 24, 3)
+
+
+def test_colours_of_depth_do_not_flicker_in_a_video():
+    """Somebody comes into a still scene, near the camera, and leaves: nothing else changes."""
+    scene = np.tile(np.linspace(2, 3, 40, dtype=np.float32), (20, 1))
+    passing = scene.copy()
+    passing[5:15, 5:15] = 1
+    image = np.zeros((20, 40, 3), np.uint8)
+    writer = WRITERS.build({"type": "DepthWriter"})
+    draw = writer.frame_drawer()
+    samples = [sample_of("depth", depth[None]) for depth in (scene, passing, scene)]
+    before, during, after = (draw(sample, image)[:, 40:] for sample in samples)
+    np.testing.assert_array_equal(before, writer.picture(samples[0], image)[:, 40:])
+    depth_during, normals_during = during[:, :40], during[:, 40:]
+    np.testing.assert_array_equal(depth_during[16:], after[16:, :40])
+    np.testing.assert_array_equal(normals_during[:, 25:], after[:, 65:])
+    by_image = [writer.picture(sample, image)[16:, 40:80] for sample in samples]
+    assert np.abs(by_image[1].astype(int) - by_image[2]).max() > 50, "alone, each has its own"
+    again = writer.frame_drawer()
+    np.testing.assert_array_equal(again(samples[0], image)[:, 40:], before)
