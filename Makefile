@@ -25,9 +25,10 @@ demo: demo-face
 demo-%: $(INSTALLED)
 	$(BIN)/mmsapiens demo $*
 
+GALLERY ?= $(or $(DATA_ROOT),data)/synthetic_parts/images/000220.jpg
 gallery: demo-parts demo-depth demo-normal demo-pose
-	$(BIN)/mmsapiens gallery $(GALLERY) $(wildcard work_dirs/demo_*/best_*.pth) \
-		--output docs/gallery.png
+	$(BIN)/mmsapiens gallery $(GALLERY) --height 320 --output docs/gallery.jpg \
+		$(foreach task,parts depth normal pose,$$(ls -t work_dirs/demo_$(task)/best_*.pth | head -1))
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
