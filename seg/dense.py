@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
@@ -68,6 +69,16 @@ class DenseModel(BaseModel):
     def more(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
         """Makes further maps of an image, by their names in data samples, from raw output."""
         return {}
+
+    def empty_map(self, size_hw: tuple[int, int]) -> Tensor:
+        """Returns the prediction (C', H, W) of an image that shows nobody: zeros."""
+        raw = torch.zeros(self.decode_head.num_classes, 1, 1)
+        pixel = self.finish([raw], [(1, 1)])
+        return pixel.new_zeros(*pixel.shape[:-2], *size_hw)
+
+    def lay_over(self, below: Tensor, person: Tensor) -> Tensor:
+        """Lays the prediction (C', h, w) for a person over that for those behind."""
+        return person
 
     def forward_tensor(self, inputs: Tensor) -> Tensor:
         """Maps images (B, 3, H, W) to the head's raw output (B, C, h, w)."""

@@ -153,8 +153,7 @@ def predict_images(
 
     Args:
         model: From :func:`engine.infer.init_model`.
-        cfg: Its config; the pipeline of its test dataset is used, without the steps that load
-            labels.
+        cfg: Its config; of its test dataset the :func:`image_pipeline` is used.
         images: The files; sizes may be mixed.
         batch_size: Images a forward pass.
         num_workers: Processes that read and resize.

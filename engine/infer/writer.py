@@ -275,7 +275,9 @@ class Results:
             pixels = image.read() if self.writer.needs_image else np.empty((0, 0, 3), np.uint8)
         if self.mask_of is not None and self.writer.needs_image:
             mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
-            sample.mask = PixelData(data=torch.from_numpy(mask)[None])
+            foreground = torch.from_numpy(mask)[None]
+            inside = sample.mask.data if "mask" in sample else 1  # the boxes of people
+            sample.mask = PixelData(data=foreground * inside)
         self.writer.write(sample, pixels, out_stem)
         if self.finish:
             self.writer.collect(sample)

@@ -5,6 +5,7 @@
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
+    mmsapiens infer NORMAL_CONFIG CHECKPOINT --input photos --output normals --detector det.onnx
     mmsapiens infer CONFIG CHECKPOINT --input a.mp4 --output results --save picture,labels
     mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx --smooth
 
@@ -33,9 +34,12 @@ attention; json and picture of pose. --mask-format png writes <stem>_seg.png and
 
 Where the people are, --boxes tells,
 {"folder/a.jpg": [[x1, y1, x2, y2, score], ...]}, or --detector finds out; without either the whole
-image is taken for one person. An option that the task lacks is an error. What fails is reported and
-the rest is done: an image that cannot be read, a box that has no area in its image, a frame of a
-video, a video that ends before the last of the frames that it promises. The exit code is then 1.
+image is taken for one person. For segmentation, depth and normals each person is cut out with
+--box-margin, and their maps are laid over one another, the highest score on top; 0 outside boxes.
+
+An option that the task lacks is an error. What fails is reported and the rest is done: an image
+that cannot be read, a box that has no area in its image, a frame of a video, a video that ends
+before the last of the frames that it promises. The exit code is then 1.
 
 --devices all runs a job on each GPU, side by side; what a job that dies leaves, others take over.
 --shard 3/8 does a share of the input, for the tasks of a cluster. A video is done in one piece.
@@ -63,16 +67,15 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
+from mmsapiens.commands.infer_people import box_source
 from mmsapiens.commands.infer_video import OF_WRITERS, Videos, check_options
-from mmsapiens.commands.infer_work import OF_DETECTORS, Work
+from mmsapiens.commands.infer_work import Work
 from mmsapiens.jobs import parse_share
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from rich.console import Console
 
     from engine.infer import Writer
-    from pose.infer import BoxSource
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, help=inputs)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")
     parser.add_argument(
-        "--batch-size", type=positive_int, help="a forward pass: images, frames (1) or people (8)"
+        "--batch-size",
+        type=positive_int,
+        help="a forward pass: images, frames, people (1; people of pose 8)",
     )
     parser.add_argument("--num-workers", type=natural_int, default=2, help="that read images")
     add_device(parser)
@@ -103,13 +108,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dense.add_argument("--opacity", type=share, help="of colours over the image, 0 to 1 (0.5)")
     dense.add_argument("--mask-format", choices=["npy", "png"], help="of labels, foreground (npy)")
     dense.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
-    pose = parser.add_argument_group("pose")
-    pose.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
-    pose.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
+    people = parser.add_argument_group("people, of all tasks but features")
+    people.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
+    people.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
     kinds = ["auto", "rtmdet", "yolox", "ultralytics", "rfdetr"]
-    pose.add_argument("--detector-kind", choices=kinds, help="by its outputs (auto)")
-    pose.add_argument("--bbox-thr", type=share, help="lowest score of a person (0.3)")
-    pose.add_argument("--nms-thr", type=share, help="largest overlap of two boxes (0.65)")
+    people.add_argument("--detector-kind", choices=kinds, help="by its outputs (auto)")
+    people.add_argument("--bbox-thr", type=share, help="lowest score of a person (0.3)")
+    people.add_argument("--nms-thr", type=share, help="largest overlap of two boxes (0.65)")
+    around = "enlarges boxes, but for pose (1.25)"
+    people.add_argument("--box-margin", type=float, metavar="FACTOR", help=around)
+    pose = parser.add_argument_group("pose")
     pose.add_argument("--style", choices=["skeleton", "openpose"], help="(skeleton)")
     formats = ["mmsapiens", "release", "openpose", "coco"]
     pose.add_argument("--format", choices=formats, help="of the JSON (mmsapiens)")
@@ -143,7 +151,7 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     source = (args.config, args.checkpoint) if args.checkpoint else args.config
     args.config, args.checkpoint = map(str, find_model(source))
     cfg, options = load_checked(args), given(args, (*OF_WRITERS, "annotations"))
-    find_boxes = box_source(args, cfg.default_scope == "pose", console)
+    find_boxes = box_source(args, cfg, console)
     inputs = find_images(args.input, args.output, videos=True)
     check_options(args, cfg, inputs)
     given_files = [args.boxes] if args.boxes else []
@@ -231,42 +239,6 @@ def infer_job(
 def names(text: str) -> tuple[str, ...]:
     """Reads names that commas separate; for argparse's ``type``."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def box_source(args: argparse.Namespace, is_pose: bool, console: Console) -> BoxSource | None:
-    """Returns what finds the people, None for other tasks than pose; says it if nothing does.
-
-    Raises:
-        ConfigError: If options contradict the task or each other, or a file is missing.
-    """
-    from engine.errors import ConfigError
-
-    settings = given(args, OF_DETECTORS)
-    if not is_pose:
-        unread = [*given(args, ("boxes", "detector")), *settings]
-        if unread:
-            raise ConfigError(
-                f"{option(unread[0])}: {args.config} predicts whole images; boxes of people are "
-                "for the configs of pose."
-            )
-        return None
-    from pose.infer import BoxesFile, OnnxDetector, whole_image
-
-    if args.boxes and args.detector:
-        raise ConfigError("--boxes and --detector both say where the people are; give one.")
-    if args.detector:
-        return OnnxDetector(args.detector, **{OF_DETECTORS[k]: v for k, v in settings.items()})
-    if settings:
-        raise ConfigError(f"{option(next(iter(settings)))} is of a detector; give --detector.")
-    if args.boxes:
-        return BoxesFile(args.boxes)
-    console.print("Neither --boxes nor --detector: each image is taken for one person, whole.")
-    return whole_image
-
-
-def option(name: str) -> str:
-    """Returns an argument as it stands on the command line."""
-    return f"--{name.replace('_', '-')}"
 
 
 def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:

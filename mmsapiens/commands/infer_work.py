@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.commands.arguments import given
+from mmsapiens.commands.infer_people import OF_DETECTORS, predict_people
 from mmsapiens.commands.infer_video import OF_WRITERS
 
 if TYPE_CHECKING:
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from engine.infer import Failure, InputImage, Results
+    from engine.infer.people import BoxSource
     from mmsapiens.commands.infer_video import Videos
-    from pose.infer import BoxSource
-
-OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
-"""Arguments of the detector by option."""
 
 
 class Work:
@@ -108,10 +106,7 @@ class Work:
                 for item in predict_images(model, self.cfg, images, size, args.num_workers)
                 if item[0] in left
             )
-        from pose.infer import predict_people
-
-        size = args.batch_size or 8
-        return predict_people(model, self.cfg, self.rest, find_boxes, size, args.num_workers)
+        return predict_people(args, self.cfg, model, self.rest, find_boxes)
 
     def predict_videos(
         self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
@@ -224,7 +219,7 @@ def settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
         "model": repr(cfg.model),
         "pipeline": repr(cfg.test_dataloader.dataset.pipeline),
         "writer": repr(cfg.writer),
-        "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "seg_dir", "smooth")),
+        "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "box_margin", "seg_dir", "smooth")),
         "files": {name: fingerprint(path) for name, path in files.items()},
     }
 

@@ -34,7 +34,7 @@ def load(
             model; or (config, checkpoint), the config a file or the name of a shipped one.
         device: "auto" is the GPU, if there is one, else the CPU.
         dtype: "bfloat16", "float16" or "float32"; "auto" is that of the training.
-        batch_size: Images a forward pass, 1 by default; for pose people, 8 by default.
+        batch_size: Images, or people who are cut out, a forward pass; 1 by default, for pose 8.
         num_workers: Processes that read image files.
         flip: Whether to predict mirrored images too, and average; by default what the config says.
         options: Overrides of the config by dotted key.

@@ -34,7 +34,7 @@ class Predictor(ABC, Generic[R]):
         cfg: Of the model.
         model: In evaluation mode, with its weights.
         dataset_meta: Names of classes, colours.
-        batch_size: Images, of pose people, a forward pass.
+        batch_size: Images, or people who are cut out, a forward pass.
         num_workers: Processes that read image files; images in memory need none.
 
     Attributes:
@@ -42,6 +42,8 @@ class Predictor(ABC, Generic[R]):
     """
 
     default_batch_size: ClassVar[int] = 1
+    options: ClassVar[Sequence[str]] = ()
+    """Names of the options of a call that are the task's own."""
 
     def __init__(
         self,
@@ -109,8 +111,9 @@ class Predictor(ABC, Generic[R]):
         Raises:
             ConfigError: If there is one that the task does not have.
         """
-        if options:
-            raise ConfigError(f"{type(self).__name__} has no option {next(iter(options))!r}.")
+        unknown = [name for name in options if name not in self.options]
+        if unknown:
+            raise ConfigError(f"{type(self).__name__} has no option {unknown[0]!r}.")
 
     def _stream(
         self, source: Any, color: ColorOrder, on_error: str, options: dict[str, Any]

@@ -17,6 +17,8 @@ from pose.infer import BoxesFile, BoxSource, PeopleOfImage, PoseWriter, predict_
 from pose.infer.boxes import Boxes
 from pretrain.features import FeatureWriter
 from seg.parts.writer import SegWriter
+from seg.people import MARGIN, check_people
+from seg.people import predict_people as predict_maps
 from seg.surface.writer import DepthWriter, NormalWriter
 
 
@@ -42,7 +44,45 @@ class ImagePredictor(Predictor[R]):
         return Source(image, sample, self.writer)
 
 
-class PartSegmenter(ImagePredictor[Parts]):
+class DensePredictor(ImagePredictor[R]):
+    """Predicts whole images, or the people in them one by one.
+
+    Options of a call:
+        boxes: Where the people are, as for :class:`PosePredictor`; without it, or with None, whole
+            images are predicted. For what of boxes that overlap lies on top, and what is outside
+            all of them, see :func:`seg.people.predict_people`.
+        box_margin: Factor of a box's width and height, at least 1.
+    """
+
+    options = ("boxes", "box_margin")
+
+    def check_options(self, **options: Any) -> None:
+        """Checks that there are no others than ``boxes`` and ``box_margin``."""
+        super().check_options(**options)
+        if options.get("boxes") is not None:
+            check_people(self.cfg, options.get("box_margin", MARGIN))
+        elif "box_margin" in options:
+            raise ConfigError("box_margin is of boxes, which are not given.")
+
+    def predict(
+        self,
+        images: Sequence[InputImage],
+        boxes: Any = None,
+        box_margin: float = MARGIN,
+        **options: Any,
+    ) -> Iterator[R | Failure]:
+        """Predicts images, in their order."""
+        if boxes is None:
+            yield from super().predict(images)
+            return
+        workers = 0 if any(image.pixels is not None for image in images) else self.num_workers
+        model: Any = self.model
+        source, size = box_source(boxes), self.batch_size
+        for item in predict_maps(model, self.cfg, images, source, size, workers, box_margin):
+            yield item if isinstance(item, Failure) else self.result(item.image, item.sample)
+
+
+class PartSegmenter(DensePredictor[Parts]):
     """Finds body parts, or the classes of another segmentation; gives :class:`Parts`."""
 
     @property
@@ -56,7 +96,7 @@ class PartSegmenter(ImagePredictor[Parts]):
         return Parts(source=self.source(image, sample), labels=labels, classes=self.classes)
 
 
-class DepthPredictor(ImagePredictor[Depth]):
+class DepthPredictor(DensePredictor[Depth]):
     """Predicts relative depth; gives :class:`Depth`."""
 
     def result(self, image: InputImage, sample: DataSample) -> Depth:
@@ -65,7 +105,7 @@ class DepthPredictor(ImagePredictor[Depth]):
         return Depth(source=self.source(image, sample), depth=depth)
 
 
-class NormalPredictor(ImagePredictor[Normals]):
+class NormalPredictor(DensePredictor[Normals]):
     """Predicts surface normals; gives :class:`Normals`."""
 
     def result(self, image: InputImage, sample: DataSample) -> Normals:
@@ -95,10 +135,7 @@ class PosePredictor(Predictor[People]):
     """
 
     default_batch_size = 8
-
-    def check_options(self, **options: Any) -> None:
-        """Checks that there are no others than ``boxes``."""
-        super().check_options(**{key: options[key] for key in options if key != "boxes"})
+    options = ("boxes",)
 
     def predict(
         self, images: Sequence[InputImage], boxes: Any = None, **options: Any

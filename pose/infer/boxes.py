@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,9 @@ from numpy.typing import NDArray
 from engine.data.decoding import read_json
 from engine.data.files import composed
 from engine.errors import DataError
+from engine.infer.people import Boxes, BoxSource
 
-Boxes = NDArray[np.float32]
-"""(N, 5): x1, y1, x2, y2 in pixels, and a score."""
-
-
-BoxSource = Callable[[NDArray, str], Boxes]
-"""Finds the people of an image: a detector, a file, or the whole image.
-
-It gets the pixels (H, W, 3) uint8 BGR, and the path of the image relative to the input. It is
-called in the processes that read images, so it must be picklable.
-"""
+__all__ = ["BoxSource", "Boxes", "BoxesFile", "whole_image"]
 
 
 def whole_image(image_bgr: NDArray, name: str) -> Boxes:

@@ -1,8 +1,10 @@
-"""Everybody's keypoints: an image is decoded once, and people of several images share a batch."""
+"""Everybody's keypoints in images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,15 +13,13 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.errors import NonFiniteError
-from engine.infer import Failure, ImageFiles, InputImage, try_predict
+from engine.infer import Failure, InputImage
+from engine.infer.people import Boxes, BoxSource, boxes_within, predict_cut_images
 from engine.model.base import BaseModel
-from pose.infer.boxes import Boxes, BoxSource
 
 Crops = list[dict[str, Any]]
 """Packed samples, one a person."""
@@ -40,15 +40,6 @@ class PeopleOfImage(NamedTuple):
     pixels: NDArray
 
 
-class _Prepared(NamedTuple):
-    """An image, its pixels (H, W, 3), its people, and sentences on boxes that are left out."""
-
-    image: InputImage
-    pixels: Tensor
-    crops: Crops
-    bad_boxes: list[str]
-
-
 def crop_people(
     pipeline: Compose, image_bgr: NDArray, boxes: Boxes, name: str
 ) -> tuple[Crops, list[str]]:
@@ -63,15 +54,7 @@ def crop_people(
     Returns:
         The people; and a sentence for each box that is left out, as it has no area in the image.
     """
-    height, width = image_bgr.shape[:2]
-    lower, upper = boxes[:, :2].clip(min=0), np.minimum(boxes[:, 2:4], (width, height))
-    good = (upper > lower).all(axis=1) & np.isfinite(boxes).all(axis=1)
-    bad = [
-        f"{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}), x1, y1, x2, y2, with score {score:g} "
-        f"has no area within the image of {width}x{height} (width x height), or is not finite; it "
-        "is left out."
-        for x1, y1, x2, y2, score in boxes[~good]
-    ]
+    good, bad = boxes_within(boxes, (image_bgr.shape[0], image_bgr.shape[1]), name)
     sample = {"img": image_bgr, "img_path": name, "metainfo": {}}
     crops = [
         pipeline(
@@ -82,7 +65,7 @@ def crop_people(
                 "rng": np.random.default_rng(0),
             }
         )
-        for box in boxes[good]
+        for box in good
     ]
     return crops, bad
 
@@ -112,14 +95,6 @@ def predict_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceDa
     )
 
 
-def try_crops(model: BaseModel, crops: Crops, batch_size: int) -> InstanceData | Exception:
-    """Does :func:`predict_crops`, one by one if that fails; returns what that raises, too."""
-    people = try_predict(lambda: predict_crops(model, crops, batch_size))
-    if isinstance(people, Exception) and batch_size > 1:
-        people = try_predict(lambda: predict_crops(model, crops, 1))
-    return people
-
-
 def predict_people(
     model: BaseModel,
     cfg: Config,
@@ -142,65 +117,37 @@ def predict_people(
         What was found in an image; and what failed, an image or a box of one, as a
         :class:`engine.infer.Failure`.
     """
-    loader = DataLoader(
-        _People(images, cfg.test_dataloader.dataset.pipeline, find_boxes),
-        batch_size=None,
-        num_workers=min(num_workers, len(images)),
-        collate_fn=_as_it_is,
-    )
-    waiting: list[_Prepared] = []
-    for item in loader:
+    cut = _Cut(Compose(list(cfg.test_dataloader.dataset.pipeline)), find_boxes)
+    predict = partial(_predict_images, model)
+    for item in predict_cut_images(images, cut, predict, batch_size, num_workers):
         if isinstance(item, Failure):
-            yield from _predict_together(model, waiting, batch_size)
-            waiting = []
             yield item
             continue
-        waiting.append(item)
-        if sum(len(item.crops) for item in waiting) >= batch_size:
-            yield from _predict_together(model, waiting, batch_size)
-            waiting = []
-    yield from _predict_together(model, waiting, batch_size)
-
-
-def _predict_together(
-    model: BaseModel, waiting: list[_Prepared], batch_size: int
-) -> Iterator[PeopleOfImage | Failure]:
-    """Predicts the people of several images together, or image by image if that fails."""
-    crops = [crop for item in waiting for crop in item.crops]
-    everybody = try_crops(model, crops, batch_size)
-    if isinstance(everybody, Exception) and len(waiting) > 1:
-        for item in waiting:
-            yield from _predict_together(model, [item], batch_size)
-        return
-    if isinstance(everybody, Exception):
-        yield from (Failure(waiting[0].image, reason) for reason in waiting[0].bad_boxes)
-        yield Failure.of(waiting[0].image, everybody)
-        return
-    start = 0
-    for image, pixels, crops, bad_boxes in waiting:
-        yield from (Failure(image, reason) for reason in bad_boxes)
-        people = everybody[start : start + len(crops)] if len(everybody) else everybody
-        start += len(crops)
+        of_image, people = item
+        image = of_image.image
         sample = DataSample(metainfo={"img_path": image.name}, pred_instances=people)
-        yield PeopleOfImage(image, sample, pixels.numpy())
+        yield PeopleOfImage(image, sample, of_image.pixels.numpy())
 
 
-class _People(ImageFiles):
-    """Reads an image, finds its people and cuts them out; an error becomes a Failure."""
-
-    def __init__(
-        self, images: Sequence[InputImage], pipeline: Sequence[dict], find_boxes: BoxSource
-    ) -> None:
-        super().__init__(images, pipeline)
-        self.find_boxes = find_boxes
-
-    def prepare(self, image: InputImage, index: int) -> _Prepared:
-        pixels = image.read()
-        boxes = self.find_boxes(pixels, image.name)
-        crops, bad_boxes = crop_people(self.pipeline, pixels, boxes, image.path.name)
-        shared = torch.from_numpy(pixels)  # a tensor goes through shared memory
-        return _Prepared(image, shared, crops, bad_boxes)
+def _predict_images(
+    model: BaseModel, crops_of_images: Sequence[Crops], batch_size: int
+) -> list[InstanceData]:
+    """Predicts the people of several images together."""
+    crops = [crop for crops in crops_of_images for crop in crops]
+    everybody, found, start = predict_crops(model, crops, batch_size), [], 0
+    for crops in crops_of_images:
+        found.append(everybody[start : start + len(crops)] if len(everybody) else everybody)
+        start += len(crops)
+    return found
 
 
-def _as_it_is(item: Any) -> Any:
-    return item
+@dataclass(frozen=True)
+class _Cut:
+    """Finds the people of an image and cuts them out."""
+
+    pipeline: Compose
+    find_boxes: BoxSource
+
+    def __call__(self, image_bgr: NDArray, image: InputImage) -> tuple[Crops, list[str]]:
+        boxes = self.find_boxes(image_bgr, image.name)
+        return crop_people(self.pipeline, image_bgr, boxes, image.path.name)

@@ -72,6 +72,10 @@ class EncoderDecoder(DenseModel):
         """Labels (1, H, W) uint8."""
         return argmax_at_size(views, sizes_hw)[None]
 
+    def lay_over(self, below: Tensor, person: Tensor) -> Tensor:
+        """Lays a person's parts over those behind, which the background does not cover."""
+        return torch.where(person > 0, person, below)
+
     def more(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
         """The probabilities, if they are kept."""
         if not self.keep_probabilities:

@@ -143,10 +143,3 @@ def test_options_that_do_not_fit_are_found_before_weights_are_read(
     paths = ["--input", str(tmp_path / "a.jpg"), "--output", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match=message):
         dispatch(["infer", str(given[0]), "nowhere.pth", *paths, *options])
-
-
-def test_boxes_are_of_people(tmp_path):
-    face = "sapiens_tiny_synthetic_face-192x144"
-    paths = ["--input", "a.jpg", "--output", str(tmp_path / "out")]
-    with pytest.raises(ConfigError, match=r"--boxes: .* predicts whole images"):
-        dispatch(["infer", face, "a.pth", *paths, "--boxes", "a.json"])

@@ -203,8 +203,12 @@ def test_boxes_say_where_people_are(load, photos):
     assert whole.tolist() == [0, 0, *SIZES_WH[0]]
     with pytest.raises(ConfigError, match=r"expected \(N, 4\) or \(N, 5\)"):
         model(photos / "0.png", boxes=[[1, 2, 3]])
-    with pytest.raises(ConfigError, match="PartSegmenter has no option 'boxes'"):
-        load("parts")(photos / "0.png", boxes=boxes)
+    with pytest.raises(ConfigError, match="FeaturePredictor has no option 'boxes'"):
+        load("features")(photos / "0.png", boxes=boxes)
+    with pytest.raises(ConfigError, match="PosePredictor has no option 'box_margin'"):
+        model(photos / "0.png", boxes=boxes, box_margin=2)
+    with pytest.raises(ConfigError, match="box_margin is of boxes"):
+        load("parts")(photos / "0.png", box_margin=2)
 
 
 @pytest.mark.parametrize("task", ["parts", "features"])
