@@ -24,12 +24,14 @@ from engine.infer import Failure, InputImage
 from engine.infer.people import BoxSource, boxes_within, predict_cut_images
 from engine.infer.predict import image_pipeline
 from seg.dense import DenseModel
+from seg.foreground import Foreground
 
 MARGIN = 1.25
 """Factor of a box's width and height; that of the keypoint models."""
 
 Part = tuple[slice, slice, slice]
 """Channels, all of them, rows and columns."""
+EVERYTHING: Part = (slice(None), slice(None), slice(None))
 
 
 class DenseOfImage(NamedTuple):
@@ -38,7 +40,7 @@ class DenseOfImage(NamedTuple):
     Attributes:
         image: The file.
         sample: With the model's prediction at the size of the image, zero outside all boxes, and
-            ``mask`` (1, H, W) uint8, 1 inside them.
+            ``mask`` (1, H, W) uint8, 1 inside them, and on the foreground, if that is asked for.
         pixels: The image (H, W, 3) uint8 BGR.
     """
 
@@ -57,10 +59,11 @@ class _Person(NamedTuple):
 
 @dataclass(frozen=True)
 class _People:
-    """Those of an image of a size, from behind to the front."""
+    """Those of an image of a size, from behind to the front; and the image, packed for a mask."""
 
     size_hw: SizeHW
     persons: list[_Person]
+    for_mask: dict[str, Any] | None
 
     def __len__(self) -> int:
         return len(self.persons)
@@ -70,10 +73,11 @@ def predict_people(
     model: DenseModel,
     cfg: Config,
     images: Sequence[InputImage],
-    find_boxes: BoxSource,
+    find_boxes: BoxSource | None,
     batch_size: int = 1,
     num_workers: int = 2,
     margin: float = MARGIN,
+    foreground: Foreground | None = None,
 ) -> Iterator[DenseOfImage | Failure]:
     """Predicts everybody in images, in order of the images.
 
@@ -87,10 +91,11 @@ def predict_people(
         cfg: Its config; of its test dataset the :func:`engine.infer.predict.image_pipeline` is
             used.
         images: The files; sizes may be mixed.
-        find_boxes: Where the people are.
+        find_boxes: Where the people are; None for whole images, as they are.
         batch_size: People a forward pass.
         num_workers: Processes that read images, find people and cut them out.
         margin: Factor of a box's width and height, at least 1.
+        foreground: Of the same decoded image, whole, predicts what the masks are cut to.
 
     Yields:
         What was predicted of an image; and what failed, an image or a box of one.
@@ -100,8 +105,9 @@ def predict_people(
     """
     check_people(cfg, margin)
     pipeline = Compose(image_pipeline(cfg))
-    cut = _Cut(pipeline, find_boxes, margin, model.backbone.img_size_hw)
-    predict = partial(_predict_images, model)
+    for_mask = Compose(image_pipeline(foreground.cfg)) if foreground else None
+    cut = _Cut(pipeline, find_boxes, margin, model.backbone.img_size_hw, for_mask)
+    predict = partial(_predict_images, model, foreground)
     for item in predict_cut_images(images, cut, predict, batch_size, num_workers):
         if isinstance(item, Failure):
             yield item
@@ -129,28 +135,38 @@ class _Cut:
     """Finds the people of an image and cuts them out."""
 
     pipeline: Compose
-    find_boxes: BoxSource
+    find_boxes: BoxSource | None
     margin: float
     input_hw: SizeHW
+    for_mask: Compose | None
 
     def __call__(self, image_bgr: NDArray, image: InputImage) -> tuple[_People, list[str]]:
-        size_hw = image_bgr.shape[0], image_bgr.shape[1]
+        size_hw, name = (image_bgr.shape[0], image_bgr.shape[1]), image.path.name
+        for_mask = pack(self.for_mask, image_bgr, name) if self.for_mask else None
+        if self.find_boxes is None:
+            persons = [_Person(pack(self.pipeline, image_bgr, name), EVERYTHING, EVERYTHING)]
+            return _People(size_hw, persons, for_mask), []
         found = self.find_boxes(image_bgr, image.name)
-        boxes, bad_boxes = boxes_within(found, size_hw, image.path.name)
+        boxes, bad_boxes = boxes_within(found, size_hw, name)
         to_front = np.argsort(-boxes[:, 4], kind="stable")[::-1]
-        persons = [self.person(image_bgr, box, image) for box in boxes[to_front, :4]]
-        return _People(size_hw, persons), bad_boxes
+        persons = [self.person(image_bgr, box, name) for box in boxes[to_front, :4]]
+        return _People(size_hw, persons, for_mask), bad_boxes
 
-    def person(self, image_bgr: NDArray, box_xyxy: NDArray, image: InputImage) -> _Person:
+    def person(self, image_bgr: NDArray, box_xyxy: NDArray, name: str) -> _Person:
         """Cuts out a person."""
         size_hw = image_bgr.shape[0], image_bgr.shape[1]
         ratio = self.input_hw[1] / self.input_hw[0]
         (x1, y1, x2, y2), (left, top, right, bottom) = place(box_xyxy, size_hw, ratio, self.margin)
         crop = cut_out(image_bgr, (left, top, right, bottom))
-        sample = {"img": crop, "img_path": image.path.name, "metainfo": {}}
-        packed = self.pipeline({**sample, "rng": np.random.default_rng(0)})
         in_crop = slice(None), slice(y1 - top, y2 - top), slice(x1 - left, x2 - left)
-        return _Person(packed, in_crop, (slice(None), slice(y1, y2), slice(x1, x2)))
+        in_image = slice(None), slice(y1, y2), slice(x1, x2)
+        return _Person(pack(self.pipeline, crop, name), in_crop, in_image)
+
+
+def pack(pipeline: Compose, image_bgr: NDArray, name: str) -> dict[str, Any]:
+    """Returns the packed sample of an image (H, W, 3) uint8."""
+    sample = {"img": image_bgr, "img_path": name, "metainfo": {}}
+    return pipeline({**sample, "rng": np.random.default_rng(0)})
 
 
 def place(
@@ -186,12 +202,16 @@ def cut_out(image: NDArray, crop: Sequence[int]) -> NDArray:
 
 
 def _predict_images(
-    model: DenseModel, images: Sequence[_People], batch_size: int
+    model: DenseModel, foreground: Foreground | None, images: Sequence[_People], batch_size: int
 ) -> list[DataSample]:
     """Predicts the people of several images together."""
+    for_masks = [people.for_mask for people in images if people.for_mask is not None]
+    masks = foreground.masks(for_masks, batch_size) if foreground else [None] * len(images)
     persons = [person for people in images for person in people.persons]
     predicted = _predict_persons(model, persons, batch_size)
-    return [_lay_out(model, people, predicted) for people in images]
+    return [
+        _lay_out(model, people, predicted, mask) for people, mask in zip(images, masks, strict=True)
+    ]
 
 
 def _predict_persons(
@@ -212,7 +232,9 @@ def _predict_persons(
             yield values.cpu()
 
 
-def _lay_out(model: DenseModel, people: _People, predicted: Iterator[Tensor]) -> DataSample:
+def _lay_out(
+    model: DenseModel, people: _People, predicted: Iterator[Tensor], foreground: Tensor | None
+) -> DataSample:
     """Lays an image's people over one another, as :class:`DenseOfImage` has them."""
     everybody = model.empty_map(people.size_hw)
     mask = torch.zeros(1, *people.size_hw, dtype=torch.uint8)
@@ -222,5 +244,5 @@ def _lay_out(model: DenseModel, people: _People, predicted: Iterator[Tensor]) ->
         mask[person.in_image] = 1
     sample = DataSample(metainfo={"ori_size_hw": people.size_hw})
     sample.set_field(PixelData(data=everybody), model.prediction)
-    sample.mask = PixelData(data=mask)
+    sample.mask = PixelData(data=mask if foreground is None else mask * foreground)
     return sample

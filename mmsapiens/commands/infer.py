@@ -4,6 +4,7 @@
     mmsapiens infer CONFIG CHECKPOINT --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input "photos/**/*.jpg" --output results
     mmsapiens infer DEPTH_CONFIG CHECKPOINT --input photos --output depth --seg-dir results
+    mmsapiens infer sapiens-1b-normal --input photos --output normals --foreground sapiens-1b-parts
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
     mmsapiens infer NORMAL_CONFIG CHECKPOINT --input photos --output normals --detector det.onnx
     mmsapiens infer CONFIG CHECKPOINT --input a.mp4 --output results --save picture,labels
@@ -31,6 +32,7 @@ attention; json and picture of pose. --mask-format png writes <stem>_seg.png and
 
 --seg-dir names masks for the pictures of depth and normals: <stem>.npy, <stem>.png or
 <stem>_mask.png, not zero on the person; the foreground that segmentation writes is one.
+--foreground names a model of segmentation that finds it on the way, in the whole image.
 
 Where the people are, --boxes tells,
 {"folder/a.jpg": [[x1, y1, x2, y2, score], ...]}, or --detector finds out; without either the whole
@@ -67,6 +69,7 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
+from mmsapiens.commands.infer_masks import check_masks, find_foreground, load_foreground
 from mmsapiens.commands.infer_people import box_source
 from mmsapiens.commands.infer_video import OF_WRITERS, Videos, check_options
 from mmsapiens.commands.infer_work import Work
@@ -74,8 +77,6 @@ from mmsapiens.jobs import parse_share
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-    from engine.infer import Writer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dense.add_argument("--opacity", type=share, help="of colours over the image, 0 to 1 (0.5)")
     dense.add_argument("--mask-format", choices=["npy", "png"], help="of labels, foreground (npy)")
     dense.add_argument("--seg-dir", type=Path, metavar="DIR", help="masks for depth and normals")
+    dense.add_argument("--foreground", metavar="MODEL", help="that makes such masks on the way")
     people = parser.add_argument_group("people, of all tasks but features")
     people.add_argument("--boxes", metavar="FILE", help="JSON of boxes")
     people.add_argument("--detector", metavar="FILE", help=".onnx file that finds people")
@@ -154,14 +156,17 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     find_boxes = box_source(args, cfg, console)
     inputs = find_images(args.input, args.output, videos=True)
     check_options(args, cfg, inputs)
+    foreground_cfg = find_foreground(args)
     given_files = [args.boxes] if args.boxes else []
     devices = [args.device]
     if args.devices:
         devices = device_names(args.devices, torch.cuda.device_count(), args.jobs_per_device)
     alone = len(devices) == 1
     model: Any = None
+    foreground = None
     if alone:
         model, meta = init_model(cfg, args.checkpoint, find_device(devices[0]))
+        foreground = load_foreground(args, foreground_cfg, devices[0])
     else:
         meta = said_of_classes(cfg, args.checkpoint)
     writer = build_writer(cfg, meta, options)
@@ -173,10 +178,10 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
         inputs = list(share_of(inputs, *args.shard))
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
     results = Results(writer, args.output, mask_of, finish=not args.shard)
-    work = Work(args, cfg, inputs, results, videos, console)
+    work = Work(args, cfg, inputs, results, videos, console, foreground_cfg)
     if model is None:
         return work.by_jobs(devices, infer_job)
-    return work.here(model, find_boxes, send)
+    return work.here(model, find_boxes, foreground, send)
 
 
 def load_checked(args: argparse.Namespace) -> Config:
@@ -202,8 +207,7 @@ def load_checked(args: argparse.Namespace) -> Config:
         views["model.keep_probabilities"] = True
     cfg = load(args, views)
     writer = find_writer(cfg, given(args, (*OF_WRITERS, "annotations")))
-    if args.seg_dir is not None:
-        check_masks(args.seg_dir, args.output, writer)
+    check_masks(args, writer, args.save or cfg.writer.get("save"))
     return cfg
 
 
@@ -239,20 +243,3 @@ def infer_job(
 def names(text: str) -> tuple[str, ...]:
     """Reads names that commas separate; for argparse's ``type``."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def check_masks(seg_dir: Path, out_dir: Path, writer: type[Writer]) -> None:
-    """Checks the folder of masks.
-
-    Raises:
-        ConfigError: If the writer takes no masks, or would replace them.
-    """
-    from engine.errors import ConfigError
-
-    if not writer.takes_masks:
-        raise ConfigError(f"--seg-dir: {writer.__name__} takes no masks; depth and normals do.")
-    if not seg_dir.is_dir() or seg_dir.resolve() == out_dir.resolve():
-        raise ConfigError(
-            f"--seg-dir {str(seg_dir)!r}: expected a folder of masks, and not that of --output, "
-            "whose .npy files would replace them."
-        )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from engine.infer import Failure, InputImage
     from engine.infer.people import BoxSource
+    from seg.foreground import Foreground
 
 OF_DETECTORS = {"detector_kind": "kind", "bbox_thr": "score_thr", "nms_thr": "nms_thr"}
 """Arguments of the detector by option."""
@@ -64,10 +65,11 @@ def predict_people(
     cfg: Config,
     model: Any,
     images: Sequence[InputImage],
-    find_boxes: BoxSource,
+    find_boxes: BoxSource | None,
+    foreground: Foreground | None = None,
 ) -> Iterable[tuple | Failure]:
     """Predicts the people of images; yields what :meth:`engine.infer.Results.add` takes."""
-    if cfg.default_scope == "pose":
+    if cfg.default_scope == "pose" and find_boxes is not None:
         from pose.infer import predict_people as predict_poses
 
         size = args.batch_size or 8
@@ -75,7 +77,8 @@ def predict_people(
     from seg.people import predict_people as predict_maps
 
     size, workers = args.batch_size or 1, args.num_workers
-    return predict_maps(model, cfg, images, find_boxes, size, workers, **margin(args))
+    options: Any = {**margin(args), "foreground": foreground}
+    return predict_maps(model, cfg, images, find_boxes, size, workers, **options)
 
 
 def margin(args: argparse.Namespace) -> dict[str, float]:

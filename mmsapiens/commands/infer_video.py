@@ -23,7 +23,7 @@ OF_WRITERS = (
 )
 """Options that go to the writer, which knows those of its task."""
 
-NOT_OF_FRAMES = ("seg_dir", "boxes", "detector")
+NOT_OF_FRAMES = ("seg_dir", "foreground", "boxes", "detector")
 """Options that tasks other than pose have for images alone."""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.infer import Failure, InputImage, Results
     from engine.infer.people import BoxSource
     from mmsapiens.commands.infer_video import Videos
+    from seg.foreground import Foreground
 
 
 class Work:
@@ -31,6 +32,7 @@ class Work:
         results: Where those of images go.
         videos: How videos are done.
         console: For what is said meanwhile.
+        foreground_cfg: Of the model that makes masks, if there is one.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Work:
         results: Results,
         videos: Videos,
         console: Console,
+        foreground_cfg: Config | None = None,
     ) -> None:
         from engine.infer import Manifest
         from engine.infer.video import is_video
@@ -49,7 +52,7 @@ class Work:
         self.images = [item for item in inputs if not is_video(item.path)]
         self.all_videos = [item for item in inputs if is_video(item.path)]
         self.results, self.videos, self.console = results, videos, console
-        self.manifest = Manifest(args.output, settings(args, cfg), args.overwrite)
+        self.manifest = Manifest(args.output, settings(args, cfg, foreground_cfg), args.overwrite)
         self.sort()
         done = {"images": (self.done, self.images), "videos": (self.done_videos, self.all_videos)}
         for what, (some, of_all) in done.items():
@@ -66,14 +69,18 @@ class Work:
         self.done_videos, self.rest_videos = split(self.all_videos, is_done)
 
     def here(
-        self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
+        self,
+        model: Any,
+        find_boxes: BoxSource | None,
+        foreground: Foreground | None,
+        send: Callable[[Any], None] | None,
     ) -> int:
         """Predicts the rest in this process; returns the exit code."""
         self.results.recall(self.done)
         code = 0
         try:
             with progress(len(self.rest), self.console) as step:
-                for item in self.predictions(model, find_boxes):
+                for item in self.predictions(model, find_boxes, foreground):
                     self.write(item)
                     step() if send is None else send(1)
             self.predict_videos(model, find_boxes, send)
@@ -89,24 +96,27 @@ class Work:
             self.console.print(f"{names}: run again without --shard when all shares are done.")
         return self.end(num, code)
 
-    def predictions(self, model: Any, find_boxes: BoxSource | None) -> Iterable[tuple | Failure]:
+    def predictions(
+        self, model: Any, find_boxes: BoxSource | None, foreground: Foreground | None
+    ) -> Iterable[tuple | Failure]:
         """Predicts the rest."""
         args = self.args
         if not self.rest:
             return ()
-        if find_boxes is None:
-            from engine.infer import predict_images
+        if find_boxes is not None:
+            return predict_people(args, self.cfg, model, self.rest, find_boxes, foreground)
+        from engine.infer import predict_images
 
-            # Whole batches, as a run that nothing interrupts has them: others round differently.
-            size, left = args.batch_size or 1, set(self.rest)
-            batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
-            images = [image for batch in batches if left.intersection(batch) for image in batch]
-            return (
-                item
-                for item in predict_images(model, self.cfg, images, size, args.num_workers)
-                if item[0] in left
-            )
-        return predict_people(args, self.cfg, model, self.rest, find_boxes)
+        # Whole batches, as a run that nothing interrupts has them: others round differently.
+        size, left = args.batch_size or 1, set(self.rest)
+        batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
+        images = [image for batch in batches if left.intersection(batch) for image in batch]
+        found: Iterable[tuple | Failure]
+        if foreground is None:
+            found = predict_images(model, self.cfg, images, size, args.num_workers)
+        else:
+            found = predict_people(args, self.cfg, model, images, None, foreground)
+        return (item for item in found if item[0] in left)
 
     def predict_videos(
         self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
@@ -209,19 +219,29 @@ def progress(num: int, console: Console) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
+def settings(
+    args: argparse.Namespace, cfg: Config, foreground_cfg: Config | None = None
+) -> dict[str, Any]:
     """Returns what the results depend on, besides the images."""
     from engine.infer import fingerprint
 
+    def of_model(checkpoint: str, cfg: Config) -> dict[str, Any]:
+        return {
+            "checkpoint": fingerprint(checkpoint),
+            "model": repr(cfg.model),
+            "pipeline": repr(cfg.test_dataloader.dataset.pipeline),
+        }
+
     files = {name: vars(args)[name] for name in ("boxes", "detector") if vars(args)[name]}
-    return {
-        "checkpoint": fingerprint(args.checkpoint),
-        "model": repr(cfg.model),
-        "pipeline": repr(cfg.test_dataloader.dataset.pipeline),
+    found = {
+        **of_model(args.checkpoint, cfg),
         "writer": repr(cfg.writer),
         "options": given(args, (*OF_WRITERS, *OF_DETECTORS, "box_margin", "seg_dir", "smooth")),
         "files": {name: fingerprint(path) for name, path in files.items()},
     }
+    if foreground_cfg is not None:
+        found["foreground"] = of_model(args.foreground[1], foreground_cfg)
+    return found
 
 
 def report(failures: Iterable[Failure], console: Console) -> None:

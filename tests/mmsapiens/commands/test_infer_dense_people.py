@@ -134,6 +134,7 @@ def test_a_bad_box_is_said_and_counted(infer, capsys):
         (PARTS, ["--boxes", "a.json", "--save", "probabilities"], "are of whole images"),
         (DEPTH, ["--smooth", "--boxes", "a.json"], "--smooth is for people in a video"),
         (DEPTH, ["--boxes", "a.json"], "--boxes: the frames of a video are predicted whole"),
+        (NORMAL, ["--foreground", "a.pth"], "--foreground: the frames of a video are"),
     ],
 )
 def test_options_that_do_not_fit_are_found_before_weights_are_read(

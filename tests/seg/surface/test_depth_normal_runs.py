@@ -1,6 +1,7 @@
 """Depth and normals from images on disk to files, with the configs of the demos."""
 
 import math
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.errors import ConfigError, NonFiniteError
 from engine.infer import Failure, build_writer, find_images, find_writer, predict_images
 from engine.model.base import build_model
 from engine.runner import Runner
-from mmsapiens.commands.infer import check_masks
+from mmsapiens.commands.infer_masks import check_masks
 from mmsapiens.synthetic.layouts import LAYOUTS
 from mmsapiens.synthetic.write_dataset import write_split
 from tests.conftest import ROOT, face_options
@@ -112,4 +113,5 @@ def test_masks_that_do_not_fit_the_task(task, seg_dir, message, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     cfg = load_config(FACE if task == "face" else config_path(task))
     with pytest.raises(ConfigError, match=message):
-        check_masks(Path(seg_dir), Path("."), find_writer(cfg))
+        args = Namespace(seg_dir=Path(seg_dir), output=Path("."), foreground=None)
+        check_masks(args, find_writer(cfg), None)
