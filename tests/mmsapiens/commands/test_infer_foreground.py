@@ -1,6 +1,7 @@
 """Masks that a model makes on the way are those that it writes, and that --seg-dir reads."""
 
 import json
+import pickle
 
 import cv2
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from mmengine.registry import init_default_scope
 
 import engine.data.loading
+import mmsapiens.jobs
 from engine.config import load_config
 from engine.errors import ConfigError
 from engine.model.base import build_model
 from mmsapiens.cli import dispatch
+from mmsapiens.jobs import Message
 from mmsapiens.shipped import find_config
 from tests.conftest import TINIEST_ARCH
 
@@ -111,21 +114,33 @@ def test_jobs_and_shares_make_the_same(infer, foreground, tmp_path):
     assert_same(found, one)
 
 
-def test_jobs_on_devices_make_the_same(infer_command, foreground, tmp_path):
-    command, out = infer_command(NORMAL, 2)
+def one_after_the_other(target, arguments):
+    """Runs jobs in this process, with what they get in theirs; those have tests of their own."""
+    for index, values in enumerate(arguments):
+        said = []
+        with pytest.raises(SystemExit) as end:
+            target(said.append, *pickle.loads(pickle.dumps(values)))
+        yield from (Message(index, content) for content in said)
+        yield Message(index, None, end.value.code)
+
+
+def test_jobs_on_devices_make_the_same(infer_command, foreground, tmp_path, monkeypatch):
+    monkeypatch.setattr(mmsapiens.jobs, "run_side_by_side", one_after_the_other)
+    monkeypatch.setattr(torch, "set_num_threads", lambda num: None)
+    command, out = infer_command(NORMAL)
     command[1:1] = ["--foreground", str(foreground)]
     assert dispatch(command) == 0
     expected = {p.name: p.read_bytes() for p in out.glob("*.png")}
     at = command.index("--device")
     command[at : at + 2] = ["--devices", "cpu:2"]
     command[command.index("--output") + 1] = str(tmp_path / "jobs")
-    assert dispatch(command) == 0
+    assert dispatch(command) == 0 and len(expected) == 3
     assert expected == {p.name: p.read_bytes() for p in (tmp_path / "jobs").glob("*.png")}
 
 
 def test_a_second_run_sees_another_foreground(infer, foreground, tmp_path):
     def run(*words):
-        infer(DEPTH, "out", *words)
+        infer(DEPTH, "out", "--batch-size", 2, *words)
         return {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*.png")}
 
     first = run("--foreground", foreground)
