@@ -172,6 +172,7 @@ def test_what_does_not_fit_is_found_before_weights_are_read(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "masks").mkdir()
+    (tmp_path / "a.jpg").touch()
     with pytest.raises(ConfigError, match=message):
         dispatch(["infer", config, "nowhere.pth", "--input", "a.jpg", "--output", "out", *words])
 
@@ -180,6 +181,8 @@ def test_a_model_of_another_task_finds_no_foreground(tmp_path, monkeypatch):
     folder = tmp_path / "depth"
     folder.mkdir()
     load_config(find_config(DEPTH)).dump(str(folder / "config.py"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").touch()
     words = ["--input", "a.jpg", "--output", "out", "--foreground", str(folder / "a.pth")]
     with pytest.raises(ConfigError, match=r"is no config of segmentation.* its writer is DepthWr"):
         dispatch(["infer", NORMAL, "nowhere.pth", *words])
