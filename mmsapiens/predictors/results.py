@@ -117,13 +117,15 @@ class Surface(Result):
         """Returns the image, and the map or maps beside it, (H, W', 3) uint8 RGB.
 
         Args:
-            mask: (H, W) bool, where they are shown; everywhere by default.
+            mask: (H, W) bool, where they are shown; everywhere by default. Of people who were cut
+                out, only what is inside their boxes is shown in any case.
         """
         if mask is None:
             return super().plot()
-        masked = PixelData(data=torch.from_numpy(np.ascontiguousarray(mask))[None])
+        shown = torch.from_numpy(np.ascontiguousarray(mask))[None]
         sample = self.source.sample.new()
-        sample.mask = masked
+        inside = sample.mask.data if "mask" in sample else 1
+        sample.mask = PixelData(data=shown * inside)
         return self.source.writer.picture(sample, self.image)
 
     def tile(self, mask: NDArray | None = None) -> NDArray:

@@ -52,6 +52,10 @@ def test_the_files_are_those_of_python(infer, tmp_path, config):
     for result in (of_array, of_function):
         for file in result.save(tmp_path / "again"):
             assert file.read_bytes() == (out / file.name).read_bytes(), file.name
+    if config != PARTS:
+        everywhere = np.ones((70, 50), bool)
+        np.testing.assert_array_equal(of_array.plot(everywhere), of_array.plot())
+        assert not np.array_equal(of_array.plot(~everywhere), of_array.plot())
     nobody = model(tmp_path / "in/00.png", boxes=[])
     whole, closer = (
         model(tmp_path / "in/00.png", **k) for k in ({}, {"boxes": path, "box_margin": 1})
