@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import PixelData
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from engine.allocator import keep_freed_memory
@@ -95,11 +97,16 @@ class ImageFiles(Dataset):
     Args:
         images: The files.
         pipeline: Transforms, as config dicts.
+        keep_pixels: Whether to give the pixels of files along with the samples, as
+            :class:`Pixels`, unless the pipeline has its own way of reading them.
     """
 
-    def __init__(self, images: Sequence[InputImage], pipeline: Sequence[dict]) -> None:
+    def __init__(
+        self, images: Sequence[InputImage], pipeline: Sequence[dict], keep_pixels: bool = False
+    ) -> None:
         self.images = images
         self.pipeline = Compose(list(pipeline))
+        self.keep_pixels = keep_pixels and pipeline[0] == {"type": "LoadImage"}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -117,13 +124,41 @@ class ImageFiles(Dataset):
     def prepare(self, image: InputImage, index: int) -> Any:
         """Returns the packed sample of an image."""
         sample: dict[str, Any] = {"img_path": str(image.path), "sample_idx": index, "metainfo": {}}
-        if image.pixels is not None:
-            sample["img"] = image.pixels
-        return self.pipeline({**sample, "rng": np.random.default_rng(index)})
+        pixels = image.read() if self.keep_pixels else image.pixels
+        if pixels is not None:
+            sample["img"] = pixels
+        packed = self.pipeline({**sample, "rng": np.random.default_rng(index)})
+        if self.keep_pixels and pixels is not None:
+            packed["pixels"] = Pixels(torch.from_numpy(pixels))
+        return packed
 
 
-Collated = tuple[dict | None, list["Failure | None"]]
-"""A batch of what could be prepared, and for each image None or why it could not."""
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """An image (H, W, 3) uint8 BGR as a tensor, which goes through shared memory.
+
+    Inside of this class the loader does not copy it to pinned memory.
+    """
+
+    tensor: Tensor
+
+
+Collated = tuple[dict | None, list[Failure | Pixels | None]]
+"""A batch of what could be prepared; for each image its pixels, if they are kept, or a Failure."""
+
+
+class Predicted(NamedTuple):
+    """The prediction of an image.
+
+    Attributes:
+        image: The file.
+        sample: With the prediction at the image's size.
+        pixels: Of the image, (H, W, 3) uint8 BGR, if they are kept.
+    """
+
+    image: InputImage
+    sample: DataSample
+    pixels: NDArray | None
 
 
 def image_pipeline(cfg: Config) -> list[dict]:
@@ -138,8 +173,8 @@ def image_pipeline(cfg: Config) -> list[dict]:
 def collate(items: list) -> Collated:
     """Makes a batch of packed samples, some of which may be Failures."""
     packed = [item for item in items if not isinstance(item, Failure)]
-    failures = [item if isinstance(item, Failure) else None for item in items]
-    return (collate_samples(packed) if packed else None), failures
+    kept = [item if isinstance(item, Failure) else item.pop("pixels", None) for item in items]
+    return (collate_samples(packed) if packed else None), kept
 
 
 def predict_images(
@@ -148,7 +183,8 @@ def predict_images(
     images: Sequence[InputImage],
     batch_size: int = 1,
     num_workers: int = 2,
-) -> Iterator[tuple[InputImage, DataSample] | Failure]:
+    keep_pixels: bool = False,
+) -> Iterator[Predicted | Failure]:
     """Predicts images, in their order.
 
     Args:
@@ -157,22 +193,30 @@ def predict_images(
         images: The files; sizes may be mixed.
         batch_size: Images a forward pass.
         num_workers: Processes that read and resize.
+        keep_pixels: Whether to hand on the pixels of the images.
 
     Yields:
-        The image and its data sample, predictions at the original size; or a :class:`Failure`.
+        The image, its data sample, predictions at the original size, and its pixels; or a
+        :class:`Failure`.
     """
     loader = DataLoader(
-        ImageFiles(images, image_pipeline(cfg)),
+        ImageFiles(images, image_pipeline(cfg), keep_pixels),
         batch_size=batch_size,
         num_workers=min(num_workers, len(images)),
         collate_fn=collate,
         pin_memory=model.device.type == "cuda",
     )
-    found = chain.from_iterable(predict_batch(model, collated) for collated in loader)
-    for image, predicted in zip(images, found, strict=True):
-        if isinstance(predicted, Exception):
-            predicted = Failure.of(image, predicted)
-        yield predicted if isinstance(predicted, Failure) else (image, predicted)
+    next_image = iter(images).__next__
+    for collated in loader:
+        for predicted, kept in zip(predict_batch(model, collated), collated[1], strict=True):
+            image = next_image()
+            if isinstance(predicted, Failure):
+                yield predicted
+            elif isinstance(predicted, Exception):
+                yield Failure.of(image, predicted)
+            else:
+                pixels = kept.tensor.numpy() if isinstance(kept, Pixels) else None
+                yield Predicted(image, predicted, pixels)
 
 
 def predict_batch(
@@ -184,10 +228,10 @@ def predict_batch(
         model: From :func:`engine.infer.init_model`.
         collated: From :func:`collate`.
     """
-    batch, failures = collated
+    batch, kept = collated
     done = iter(()) if batch is None else _predict_each(model, batch)
-    for failure in failures:
-        yield failure or next(done)
+    for item in kept:
+        yield item if isinstance(item, Failure) else next(done)
 
 
 def _predict_each(model: BaseModel, batch: dict) -> Iterator[DataSample | Exception]:

@@ -76,13 +76,18 @@ class Work:
         send: Callable[[Any], None] | None,
     ) -> int:
         """Predicts the rest in this process; returns the exit code."""
+        from engine.infer.pace import Pace
+
         self.results.recall(self.done)
-        code = 0
+        code, pace = 0, Pace(model, *([] if foreground is None else [foreground.model]))
         try:
             with progress(len(self.rest), self.console) as step:
                 for item in self.predictions(model, find_boxes, foreground):
-                    self.write(item)
+                    with pace.of_writing():
+                        self.write(item)
                     step() if send is None else send(1)
+            if self.rest:
+                self.console.print(pace.summary(len(self.rest)))
             self.predict_videos(model, find_boxes, send)
         except KeyboardInterrupt:
             code = INTERRUPTED_EXIT_CODE
@@ -113,7 +118,8 @@ class Work:
         images = [image for batch in batches if left.intersection(batch) for image in batch]
         found: Iterable[tuple | Failure]
         if foreground is None:
-            found = predict_images(model, self.cfg, images, size, args.num_workers)
+            keep = self.results.writer.needs_image
+            found = predict_images(model, self.cfg, images, size, args.num_workers, keep)
         else:
             found = predict_people(args, self.cfg, model, images, None, foreground)
         return (item for item in found if item[0] in left)

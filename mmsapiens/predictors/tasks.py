@@ -32,8 +32,8 @@ class ImagePredictor(Predictor[R]):
             if isinstance(item, Failure):
                 yield item
             else:
-                image, sample = item
-                yield self.result(image, sample.cpu())  # a list of results must not fill a GPU
+                # On the CPU, as a list of results must not fill a GPU.
+                yield self.result(item.image, item.sample.cpu())
 
     @abstractmethod
     def result(self, image: InputImage, sample: DataSample) -> R:

@@ -58,7 +58,7 @@ def test_predictions_that_fail_are_failures_of_their_images(photos, model, batch
     done = {r[0].path.name: r[1].mean for r in results if not isinstance(r, Failure)}
     alone = {
         image.path.name: sample.mean
-        for image, sample in predict_images(Fragile(), CFG, images, 1, num_workers=0)
+        for image, sample, _ in predict_images(Fragile(), CFG, images, 1, num_workers=0)
     }
     assert done == {name: alone[name] for name in ("0.png", "2.png", "3.png")}
 
@@ -112,3 +112,25 @@ def test_results_of_before_are_no_input_however_the_folders_are_named(photos, mo
     for out_dir in ("results", photos / "results"):
         names = [image.path.name for image in find_images(source, out_dir)]
         assert names == ["1.png", "2.png", "3.png", "4.png"]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_pixels_are_handed_on_to_whom_draws_on_them(photos, num_workers):
+    (photos / "2.png").write_bytes(b"no image")
+    images = find_images(str(photos))
+    results = list(predict_images(Fragile(), CFG, images, 3, num_workers, keep_pixels=True))
+    assert [isinstance(result, Failure) for result in results] == [False, False, True, False, False]
+    for image, result in zip(images, results, strict=True):
+        assert result.image == image
+        if not isinstance(result, Failure):
+            np.testing.assert_array_equal(result.pixels, image.read())
+    assert next(predict_images(Fragile(), CFG, images, 1, num_workers)).pixels is None
+
+
+def test_a_pipeline_that_reads_in_its_own_way_keeps_no_pixels(photos):
+    """As a JPEG at a part of its resolution, which a picture cannot be drawn on."""
+    own = [{"type": "LoadImage", "reduce": True}, *PIPELINE[1:]]
+    cfg = Config({"test_dataloader": {"dataset": {"pipeline": own}}})
+    images = find_images(str(photos))
+    results = list(predict_images(Fragile(), cfg, images, 2, 0, keep_pixels=True))
+    assert [result.pixels for result in results] == [None] * 5

@@ -144,7 +144,7 @@ def test_files_of_mixed_sizes_through_the_config(root, tmp_path):
     found = find_images(f"{tmp_path}/*.png")
     results = list(predict_images(model, cfg, found, batch_size=3, num_workers=0))
     assert isinstance(results.pop(), Failure) and len(results) == 3
-    for image, sample in results:
+    for image, sample, _ in results:
         assert sample.features.data.shape == (192, 4, 4)
         (alone,) = predict_images(model, cfg, [image], num_workers=0)
         torch.testing.assert_close(alone[1].features.data, sample.features.data)

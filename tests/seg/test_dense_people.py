@@ -66,7 +66,7 @@ def as_input(pixels, name="a"):
 
 def alone(model, cfg, pixels):
     """The prediction (C, H, W) for an image as it is."""
-    ((_, sample),) = predict_images(model, cfg, [as_input(np.ascontiguousarray(pixels))], 1, 0)
+    ((_, sample, _),) = predict_images(model, cfg, [as_input(np.ascontiguousarray(pixels))], 1, 0)
     return sample.get(model.prediction).data
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.data.decoding import decode_image
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import dispatch
 from tests.processes import Command
@@ -103,3 +104,20 @@ def test_a_run_that_was_ended_goes_on(infer_command, tmp_path, number):
     command[command.index("--output") + 1] = str(whole)
     assert dispatch(command) == 0
     assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in again)
+
+
+def test_each_image_is_decoded_once(infer_command, monkeypatch, capfd):
+    decoded = []
+
+    def decode(data, name, *args, **kwargs):
+        decoded.append(str(name))
+        return decode_image(data, name, *args, **kwargs)
+
+    for module in ("engine.data.loading", "engine.data.decoding"):
+        monkeypatch.setattr(f"{module}.decode_image", decode)
+    command, out = infer_command(PARTS)
+    assert dispatch(command) == 0
+    assert len(decoded) == len(set(decoded)) == 3
+    assert "images a second" in capfd.readouterr().err
+    picture, labels = cv2.imread(str(out / "01.png")), np.load(out / "01_seg.npy")
+    assert picture.shape[0] == labels.shape[0] and (picture > 0).any()
