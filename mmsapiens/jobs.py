@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import ConfigError
 
-Item = TypeVar("Item")
+Items = TypeVar("Items", bound=Sequence)
 
 
 class Message(NamedTuple):
@@ -24,7 +24,7 @@ class Message(NamedTuple):
     exit_code: int | None = None
 
 
-def share_of(items: Sequence[Item], part: int, num_parts: int) -> Sequence[Item]:
+def share_of(items: Items, part: int, num_parts: int) -> Items:
     """Returns one of consecutive shares whose sizes differ by one at most: 3, 3, 2, 2 of 10.
 
     Args:
@@ -34,7 +34,7 @@ def share_of(items: Sequence[Item], part: int, num_parts: int) -> Sequence[Item]
     """
     size, larger = divmod(len(items), num_parts)
     start = (part - 1) * size + min(part - 1, larger)
-    return items[start : start + size + (part <= larger)]
+    return items[start : start + size + (part <= larger)]  # type: ignore[return-value]
 
 
 def parse_share(text: str) -> tuple[int, int]:

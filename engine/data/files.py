@@ -6,6 +6,7 @@ import glob
 import itertools
 import logging
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 
 from engine.errors import DataError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # category Cc of Unicode
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASK_SUFFIXES = (".npy", ".png")
@@ -295,7 +298,7 @@ def read_list(path: str | Path) -> list[str]:
     # Each list of some that were joined may begin with a mark.
     lines = [line.strip().removeprefix("\ufeff") for line in text.split("\n")]
     for number, line in enumerate(lines, 1):
-        if any(unicodedata.category(character) == "Cc" for character in line):
+        if _CONTROL.search(line):
             raise DataError(f"Line {number} of {str(path)!r} is no name of a file: {line!r}.")
     return [line for line in lines if line and not line.startswith("#")]
 

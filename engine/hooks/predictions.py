@@ -10,7 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from engine.errors import ConfigError
-from engine.infer.images import check_results, name_results
+from engine.infer.collisions import check_results
+from engine.infer.images import ImageList
 from engine.infer.writer import build_writer
 
 
@@ -29,7 +30,7 @@ def name_outputs(dataset: Any, out_dir: Path, suffix: str = ".png") -> dict[Path
         ConfigError: If a result would overwrite a file of the dataset.
     """
     records = [dataset.get_data_info(i) for i in range(len(dataset))]
-    images = name_results(Path(record["img_path"]) for record in records)
+    images = ImageList(str(Path(record["img_path"])) for record in records)
     files = {
         value
         for record in records

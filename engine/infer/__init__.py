@@ -1,7 +1,9 @@
 """From a config, a checkpoint and images to files on disk; the same for every task."""
 # ruff: noqa: F401
 
-from engine.infer.images import InputImage, check_results, find_images
+from engine.infer.collisions import check_results
+from engine.infer.images import ImageList, InputImage
+from engine.infer.inputs import find_images
 from engine.infer.manifest import Manifest, fingerprint
 from engine.infer.predict import (
     Failure,

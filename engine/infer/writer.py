@@ -97,7 +97,7 @@ class Writer(ABC):
         """Of the files that every image has; None if they do not hold all that matters later."""
         return self.suffixes
 
-    def check(self, images: Sequence[InputImage]) -> None:  # noqa: B027 - most have nothing to do
+    def check(self, images: Iterable[InputImage]) -> None:  # noqa: B027 - most have nothing to do
         """Checks, before the first is predicted, that all images can be written.
 
         Raises:

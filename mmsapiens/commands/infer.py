@@ -173,9 +173,9 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     videos = Videos(args, cfg, meta, console)
     suffixes, of_videos = writer.suffixes, videos.suffixes(inputs)
     check_results(inputs, args.output, suffixes, given_files, writer.common, of_videos)
-    writer.check([item for item in inputs if not is_video(item.path)])
+    writer.check(item for item in inputs if not is_video(item.path))
     if args.shard:
-        inputs = list(share_of(inputs, *args.shard))
+        inputs = share_of(inputs, *args.shard)
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
     results = Results(writer, args.output, mask_of, finish=not args.shard)
     work = Work(args, cfg, inputs, results, videos, console, foreground_cfg)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from rich.console import Console
 
-    from engine.infer import Failure, InputImage, Results
+    from engine.infer import Failure, ImageList, Results
     from engine.infer.people import BoxSource
     from mmsapiens.commands.infer_video import Videos
     from seg.foreground import Foreground
@@ -39,7 +39,7 @@ class Work:
         self,
         args: argparse.Namespace,
         cfg: Config,
-        inputs: Sequence[InputImage],
+        inputs: ImageList,
         results: Results,
         videos: Videos,
         console: Console,
@@ -49,8 +49,7 @@ class Work:
         from engine.infer.video import is_video
 
         self.args, self.cfg = args, cfg
-        self.images = [item for item in inputs if not is_video(item.path)]
-        self.all_videos = [item for item in inputs if is_video(item.path)]
+        self.all_videos, self.images = split(inputs, [is_video(item.path) for item in inputs])
         self.results, self.videos, self.console = results, videos, console
         self.manifest = Manifest(args.output, settings(args, cfg, foreground_cfg), args.overwrite)
         self.sort()
@@ -65,6 +64,7 @@ class Work:
         sure, manifest = self.results.writer.sure_suffixes, self.manifest
         is_done = [sure is not None and manifest.has(image, sure) for image in self.images]
         self.done, self.rest = split(self.images, is_done)
+        self.is_left = [not done for done in is_done]
         is_done = [self.videos.is_done(video, manifest) for video in self.all_videos]
         self.done_videos, self.rest_videos = split(self.all_videos, is_done)
 
@@ -110,19 +110,23 @@ class Work:
             return ()
         if find_boxes is not None:
             return predict_people(args, self.cfg, model, self.rest, find_boxes, foreground)
+        import numpy as np
+
         from engine.infer import predict_images
 
         # Whole batches, as a run that nothing interrupts has them: others round differently.
-        size, left = args.batch_size or 1, set(self.rest)
-        batches = [self.images[i : i + size] for i in range(0, len(self.images), size)]
-        images = [image for batch in batches if left.intersection(batch) for image in batch]
+        size = args.batch_size or 1
+        batches = np.arange(len(self.images)) // size
+        left = np.array(self.is_left)
+        in_batches = np.isin(batches, batches[left])
+        images, left = self.images.where(in_batches), left[in_batches]
         found: Iterable[tuple | Failure]
         if foreground is None:
             keep = self.results.writer.needs_image
             found = predict_images(model, self.cfg, images, size, args.num_workers, keep)
         else:
             found = predict_people(args, self.cfg, model, images, None, foreground)
-        return (item for item in found if item[0] in left)
+        return (item for item, is_left in zip(found, left, strict=True) if is_left)
 
     def predict_videos(
         self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
@@ -201,12 +205,9 @@ class Work:
         return code or (1 if failures or num < num_all else 0)
 
 
-def split(
-    inputs: Sequence[InputImage], is_done: Sequence[bool]
-) -> tuple[list[InputImage], list[InputImage]]:
+def split(inputs: ImageList, is_done: Sequence[bool]) -> tuple[ImageList, ImageList]:
     """Returns those that are done, and the rest."""
-    pairs = list(zip(inputs, is_done, strict=True))
-    return [item for item, done in pairs if done], [item for item, done in pairs if not done]
+    return inputs.where(is_done), inputs.where(not done for done in is_done)
 
 
 def counted(num_images: int, num_videos: int) -> str:

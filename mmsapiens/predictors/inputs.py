@@ -16,7 +16,7 @@ from engine.data.decoding import decode_image
 from engine.data.files import composed
 from engine.errors import DataError
 from engine.infer import Failure, InputImage, find_images
-from engine.infer.images import name_results
+from engine.infer.images import ImageList
 from engine.infer.video import VideoReader, is_video
 
 ColorOrder = Literal["bgr", "rgb"]
@@ -96,7 +96,9 @@ def _named(paths: Sequence[str | Path]) -> list[InputImage]:
     """Inputs of given files, in the order in which they are given."""
     if not paths:
         return []
-    named = {composed(str(image.path)): image for image in name_results(map(Path, paths))}
+    named = {
+        composed(str(image.path)): image for image in ImageList(str(Path(path)) for path in paths)
+    }
     return [named[composed(str(Path(path)))] for path in paths]
 
 

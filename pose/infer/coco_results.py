@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from tempfile import SpooledTemporaryFile
 from threading import Lock
@@ -40,17 +40,19 @@ class CocoResults:
         self._file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it lives as long as this
         self._lock = Lock()
 
-    def check(self, names: Sequence[str]) -> None:
+    def check(self, names: Iterable[str]) -> None:
         """Checks that all images have ids.
 
         Raises:
             ConfigError: If some have none.
         """
+        if self.image_ids is None:
+            return
         without = [name for name in names if self._given(name) is None]
-        if without and self.image_ids is not None:
+        if without:
             raise ConfigError(
-                f"--annotations: it has no image of the names of {len(without)} of {len(names)} "
-                f"images, such as {', '.join(without[:_NUM_NAMED])}."
+                f"--annotations: it has no image of the names of {len(without)} of the images, "
+                f"such as {', '.join(without[:_NUM_NAMED])}."
             )
 
     def add(self, name: str, people: InstanceData) -> None:

@@ -97,7 +97,7 @@ class PoseWriter(Writer):
 
     def check(self, images: Iterable[InputImage]) -> None:
         """Checks that all images are in the annotation file, if there is one."""
-        self.results.check([image.name for image in images])
+        self.results.check(image.name for image in images)
 
     def collect(self, sample: DataSample) -> None:
         """Keeps the people for ``coco_results.json``."""

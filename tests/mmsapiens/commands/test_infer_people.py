@@ -68,7 +68,7 @@ def test_ids_of_an_annotation_file_need_no_new_predictions(given, tmp_path, capf
         (tmp_path / name).write_text(json.dumps({"images": images}))
     words = ["infer", *map(str, given), "--input", str(tmp_path / "*.jpg"), "--device", "cpu"]
     words += ["--output", str(tmp_path / "out"), "--num-workers", "0"]
-    with pytest.raises(ConfigError, match=r"1 of 2 images, such as a\.jpg"):
+    with pytest.raises(ConfigError, match=r"1 of the images, such as a\.jpg"):
         dispatch([*words, "--annotations", str(tmp_path / "one.json")])
     assert dispatch(words) == 0
     assert dispatch([*words, "--annotations", str(tmp_path / "both.json")]) == 0

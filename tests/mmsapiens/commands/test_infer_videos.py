@@ -285,7 +285,7 @@ def test_two_inputs_with_one_name_are_refused(tmp_path):
     inputs = [InputImage(tmp_path / "a.jpg", "a"), InputImage(video, "a")]
     words = (tmp_path / "out", (".json", ".jpg"), [], [])
     check_results(inputs, *words, of_videos=(".mp4",))
-    with pytest.raises(ConfigError, match=r"a\.avi and .*a\.jpg would both write a\.json"):
+    with pytest.raises(ConfigError, match=r"a\.jpg and .*a\.avi would both write a\.json"):
         check_results(inputs, *words, of_videos=(".json", ".mp4"))
 
 
