@@ -34,17 +34,17 @@ def is_one(source: Any) -> bool:
 
 
 def list_images(
-    source: Any, color: ColorOrder, num_frames: int = 1
+    source: Any, color: ColorOrder, num: int = 1
 ) -> Iterator[Sequence[InputImage] | Failure]:
     """Lists what a source holds, in its order; in portions if it is not known beforehand.
 
     Videos come after the images of their folder. A frame of a video that cannot be decoded is a
-    failure, and so is a video that ends early.
+    failure, and so is a video that ends early, and what is no image among others.
 
     Args:
         source: See :meth:`mmsapiens.predictors.Predictor.__call__`.
         color: Order of the channels of NumPy arrays.
-        num_frames: Of a video, in a portion.
+        num: Of frames of a video, or of images in memory, in a portion.
 
     Raises:
         DataError: If it is nothing of what is expected, or nothing is there.
@@ -57,16 +57,15 @@ def list_images(
             yield images
         for item in inputs:
             if is_video(item.path):
-                yield from _frames(item, num_frames)
+                yield from _frames(item, num)
     elif is_one(source):
         yield [as_input(source, 0, color)]
     elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
         yield _named(source)
-    elif isinstance(source, Sequence):
-        yield [as_input(item, index, color) for index, item in enumerate(source)]
     elif isinstance(source, Iterable):
-        # One by one, so that a camera's image does not wait for the next.
-        yield from ([as_input(item, index, color)] for index, item in enumerate(source))
+        # One by one if they may be a camera's, so that an image does not wait for the next.
+        are_there = isinstance(source, Sequence | np.ndarray | torch.Tensor)
+        yield from _portions(source, color, num if are_there else 1)
     else:
         raise DataError(
             f"expected an image (path, bytes, NumPy array, PIL image, tensor), a folder, pattern, "
@@ -90,6 +89,25 @@ def _frames(source: InputImage, num: int) -> Iterator[Sequence[InputImage] | Fai
                 yield Failure(source, reason)
     except DataError as error:
         yield Failure(source, str(error))
+
+
+def _portions(
+    images: Iterable[Any], color: ColorOrder, num: int
+) -> Iterator[Sequence[InputImage] | Failure]:
+    """Takes images as they are wanted, as their pixels may fill the memory."""
+    numbered = enumerate(images)
+    while items := list(islice(numbered, num)):
+        portion: list[InputImage] = []
+        for index, item in items:
+            try:
+                portion.append(as_input(item, index, color))
+            except DataError as error:
+                if portion:
+                    yield portion
+                portion, name = [], f"image_{index}"
+                yield Failure(InputImage(Path(name), name), str(error).removeprefix(f"{name}: "))
+        if portion:
+            yield portion
 
 
 def _named(paths: Sequence[str | Path]) -> list[InputImage]:
@@ -119,8 +137,7 @@ def _pixels(image: Any, name: str, color: ColorOrder) -> NDArray:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), name)
     if isinstance(image, Image.Image):
-        upright = ImageOps.exif_transpose(image)
-        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[..., ::-1])
+        return _of_pil(ImageOps.exif_transpose(image), name)
     if isinstance(image, torch.Tensor):
         return _of_tensor(image, name)
     if not isinstance(image, np.ndarray):
@@ -136,6 +153,18 @@ def _pixels(image: Any, name: str, color: ColorOrder) -> NDArray:
             f"{image.dtype}."
         )
     return np.ascontiguousarray(image[..., ::-1] if color == "rgb" else image)
+
+
+def _of_pil(image: Image.Image, name: str) -> NDArray:
+    """Returns the pixels of an upright PIL image; of 16 bits the upper byte, as of a file's."""
+    if image.mode.startswith("I;16"):
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise DataError(
+            f"{name}: PIL images of mode {image.mode} do not say which value is white. Convert it "
+            "to one of 8 or 16 bits, such as L, RGB or I;16."
+        )
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
 
 
 def _of_tensor(image: torch.Tensor, name: str) -> NDArray:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import mmsapiens
 from engine.config import load_config
+from engine.data.decoding import decode_image
 from engine.errors import ConfigError, DataError, WeightsError
 from engine.model.base import build_model
 from mmsapiens.cli import dispatch
@@ -189,6 +190,43 @@ def test_what_cannot_be_predicted_raises_or_is_skipped(load, photos):
     assert [result.path.name for result in results] == ["0.png", "2.png"]
     with pytest.raises(DataError, match=r"1\.png"):
         model(photos / "1.png", on_error="skip")
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_what_is_no_image_among_others_is_skipped_too(load, photos, kind):
+    model = load("parts", batch_size=2)
+    good = (photos / "0.png").read_bytes()
+    images = [good, b"no image", np.zeros((4, 4), np.float32), good, good]
+    with pytest.raises(DataError, match=r"^image_1"):
+        model(kind(images))
+    results = model(kind(images), on_error="skip")
+    assert [result.source.image.out_stem for result in results] == ["image_0", "image_3", "image_4"]
+    for result in results:
+        assert_equal(result, model(good))
+
+
+def test_a_list_of_images_is_decoded_batch_by_batch(load, photos, monkeypatch):
+    decoded = []
+
+    def decode(data, name):
+        decoded.append(name)
+        return decode_image(data, name)
+
+    monkeypatch.setattr("mmsapiens.predictors.inputs.decode_image", decode)
+    stream = load("parts", batch_size=2)([(photos / "0.png").read_bytes()] * 5, stream=True)
+    next(stream)
+    assert decoded == ["image_0", "image_1"]
+    assert len(list(stream)) == 4 and len(decoded) == 5
+
+
+def test_a_deep_image_is_the_same_from_a_file_and_from_pil(load, tmp_path):
+    path = tmp_path / "deep.png"
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(path), rng.integers(0, 2**16, (60, 50), np.uint16))
+    model = load("depth")
+    assert_equal(model(Image.open(path)), model(path))
+    with pytest.raises(DataError, match="mode F do not say which value is white"):
+        model(Image.new("F", (8, 8)))
 
 
 def test_boxes_say_where_people_are(load, photos):
