@@ -57,8 +57,9 @@ class Predictor(ABC, Generic[R]):
         self.cfg = cfg
         self.model = model
         self.dataset_meta = dataset_meta
-        self.batch_size = batch_size or self.default_batch_size
+        self.batch_size = self.default_batch_size if batch_size is None else batch_size
         self.num_workers = num_workers
+        self._check_ready()
         self.writer = build_writer(cfg, dataset_meta)
 
     def __call__(
@@ -89,13 +90,14 @@ class Predictor(ABC, Generic[R]):
 
         Raises:
             DataError: If an image cannot be read or predicted, or nothing is there.
-            ConfigError: If an option is unknown.
+            ConfigError: If an option is unknown, or the model was let go of.
         """
         if color not in ("bgr", "rgb") or on_error not in ("raise", "skip"):
             raise ConfigError(
                 f"color={color!r}, on_error={on_error!r}: expected 'bgr' or 'rgb', and 'raise' or "
                 "'skip'."
             )
+        self._check_ready()
         self.check_options(**options)
         results = self._stream(source, color, on_error, options)
         if is_one(source):
@@ -114,6 +116,14 @@ class Predictor(ABC, Generic[R]):
         unknown = [name for name in options if name not in self.options]
         if unknown:
             raise ConfigError(f"{type(self).__name__} has no option {unknown[0]!r}.")
+
+    def _check_ready(self) -> None:
+        for name, least in (("batch_size", 1), ("num_workers", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name} is an integer of at least {least}; found {value!r}.")
+        if not hasattr(self, "model"):
+            raise ConfigError("The model was let go of at the end of its with block: load it anew.")
 
     def _stream(
         self, source: Any, color: ColorOrder, on_error: str, options: dict[str, Any]
@@ -153,6 +163,6 @@ class Predictor(ABC, Generic[R]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        del self.model
+        self.__dict__.pop("model", None)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

@@ -309,10 +309,25 @@ def test_what_cannot_be_loaded_is_said(checkpoints, tmp_path):
         mmsapiens.load((CONFIGS["parts"], checkpoints("parts")), device="nowhere")
 
 
-def test_a_predictor_lets_go_of_its_model(load):
-    with load("parts") as model:
-        assert model.device.type == "cpu"
+def test_a_predictor_lets_go_of_its_model(load, photos, tmp_path):
+    with load("parts") as model, model:  # twice
+        result = model(photos / "0.png")
     assert not hasattr(model, "model")
+    assert result.save(tmp_path / "out") and result.plot().shape[2] == 3
+    with pytest.raises(ConfigError, match="load it anew"):
+        model(photos / "0.png")
+
+
+@pytest.mark.parametrize("name", ["batch_size", "num_workers"])
+def test_numbers_that_are_none_are_said(load, photos, name):
+    with pytest.raises(ConfigError, match=rf"{name} is an integer of at least .; found -1"):
+        load("parts", **{name: -1})
+    model = load("parts")
+    setattr(model, name, 0.5)
+    with pytest.raises(ConfigError, match=f"{name} is an integer"):
+        model(photos)
+    with pytest.raises(ConfigError, match="batch_size is an integer of at least 1; found 0"):
+        load("parts", batch_size=0)
 
 
 def test_importing_the_package_is_instant():
