@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import re
@@ -41,11 +42,11 @@ def parse_share(text: str) -> tuple[int, int]:
     """Reads a share such as ``3/8``, the third of eight; for argparse's ``type``.
 
     Raises:
-        ValueError: If it is none; argparse makes a message of it.
+        argparse.ArgumentTypeError: If it is none.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(f"expected K/N, from 1/N to N/N; found {text}")
+        raise argparse.ArgumentTypeError(f"expected K/N, from 1/N to N/N; found {text!r}")
     return int(match[1]), int(match[2])
 
 
@@ -66,7 +67,7 @@ def device_names(text: str, num_gpus: int, jobs_per_device: int = 1) -> list[str
     else:
         names = []
         for part in text.replace(" ", "").split(","):
-            match = re.fullmatch(r"(?:cuda:)?(\d+)|(cpu)(?::(\d+))?", part)
+            match = re.fullmatch(r"(?:cuda:)?(\d+)|(cpu)(?::([1-9]\d*))?", part)
             if match is None:
                 raise ConfigError(
                     f"--devices {text}: expected all, numbers of GPUs as 0,1,3, or cpu:2 (two "

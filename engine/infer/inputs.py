@@ -38,7 +38,9 @@ def find_images(source: str, out_dir: str | Path | None = None, videos: bool = F
         DataError: If nothing is there.
     """
     path, suffixes = Path(source), (*IMAGE_SUFFIXES, *(VIDEO_SUFFIXES if videos else ()))
-    if path.suffix.lower() == ".txt" and not path.is_dir():
+    if not source:  # a variable that is not set; Path("") is the folder where we are
+        paths = []
+    elif path.suffix.lower() == ".txt" and not path.is_dir():
         paths = [str(Path(as_on_disk(path.parent, line))) for line in read_list(path)]
     elif path.is_file():
         paths = [str(path)]

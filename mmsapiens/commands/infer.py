@@ -87,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     inputs = "image, video, folder, pattern, .txt list"
     parser.add_argument("--input", required=True, help=inputs)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the results")
+    parser.add_argument(
+        "--output", required=True, type=folder, metavar="DIR", help="of the results"
+    )
     parser.add_argument(
         "--batch-size",
         type=positive_int,
@@ -159,7 +161,7 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     foreground_cfg = find_foreground(args)
     given_files = [args.boxes] if args.boxes else []
     devices = [args.device]
-    if args.devices:
+    if args.devices is not None:
         devices = device_names(args.devices, torch.cuda.device_count(), args.jobs_per_device)
     alone = len(devices) == 1
     model: Any = None
@@ -193,7 +195,7 @@ def load_checked(args: argparse.Namespace) -> Config:
     from engine.errors import ConfigError
     from engine.infer import find_writer
 
-    if args.devices and (args.device or args.shard):
+    if args.devices is not None and (args.device or args.shard):
         raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
     if args.jobs_per_device > 1 and not args.devices:
         raise ConfigError("--jobs-per-device goes with --devices.")
@@ -242,4 +244,14 @@ def infer_job(
 
 def names(text: str) -> tuple[str, ...]:
     """Reads names that commas separate; for argparse's ``type``."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected names that commas separate; found {text!r}")
+    return found
+
+
+def folder(text: str) -> Path:
+    """Reads a folder; empty, as of a variable that is not set, it is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder; found ''")
+    return Path(text)

@@ -195,7 +195,9 @@ class Work:
         failures = self.results.failures
         num_videos = len(self.done_videos) + self.videos.num_done
         report(failures, self.console)
-        parts = [f"{num_written} of {len(self.images)} images"] if self.images else []
+        # A share may be of nothing.
+        has_images = self.images or not self.all_videos
+        parts = [f"{num_written} of {len(self.images)} images"] if has_images else []
         parts += [f"{num_videos} of {len(self.all_videos)} videos"] if self.all_videos else []
         parts += [f"{self.videos.num_frames} frames"] if self.videos.num_frames else []
         print(f"{', '.join(parts)} done; results are in {self.results.out_dir}")

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from engine.data.integrity import LIMIT_VARIABLE
+from engine.errors import DataError
 from engine.infer import Failure, find_images, predict_images
 from engine.model.base import BaseModel
 
@@ -84,6 +85,13 @@ def test_linked_folders_are_searched_once_round(photos, tmp_path_factory):
     expected = [(f"{i}.png", f"photos/{i}") for i in range(5)]
     assert names(find_images(str(root))) == expected
     assert [name for name, _ in names(find_images(f"{root}/**/*.png"))] == [n for n, _ in expected]
+
+
+def test_an_empty_input_is_not_the_folder_where_we_are(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    assert len(find_images(".")) == 5
+    with pytest.raises(DataError, match="--input '': no images found"):
+        find_images("")
 
 
 def test_lists_of_windows_and_macos(photos):

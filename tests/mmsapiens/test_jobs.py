@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import cv2
@@ -64,7 +66,13 @@ def test_devices_are_named(text, num_gpus, jobs, names):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("0,1", "there is no GPU 1; found 1"), ("gpu", "'gpu'")]
+    ("text", "said"),
+    [
+        ("0,1", "there is no GPU 1; found 1"),
+        ("gpu", "'gpu'"),
+        ("cpu:0", "found 'cpu:0'"),
+        ("", "found ''"),
+    ],
 )
 def test_devices_that_are_not_there_are_said(text, said):
     with pytest.raises(ConfigError, match=said):
@@ -74,7 +82,7 @@ def test_devices_that_are_not_there_are_said(text, said):
 def test_shares_are_read():
     assert parse_share("3/8") == (3, 8)
     for text in ("0/8", "9/8", "3", "a/b"):
-        with pytest.raises(ValueError, match="expected K/N"):
+        with pytest.raises(ArgumentTypeError, match="expected K/N"):
             parse_share(text)
 
 
@@ -142,6 +150,12 @@ def jobs_of(pid):
             if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
                 found.append(int(stat.parent.name))
     return sorted(found)
+
+
+def test_a_share_of_nothing_is_done(infer_command, capsys):
+    command, out = infer_command(PARTS, num=1)
+    assert dispatch(with_options(command, "--shard", "2/2")) == 0
+    assert f"\n0 of 0 images done; results are in {out}\n" in capsys.readouterr().out
 
 
 def test_a_share_does_not_undo_the_others(infer_command):

@@ -85,3 +85,10 @@ def test_a_map_alone_is_written_alone(infer):
 def test_what_the_task_does_not_have_is_said(infer, config, words, text):
     with pytest.raises(ConfigError, match=text):
         infer(config, *words)
+
+
+@pytest.mark.parametrize("option", ["--save", "--output"])
+def test_an_empty_option_is_none(infer, capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        infer(PARTS, option, "")
+    assert f"argument {option}: expected" in capsys.readouterr().err
