@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import ConfigError
+from mmsapiens.ranks import end_with_parent
 
 Items = TypeVar("Items", bound=Sequence)
 
@@ -86,7 +87,8 @@ def run_side_by_side(
 ) -> Iterator[Message]:
     """Runs ``target(send, *arguments[i])`` in a process for each i; yields what they say.
 
-    A job that is killed ends like any other, with the negative number of the signal.
+    A job that is killed ends like any other, with the negative number of the signal; when this
+    process is killed, all of them end.
 
     Args:
         target: Of a module; ``send`` takes anything that can be pickled.
@@ -114,6 +116,7 @@ def run_side_by_side(
 
 
 def _run(sender: Connection, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    end_with_parent()  # else it goes on to the end of a video before it has something to say
     target(sender.send, *arguments)
 
 

@@ -81,7 +81,7 @@ class Ranks:
             [sys.executable, *words],
             env={**os.environ, **{name: str(value) for name, value in env.items()}},
             start_new_session=True,  # a terminal's Ctrl-C comes from here, once
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=end_with_parent,
         )
         self.running[process.pid] = (rank, process)
 
@@ -119,10 +119,11 @@ class Ranks:
         return exit_code
 
 
-def _end_with_parent() -> None:
-    """Lets Linux tell a process when this one is gone, however it ended."""
+def end_with_parent() -> None:
+    """Lets Linux end this process when its parent is gone, however that ended."""
     set_signal_of_parents_death = 1
-    ctypes.CDLL(None).prctl(set_signal_of_parents_death, signal.SIGTERM)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(set_signal_of_parents_death, signal.SIGTERM)
 
 
 if __name__ == "__main__":

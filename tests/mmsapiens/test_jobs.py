@@ -86,6 +86,24 @@ def test_shares_are_read():
             parse_share(text)
 
 
+def say_and_wait(send):
+    os.write(1, b"waits\n")  # at once, as another says it too
+    time.sleep(30)
+    os.write(1, b"is left\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes of a parent's end")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_job_is_left_when_the_run_is_killed(number):
+    code = "from mmsapiens.jobs import run_side_by_side as run\n"
+    code += "from tests.mmsapiens.test_jobs import say_and_wait\nlist(run(say_and_wait, [(), ()]))"
+    process = Command(["-c", code])
+    assert [process.stdout.readline() for _ in range(2)] == ["waits\n"] * 2
+    assert len(jobs_of(process.pid)) == 2
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[0] == ""  # read until nobody holds the pipe any more
+
+
 def with_options(command, *options):
     at = command.index("--cfg-options")
     words = [*command[:at], *options, *command[at:]]
