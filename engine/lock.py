@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, NamedTuple, TextIO
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
@@ -77,7 +77,7 @@ def hold_work_dir(work_dir: str | Path) -> Iterator[None]:
         yield
     finally:
         if file is not None:
-            if _is_at(file, path):
+            if is_at(file, path):
                 path.unlink()
             file.close()
 
@@ -86,14 +86,14 @@ def _take(path: Path) -> TextIO:
     """Returns the file, locked and signed."""
     while True:
         file = path.open("a+", encoding="utf-8")
-        locks = _lock(file)
+        locks = lock(file)
         file.seek(0)
         lines = file.read().splitlines()
         holder = Holder(*lines) if len(lines) == len(Holder._fields) else None
         if locks is None or (holder and holder.may_run(locks)):
             file.close()
             raise _refusal(path, holder or Holder(), surely=locks is None)
-        if _is_at(file, path):
+        if is_at(file, path):
             break
         file.close()  # its holder removed it after we had opened it
     os.register_at_fork(after_in_child=file.close)  # data workers outlive a training that is killed
@@ -103,7 +103,7 @@ def _take(path: Path) -> TextIO:
     return file
 
 
-def _lock(file: TextIO) -> bool | None:
+def lock(file: IO) -> bool | None:
     """Locks; returns None if another process has, and False if there are no locks here."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,7 +116,8 @@ def _lock(file: TextIO) -> bool | None:
     return True
 
 
-def _is_at(file: TextIO, path: Path) -> bool:
+def is_at(file: IO, path: Path) -> bool:
+    """Whether an open file is still the one of a path."""
     return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 

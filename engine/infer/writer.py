@@ -23,6 +23,7 @@ from engine.errors import ConfigError
 from engine.image_files import write_rgb
 from engine.infer.images import InputImage
 from engine.infer.predict import Failure
+from engine.lock import is_at, lock
 from engine.registry import WRITERS
 
 _THREADS = max(2, os.cpu_count() or 1)
@@ -182,13 +183,21 @@ def check_format(name: str, value: str, known: Sequence[str]) -> str:
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
-    """Gives a path to write to, in the same folder, which is renamed to ``path`` at the end."""
+    """Gives a path to write to, in the same folder, which is renamed to ``path`` at the end.
+
+    The next run replaces what one that was killed has left there; while another process writes the
+    same file, this one gets a path of its own.
+    """
     unfinished = path.with_name(f".unfinished-{path.name}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with unfinished.open("ab") as file:
+        if lock(file) is None or not is_at(file, unfinished):
+            unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def find_writer(cfg: Config, options: Iterable[str] = ()) -> type[Writer]:

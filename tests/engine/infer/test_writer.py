@@ -1,6 +1,9 @@
 """What a config and a command line say of the files of predictions."""
 
+import pytest
+
 from engine.infer import build_writer
+from engine.infer.writer import complete
 
 META = {"classes": ("skin", "hair"), "palette": ((0, 0, 0), (9, 9, 9))}
 
@@ -9,3 +12,27 @@ def test_the_command_line_goes_before_the_config(face_config):
     cfg = face_config(writer__opacity=0.25)
     assert build_writer(cfg, META).opacity == 0.25
     assert build_writer(cfg, META, {"opacity": 0.75}).opacity == 0.75
+
+
+def test_two_that_write_the_same_file_do_not_spoil_it(tmp_path):
+    path = tmp_path / "a.png"
+    with complete(path) as first, first.open("wb") as file:
+        file.write(b"first")
+        file.flush()
+        with complete(path) as second:
+            second.write_bytes(b"second")
+            assert not path.exists() and second.suffix == ".png"
+        assert path.read_bytes() == b"second"
+        file.write(b", whole")
+    assert path.read_bytes() == b"first, whole" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_was_left_unfinished_is_replaced_and_what_fails_leaves_nothing(tmp_path):
+    path = tmp_path / "a.png"
+    (tmp_path / ".unfinished-a.png").write_bytes(b"longer, of a run that was killed")
+    with complete(path) as unfinished:
+        unfinished.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(KeyError), complete(path):
+        raise KeyError
+    assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
