@@ -152,7 +152,7 @@ class Work:
     def by_jobs(self, devices: Sequence[str], job: Callable[..., None]) -> int:
         """Predicts the rest in a process for each device; returns the exit code.
 
-        What a job leaves that dies is shared among as many new ones, once.
+        What a job leaves that dies another one does, with the same share, once.
 
         Args:
             devices: Of the jobs.
