@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 from mmsapiens.hub import fetch, locate
 from mmsapiens.shipped import find_config
-from mmsapiens.zoo import Released, find, like
+from mmsapiens.zoo import RELEASED, Released, find, like
 
 PathName = str | PathLike[str]
 WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors")
@@ -36,6 +36,8 @@ def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path
         return _config_of(path), path
     if path.suffix == ".py":
         raise ConfigError(f"{source} is a config; give its checkpoint, too: (config, checkpoint).")
+    if path.is_dir() and str(source) not in RELEASED:
+        raise ConfigError(f"{source} is a folder; give the checkpoint in it that is meant.")
     released = find(str(source))
     return find_config(released.config), weights_of(released)
 

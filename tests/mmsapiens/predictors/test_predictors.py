@@ -298,6 +298,8 @@ def test_a_training_is_loaded_by_its_checkpoint(checkpoints, tmp_path, photos):
 def test_what_cannot_be_loaded_is_said(checkpoints, tmp_path):
     with pytest.raises(ConfigError, match="no configs lie beside it"):
         mmsapiens.load(checkpoints("parts"))
+    with pytest.raises(ConfigError, match="is a folder; give the checkpoint in it"):
+        mmsapiens.load(tmp_path)
     with pytest.raises(ConfigError, match="there is neither such a file nor a config"):
         mmsapiens.load(("no_such_config", checkpoints("parts")))
     with pytest.raises(WeightsError, match="is not a file"):
