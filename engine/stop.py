@@ -7,6 +7,8 @@ import multiprocessing
 import multiprocessing.util  # its exit handler must be older than ours
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from types import FrameType
@@ -32,16 +34,26 @@ class StopRequest:
         distributed = dist.is_available() and dist.is_initialized()
         self.group = dist.new_group(backend="gloo", timeout=timeout) if distributed else None
 
-    def listen(self) -> None:
-        """Installs the handlers; without effect outside the main thread.
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handles the signals inside; without effect outside the main thread.
 
         A second Ctrl-C ends the process at once. One that is ignored, as in the background of a
-        script, still is.
+        script, still is. If the process ends, the signals are handled to its end.
         """
+        before = {}
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
                 if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, self._note)
+                    before[number] = signal.signal(number, self._note)
+        try:
+            yield
+        except SystemExit:
+            before.clear()
+            raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = max(self.exit_code, STOP_SIGNALS[signal.Signals(number)])

@@ -69,15 +69,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Trains until ``max_epochs``."""
         self.stop_request = StopRequest(group_timeout(self.runner.cfg))
-        self.stop_request.listen()
-        self._window: dict[int, Any] = {}  # the batches of a step, by iteration
-        self.runner.call_hook("before_train")
-        if self._iter > 0 and self._batches_done() == 0 and not self._evaluated:
-            self._validate()
-        while self._epoch < self._max_epochs and not self.stop_training:
-            self.run_epoch()
-            self._validate()
-        self.runner.call_hook("after_train")
+        with self.stop_request.listening():
+            self._window: dict[int, Any] = {}  # the batches of a step, by iteration
+            self.runner.call_hook("before_train")
+            if self._iter > 0 and self._batches_done() == 0 and not self._evaluated:
+                self._validate()
+            while self._epoch < self._max_epochs and not self.stop_training:
+                self.run_epoch()
+                self._validate()
+            self.runner.call_hook("after_train")
         return self.runner.model
 
     def _validate(self) -> None:

@@ -23,25 +23,35 @@ def handlers():
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_signal_is_noted_with_the_code_that_it_asks_for(number, handlers):
     request = StopRequest()
-    request.listen()
-    assert request.agreed() == 0
-    os.kill(os.getpid(), number)
+    before = signal.getsignal(number)
+    with request.listening():
+        assert request.agreed() == 0
+        os.kill(os.getpid(), number)
     assert request.agreed() == STOP_SIGNALS[number]
+    assert signal.getsignal(number) is before, "who trains in a notebook may go on in it"
 
 
 def test_a_second_ctrl_c_ends_at_once(handlers):
-    request = StopRequest()
-    request.listen()
-    os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with StopRequest().listening():
         os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_process_that_ends_notes_signals_to_its_end(handlers):
+    """A second one, while it ends, must not give it another exit code."""
+    request = StopRequest()
+    with pytest.raises(SystemExit), request.listening():
+        raise SystemExit(STOPPED_EXIT_CODE)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert request.exit_code == STOPPED_EXIT_CODE
 
 
 def test_who_ignored_ctrl_c_still_does(handlers):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as what a script starts in the background
     request = StopRequest()
-    request.listen()
-    os.kill(os.getpid(), signal.SIGINT)
+    with request.listening():
+        os.kill(os.getpid(), signal.SIGINT)
     assert request.agreed() == 0
 
 
