@@ -255,6 +255,8 @@ def test_people_without_a_box_are_not_missed(tmp_path):
 def test_num_keypoints_that_hides_people_is_told(tmp_path, capsys):
     content = make_content()
     first(num_keypoints=0)(content)
+    crowd = dict(content["annotations"][1], id=90, iscrowd=1, num_keypoints=0)
+    content["annotations"].append(crowd)  # no person is left out with it
     dataset = CocoDataset(str(write(content, tmp_path)))
     told = capsys.readouterr()
     assert len(dataset) == 8

@@ -308,6 +308,12 @@ def test_noise_of_another_shape_is_an_error():
         encoder(torch.zeros(2, 3, 64, 64), noise=torch.rand(2, 11))
 
 
+@pytest.mark.parametrize("size_hw", [(64, 48), (48, 64)])
+def test_images_of_another_size_are_an_error(size_hw):
+    with pytest.raises(ConfigError, match=f"{size_hw[0]}x{size_hw[1]} .* for 64x64"):
+        MAEViT(SMALL, img_size=64)(torch.zeros(1, 3, *size_hw))
+
+
 @pytest.mark.parametrize(("size", "num_patches"), [(8, 64), (32, 4)])
 def test_patches_of_another_size_reach_decoder_and_head(images, size, num_patches):
     loss = {"type": "PixelReconstructionLoss"}

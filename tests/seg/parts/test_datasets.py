@@ -102,6 +102,11 @@ def test_split_does_not_depend_on_the_order_of_the_listing():
     assert sorted(select_split(records[::-1], "val", 0.3)) == sorted(forward)
 
 
+def test_the_same_names_are_held_out_in_every_version():
+    records = [(f"{i:02}", i) for i in range(20)]
+    assert select_split(records, "val", 0.25) == [5, 8, 11, 16, 17]
+
+
 def test_missing_data_root_names_the_variable(tmp_path):
     with pytest.raises(DataError, match=r"nowhere.*DATA_ROOT"):
         FaceDataset(data_root=str(tmp_path / "nowhere"))
