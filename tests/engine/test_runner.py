@@ -2,8 +2,8 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 import cv2
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
