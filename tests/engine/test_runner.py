@@ -7,6 +7,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from engine.config import load_config
 from engine.errors import WeightsError
 from engine.runner import Runner
 from tests.conftest import BARE
@@ -122,6 +123,8 @@ def test_evaluation_runs_in_the_precision_of_the_training(face_config):
     runner.load_or_resume()
     runner.test()
     assert seen and set(seen) == {torch.bfloat16}
+    (written,) = Path(cfg.work_dir).glob("*.py")
+    assert load_config(written).model == cfg.model
 
 
 @pytest.mark.parametrize(
