@@ -7,7 +7,7 @@ from engine.config import load_config
 from engine.errors import ConfigError
 from engine.flops import training_flops
 from engine.model.base import BaseModel
-from mmsapiens.benchmarks.model import Variant, measure
+from mmsapiens.benchmarks.model import Timing, Variant, _parts_table, _summary, measure
 from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/face/sapiens_0.3b_face-1024x768.py"
@@ -56,6 +56,22 @@ def test_names_say_what_is_switched_on(variant):
     every = replace(variant, compile=True, activation_checkpointing=True)
     assert every.name == "bfloat16 + compiled + activation checkpointing"
     assert replace(variant, plain=True, dtype="float32").name == "plain eager float32"
+
+
+def test_tables_compare_with_the_first(variant):
+    variants = [variant, replace(variant, compile=True)]
+    timings = [
+        Timing(4.0, {"backbone": 1.0, "loss": 3.0}, 3 * 2**30, 1.5, 0.25),
+        Timing(0.5, {"backbone": 0.2, "loss": 0.3}, 2**30, 12.0, None),
+    ]
+    first, second = _summary(variants, timings).splitlines()[2:]
+    assert first.split() == [
+        "bfloat16",
+        *["4.000", "0.500", "1.00", "3.00", "1.00", "1.500", "25.0%"],
+    ]
+    assert second.split()[3:] == ["0.500", "4.000", "8.00", "1.00", "3.00", "12.000"]
+    first, second = _parts_table(variants, timings).splitlines()[2:]
+    assert first.split() == ["bfloat16", "1.000", "3.000"] and second.endswith("0.200  0.300")
 
 
 def test_models_that_make_no_targets_are_an_error():

@@ -1,4 +1,5 @@
 import copy
+import math
 from functools import partial
 
 import pytest
@@ -308,3 +309,13 @@ def test_a_norm_at_the_limit_is_not_clipped(norm_type):
     wrapper = wrap(model, dtype="float32", clip_grad={"max_norm": 1e6, "norm_type": norm_type})
     train_step(model, wrapper, x, y)
     torch.testing.assert_close(model.state_dict(), plain.state_dict())
+
+
+@pytest.mark.parametrize("losses", [(1.0, math.inf), (math.inf, 1.0)])
+def test_the_loss_that_is_told_is_the_sum_of_the_accumulated(losses):
+    model = make_model()
+    wrapper = wrap(model, dtype="float32", accumulative_counts=2)
+    wrapper.initialize_count_status(model, 0, 4)
+    with pytest.raises(NonFiniteError, match="accumulated batches, is inf;"):
+        for loss in losses:
+            wrapper.update_params(model[0].weight.sum() * 0 + loss)
