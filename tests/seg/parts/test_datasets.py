@@ -200,6 +200,8 @@ def test_colours_of_a_config_become_classes(folder, tmp_path, root, key):
 
 def test_palette_is_made_up_of_distinct_colours(folder):
     assert len(set(distinct_colours(30))) == 30
+    some = [(0, 0, 0), (255, 64, 64), (48, 90, 191), (88, 128, 32), (255, 64, 231)]
+    assert [distinct_colours(num) for num in (0, 1, 5)] == [[], some[:1], some]
     assert len(folder_dataset(folder).metainfo["palette"]) == 2
 
 
