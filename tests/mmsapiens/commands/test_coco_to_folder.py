@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.errors import DataError
 from mmsapiens.cli import dispatch
 from seg.parts.datasets import SegFolderDataset
 
@@ -73,6 +74,13 @@ def test_an_image_without_the_categories_is_kept_if_asked_for(coco, args, kept, 
         assert "".join(sorted(p.name for p in (coco / "out" / folder).iterdir())) == kept
     labels = [np.asarray(Image.open(coco / f"out/labels/{f}/1.png")) for f in kept]
     assert [np.unique(found).tolist() for found in labels] == [[0, 1], [0]][: len(kept)]
+
+
+def test_an_image_that_is_not_there_is_an_error(coco):
+    (coco / "photos/b/1.jpg").unlink()
+    words = [coco / "coco.json", coco / "photos", coco / "out"]
+    with pytest.raises(DataError, match=r"name b/1\.jpg, but there is no .*photos/b/1\.jpg"):
+        dispatch(["coco-to-folder", *map(str, words)])
 
 
 @pytest.mark.parametrize(
