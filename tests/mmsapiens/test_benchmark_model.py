@@ -7,6 +7,7 @@ from engine.config import load_config
 from engine.errors import ConfigError
 from engine.flops import training_flops
 from engine.model.base import BaseModel
+from mmsapiens.benchmarks import model
 from mmsapiens.benchmarks.model import Timing, Variant, _parts_table, _summary, measure
 from tests.mmsapiens.commands.conftest import run_verb
 
@@ -43,6 +44,14 @@ def test_parts_add_up_to_the_step(variant, changes):
     assert all(seconds > 0 for seconds in timing.parts.values())
     assert sum(timing.parts.values()) == pytest.approx(timing.seconds)
     assert timing.mfu is None and timing.peak_bytes >= 0
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_is_compiled_if_asked_for(variant, compiled, monkeypatch):
+    seen = []
+    monkeypatch.setattr(model, "compile_blocks", seen.append)
+    measure(replace(variant, compile=compiled, steps=1))
+    assert [type(found).__name__ for found in seen] == ["EncoderDecoder"] * compiled
 
 
 def test_tflops_are_those_of_the_batch(variant):

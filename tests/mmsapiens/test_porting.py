@@ -14,6 +14,7 @@ from engine.errors import ConfigError
 from engine.foreign import COUNTERPARTS, SCOPES, advice
 from mmsapiens.cli import dispatch
 from mmsapiens.porting import read_foreign, translate
+from mmsapiens.porting.translate import _unwrap_dataset
 from tests.conftest import ROOT
 
 RUNTIME = """
@@ -186,6 +187,22 @@ def test_segmentation(port, capsys):
         *("train_dataloader.dataset.data_prefix", f"{pipeline}[2].scale"),
         f"{pipeline}[2].keep_ratio",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "ours"),
+    [
+        ("LIPDataset", "train", "train"),
+        ("CIHPDataset", "val", "val"),
+        ("LIPDataset", "test", "val"),
+        ("FaceDataset", "val", None),
+    ],
+)
+def test_the_split_of_a_dataset_is_that_of_its_loader(kind, split, ours):
+    loader = {"dataset": {"type": kind, "data_root": "lip/", "ann_file": "lip/a.json"}}
+    _unwrap_dataset(loader, split, [])
+    expected = {"type": kind, "data_root": "lip/", "ann_file": "a.json"}
+    assert loader["dataset"] == expected | ({"split": ours} if ours else {})
 
 
 def test_depth(port, capsys):
