@@ -153,3 +153,9 @@ class Open:
 def test_a_constructor_that_takes_any_argument_may_mean_a_short_name(name, meant):
     said = list(unknown_arguments([Node("x", {name: 1, "type": "Open"}, None, Open)]))
     assert len(said) == bool(meant) and all(f'Did you mean "{meant}"?' in text for text in said)
+
+
+def test_a_class_without_a_constructor_takes_nothing():
+    bare = type("Bare", (), {})
+    (said,) = unknown_arguments([Node("x", {"size": 1, "type": "Bare"}, None, bare)])
+    assert said.startswith('x (Bare): nothing reads the key "size"')
