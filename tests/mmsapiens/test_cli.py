@@ -255,7 +255,8 @@ def arguments(parser, name):
         elif not isinstance(action, argparse._HelpAction):
             word = "/".join(action.option_strings) or action.dest
             kind = getattr(action.type, "__name__", None)
-            rest = [action.default, action.const, kind, action.nargs]
+            default = action.default or None if action.nargs == 0 else action.default
+            rest = [default, action.const, kind, action.nargs]
             yield f"{name} {word}", [action.dest, action.required, *map(repr, rest)]
 
 
