@@ -246,7 +246,7 @@ COMMANDS = ROOT / "tests" / "golden" / "commands.json"
 
 
 def arguments(parser, name):
-    """Yields what a parser and those below it take: how often, of which kind, and if not given."""
+    """Yields what a parser and those below it take: how often, and what if not given."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield name, [action.dest, action.required]
@@ -254,9 +254,8 @@ def arguments(parser, name):
                 yield from arguments(below, f"{name} {choice}")
         elif not isinstance(action, argparse._HelpAction):
             word = "/".join(action.option_strings) or action.dest
-            kind = getattr(action.type, "__name__", None)
             default = action.default or None if action.nargs == 0 else action.default
-            rest = [default, action.const, kind, action.nargs]
+            rest = [default, action.const, action.nargs]
             yield f"{name} {word}", [action.dest, action.required, *map(repr, rest)]
 
 
