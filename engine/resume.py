@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def restore(
     pairs = list(zip(groups, _groups_of(groups, saved["param_groups"]), strict=True))
     if base is not None and saved.get("base_param_settings") is not None:
         pairs.append((base, saved["base_param_settings"]))
-    changes = [*_changed_settings(pairs), *_changed_schedules(schedulers, states)]
+    changes = [*_changed_settings(pairs, len(groups)), *_changed_schedules(schedulers, states)]
     unchanged = not changes and not position.moved
     if unchanged:
         for own, theirs in pairs:
@@ -191,20 +192,22 @@ def _scheduled(group: Mapping[str, Any]) -> list[str]:
     return [key.removeprefix("initial_") for key in group if key.startswith("initial_")]
 
 
-def _changed_settings(pairs: Sequence[tuple[dict, dict]]) -> list[str]:
-    """Says each setting that differs once, with the number of groups that it differs in."""
-    found: dict[str, list[str]] = {}
-    for own, their in pairs:
+def _changed_settings(pairs: Sequence[tuple[dict, dict]], num_groups: int) -> list[str]:
+    """Says each setting that differs once, and in how many of the groups, the first pairs."""
+    found: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for index, (own, their) in enumerate(pairs):
         for key, value in own.items():
             name = key.removeprefix("initial_")
             before = their.get(key, their.get(name))
             if key in NO_SETTINGS or f"initial_{key}" in own or _equal(value, before):
                 continue
-            found.setdefault(name, []).append(f"{before} -> {value}")
+            found[name] = f"{before} -> {value}"
+            counts[name] += index < num_groups
     return [
-        f"optimizer {name}: {values[-1]}"
-        + (f" and others, in {len(values)} groups" if len(values) > 1 else "")
-        for name, values in found.items()
+        f"optimizer {name}: {change}"
+        + (f" and others, in {counts[name]} groups" if counts[name] > 1 else "")
+        for name, change in found.items()
     ]
 
 

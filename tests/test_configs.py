@@ -1,13 +1,32 @@
-"""Every config loads, builds without memory, and has the sizes that the release documents."""
+"""Every config loads, builds without memory, and has the sizes that the release documents.
 
+What the arguments of registered classes are if a config does not name them is recorded in
+``golden/arguments.json``; who means to change one runs ``python -m tests.test_configs``.
+"""
+
+import inspect
+import json
 from pathlib import Path
 
+import mmengine.registry
 import pytest
 import torch
-from mmengine.registry import DATASETS, HOOKS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import (
+    DATASETS,
+    HOOKS,
+    MODELS,
+    VISUALIZERS,
+    Registry,
+    init_default_scope,
+)
 
+import mmsapiens
+import pose
+import pretrain
+import seg
 from engine.checkpoint import model_meta
 from engine.config import load_config
+from engine.registry import OURS, WRITERS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(p.relative_to(ROOT) for p in (ROOT / "configs").glob("[!_]*/*/*.py"))
@@ -189,3 +208,40 @@ def test_a_dumped_config_loads_equal(path, tmp_path):
     cfg = load_config(ROOT / path)
     cfg.dump(tmp_path / "dumped.py")
     assert load_config(tmp_path / "dumped.py").to_dict() == cfg.to_dict()
+
+
+DEFAULTS = ROOT / "tests" / "golden" / "arguments.json"
+PACKAGES = (mmsapiens, pose, pretrain, seg)
+
+
+def registered(registry):
+    """Yields what is registered by us, there and in the registries of the packages."""
+    yield from registry.module_dict.values()
+    for child in registry.children.values():
+        yield from registered(child)
+
+
+def defaults():
+    """The arguments of registered classes, and of the functions of :mod:`mmsapiens`, by name."""
+    roots = (r for r in (*vars(mmengine.registry).values(), WRITERS) if isinstance(r, Registry))
+    things = [thing for root in roots for thing in registered(root)]
+    things += [getattr(mmsapiens, name) for name in mmsapiens.__all__]
+    found = {}
+    for thing in filter(callable, things):
+        for part in inspect.getmro(thing) if inspect.isclass(thing) else (thing,):
+            package = part.__module__.partition(".")[0]
+            if package in OURS:
+                given = inspect.signature(part).parameters.values()
+                own = {p.name: repr(p.default) for p in given if p.default is not p.empty}
+                found[f"{package}.{part.__qualname__}"] = own
+    return {name: own for name, own in sorted(found.items()) if own}
+
+
+def test_arguments_that_a_config_leaves_out_are_what_they_always_were():
+    found = defaults()
+    for name, expected in json.loads(DEFAULTS.read_text()).items():
+        assert expected.items() <= found[name].items(), name
+
+
+if __name__ == "__main__":
+    DEFAULTS.write_text(json.dumps(defaults(), indent=0) + "\n")

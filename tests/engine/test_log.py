@@ -9,6 +9,7 @@ import pytest
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from engine.hooks.log_processor import SignificantLogProcessor
 from engine.runner import Runner
 
 
@@ -49,3 +50,11 @@ def test_small_numbers_keep_their_digits_and_a_start_warns_of_nothing(logged):
     assert re.findall(r"Epoch\(val\).* tiny/error: (\S+)", log) == ["1.25e-05"]
     assert "WARNING" not in log
     assert not [message for message in caught if "scheduler" in message]
+
+
+def test_numbers_from_a_tenth_on_look_as_ever():
+    scalars = dict(a=0.05, b=0.1, c=12.34567, d=-2e-5, e=0.0, f=3, g="0.0000")
+    line = " a: 0.0500  b: 0.1000  c: 12.3457  d: -0.0000  e: 0.0000  f: 3  g: 0.0000"
+    assert SignificantLogProcessor()._rewrite(line, scalars) == (
+        " a: 0.05  b: 0.1000  c: 12.3457  d: -2e-05  e: 0.0000  f: 3  g: 0.0000"
+    )

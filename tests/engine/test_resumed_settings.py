@@ -116,6 +116,22 @@ def test_the_rates_of_a_changed_schedule_are_those_of_a_run_that_always_had_it(
     assert not torch.equal(rest[0][0].weight, part[0][0].weight)
 
 
+@pytest.mark.parametrize(("betas", "said"), [([0.9, 0.999], 0), ([0.8, 0.999], 1)])
+def test_a_list_of_the_same_numbers_as_a_tuple_is_no_change(betas, said):
+    saved = save(build())
+    for group in saved[1]["param_groups"]:
+        group["betas"] = betas
+    assert len(resume(build(), saved, 5)) == said
+
+
+def test_how_many_groups_have_other_settings_is_told():
+    one_group = dict(layers=(("0.", "1."),))
+    for layers, told in (({}, "-> 0.1 and others, in 2 groups"), (one_group, "-> 0.1")):
+        saved = save(build(weight_decay=0.2, **layers))
+        (said,) = resume(build(weight_decay=0.1, **layers), saved, 5)
+        assert said == f"optimizer weight_decay: 0.2 {told}"
+
+
 def test_other_settings_of_the_optimizer_take_effect_and_its_memory_stays():
     part = build(schedules=(poly(4),), betas=(0.9, 0.999), weight_decay=0.1)
     train(part, 0, 10)

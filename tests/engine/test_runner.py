@@ -2,10 +2,12 @@ import json
 import re
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from engine.config import load_config
 from engine.errors import WeightsError
 from engine.runner import Runner
 from tests.conftest import BARE
@@ -71,8 +73,12 @@ def test_checkpoints_hold_what_identifies_the_model(face_config):
 def test_pictures_go_to_disk_and_tensorboard(face_config):
     cfg = face_config(custom_hooks__0__train_interval=2)
     train(cfg)
-    pictures = {p.name for p in Path(cfg.work_dir).glob("*/vis_data/vis_image/*.png")}
-    assert {"train_0_2.png", "val_000000_6.png"} <= pictures
+    pictures = {p.name: p for p in Path(cfg.work_dir).glob("*/vis_data/vis_image/*.png")}
+    drawn = {f"train_{i}_{step}.png" for i in range(4) for step in (2, 4, 6)}
+    drawn |= {f"val_{i:06d}_6.png" for i in range(4)}
+    assert set(pictures) == drawn | {"confusion_matrix_6.png"}
+    height, width = cv2.imread(str(pictures["train_0_2.png"])).shape[:2]
+    assert height == 64 and width > 3 * 48  # image, truth, prediction, and the classes
     (events,) = Path(cfg.work_dir).rglob("events.out.tfevents*")
     logged = EventAccumulator(str(events)).Reload().Tags()
     assert {"train_0", "val_000000"} <= set(logged["images"])
@@ -117,6 +123,8 @@ def test_evaluation_runs_in_the_precision_of_the_training(face_config):
     runner.load_or_resume()
     runner.test()
     assert seen and set(seen) == {torch.bfloat16}
+    (written,) = Path(cfg.work_dir).glob("*.py")
+    assert load_config(written).model == cfg.model
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,13 @@ def test_a_sampler_that_cannot_skip_is_no_obstacle_at_an_epochs_end(face_config)
     assert loop._batches_done() == 1
     loop._epoch, loop._iter = 1, len(loop.dataloader)
     assert loop._batches_done() == 0
+
+
+def test_the_rest_of_an_epoch_counts_its_batches_on(face_config):
+    loop = Runner.from_cfg(face_config(**BARE)).train_loop
+    counted = []
+    loop._stop_if_asked = loop.runner.call_hook = lambda *_: None  # there is no optimizer yet
+    loop.run_iter = lambda index, batch: counted.append(index)
+    loop._iter = 1
+    loop.run_epoch()
+    assert counted == [1, 2] and loop.epoch == 1

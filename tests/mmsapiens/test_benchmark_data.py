@@ -1,3 +1,4 @@
+import itertools
 import runpy
 import sys
 
@@ -5,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.data import LoadImage, Resize, Warp
+from engine.data import LoadImage, RandomCrop, RandomRotate, Resize, Warp
 from engine.data.mirror import pairs_of
+from mmsapiens.benchmarks import data
 from mmsapiens.benchmarks.data import measure
 from mmsapiens.benchmarks.eager import eager_pipeline
 from seg.parts.datasets import SegFolderDataset
@@ -68,6 +70,65 @@ def test_measures_every_stage_and_restores_the_pipeline(data_root):
     assert list(timing.stages) == [step["type"] for step in PIPELINE]
     assert sum(timing.stages.values()) < 20 * timing.lazy
     assert dataset.pipeline.transforms is transforms
+
+
+def test_figures_are_of_one_image(data_root, monkeypatch):
+    clock = itertools.count()  # a second goes by from one look at it to the next
+    monkeypatch.setattr(data.time, "perf_counter", lambda: next(clock))
+    timing = measure(SegFolderDataset(**settings(data_root)), num=4, rounds=3)
+    assert timing.lazy == timing.eager == 1 / 4
+    assert set(timing.stages.values()) == {1.0}
+
+
+def eager_steps(*transforms):
+    return eager_pipeline(transforms, ())
+
+
+def picture_of(labels):
+    labels = np.array(labels, np.uint8)
+    return {"img": np.repeat(labels[..., None], 3, axis=2), "gt_seg_map": labels}
+
+
+def test_the_eager_resize_keeps_proportions_if_ours_does():
+    shape = {}
+    for keep_ratio in (False, True):
+        (resize,) = eager_steps(Resize(size_hw=(8, 16), keep_ratio=keep_ratio)).transforms
+        shape[keep_ratio] = resize({"img": np.zeros((4, 4, 3), np.uint8)})["img"].shape
+    assert shape == {False: (8, 16, 3), True: (8, 8, 3)}
+
+
+def test_the_eager_crop_draws_until_labels_are_mixed():
+    crop, loose = (
+        eager_steps(RandomCrop(size_hw=(4, 4), cat_max_ratio=ratio)) for ratio in (0.9, 1.0)
+    )
+    mixed = picture_of(np.arange(64).reshape(8, 8))
+    for seed in range(4):  # the first is good
+        found = []
+        for step in (crop, loose):
+            np.random.seed(seed)
+            found.append(step(dict(mixed))["gt_seg_map"])
+        assert (found[0] == found[1]).all() and found[0].shape == (4, 4)
+    corner = np.zeros((8, 8), np.uint8)
+    corner[:2, :2], corner[-2:, -2:] = [[1, 2], [3, 255]], 255
+    hits = 0
+    for seed in range(10):
+        np.random.seed(seed)
+        found = crop(picture_of(corner))
+        hits += (found["gt_seg_map"] == 1).any()
+        assert (found["img"][..., 0] == found["gt_seg_map"]).all()
+        assert found["img_shape"] == (4, 4)
+    assert hits > 2, "a window that shows the corner is one of 25"
+
+
+def test_the_eager_rotation_turns_image_and_labels():
+    turn = eager_steps(RandomRotate(prob=1.0, degree=(90, 90)))
+    image = picture_of([[1, 2, 3]] * 3)
+    np.random.seed(0)
+    found = turn(dict(image))
+    assert (found["gt_seg_map"] == np.rot90(image["gt_seg_map"], -1)).all()
+    assert (found["img"][..., 0] == found["gt_seg_map"]).all()
+    found = eager_steps(RandomRotate(prob=1.0, degree=(45, 45)))(picture_of(np.ones((9, 9))))
+    assert found["gt_seg_map"][0, 0] == 255 and found["img"][0, 0, 0] == 0
 
 
 def test_a_pipeline_without_counterpart_is_measured_alone(data_root):

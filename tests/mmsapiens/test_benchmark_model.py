@@ -7,7 +7,8 @@ from engine.config import load_config
 from engine.errors import ConfigError
 from engine.flops import training_flops
 from engine.model.base import BaseModel
-from mmsapiens.benchmarks.model import Variant, measure
+from mmsapiens.benchmarks import model
+from mmsapiens.benchmarks.model import Timing, Variant, _parts_table, _summary, measure
 from tests.mmsapiens.commands.conftest import run_verb
 
 CONFIG = "configs/seg/face/sapiens_0.3b_face-1024x768.py"
@@ -45,6 +46,14 @@ def test_parts_add_up_to_the_step(variant, changes):
     assert timing.mfu is None and timing.peak_bytes >= 0
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_is_compiled_if_asked_for(variant, compiled, monkeypatch):
+    seen = []
+    monkeypatch.setattr(model, "compile_blocks", seen.append)
+    measure(replace(variant, compile=compiled, steps=1))
+    assert [type(found).__name__ for found in seen] == ["EncoderDecoder"] * compiled
+
+
 def test_tflops_are_those_of_the_batch(variant):
     timing = measure(variant)
     flops = training_flops(load_config(variant.config, SMALL).model, (64, 48))
@@ -56,6 +65,22 @@ def test_names_say_what_is_switched_on(variant):
     every = replace(variant, compile=True, activation_checkpointing=True)
     assert every.name == "bfloat16 + compiled + activation checkpointing"
     assert replace(variant, plain=True, dtype="float32").name == "plain eager float32"
+
+
+def test_tables_compare_with_the_first(variant):
+    variants = [variant, replace(variant, compile=True)]
+    timings = [
+        Timing(4.0, {"backbone": 1.0, "loss": 3.0}, 3 * 2**30, 1.5, 0.25),
+        Timing(0.5, {"backbone": 0.2, "loss": 0.3}, 2**30, 12.0, None),
+    ]
+    first, second = _summary(variants, timings).splitlines()[2:]
+    assert first.split() == [
+        "bfloat16",
+        *["4.000", "0.500", "1.00", "3.00", "1.00", "1.500", "25.0%"],
+    ]
+    assert second.split()[3:] == ["0.500", "4.000", "8.00", "1.00", "3.00", "12.000"]
+    first, second = _parts_table(variants, timings).splitlines()[2:]
+    assert first.split() == ["bfloat16", "1.000", "3.000"] and second.endswith("0.200  0.300")
 
 
 def test_models_that_make_no_targets_are_an_error():

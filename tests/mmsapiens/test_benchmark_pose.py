@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsapiens.benchmarks.pose import encode_one_by_one
+from mmsapiens.benchmarks.pose import decode_one_by_one, encode_one_by_one
 from pose.codec import UDPHeatmap
 
 CONFIG = """
@@ -27,6 +27,14 @@ def test_the_loop_draws_the_same_heatmaps():
     keypoints = torch.rand(2, 30, 2) * torch.tensor([130.0, 160.0]) - 20
     heatmaps, _ = codec.encode(keypoints, torch.ones(2, 30))
     np.testing.assert_allclose(heatmaps, encode_one_by_one(codec, keypoints.numpy()), atol=1e-6)
+
+
+def test_the_loop_reads_the_same_points():
+    codec = UDPHeatmap(input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
+    keypoints = torch.rand(2, 30, 2) * torch.tensor([60.0, 90.0]) + 18
+    heatmaps, _ = codec.encode(keypoints, torch.ones(2, 30))
+    points = decode_one_by_one(heatmaps.numpy()) / [23, 31] * [96, 128]
+    np.testing.assert_allclose(codec.decode(heatmaps)[0], points, atol=0.05)
 
 
 def test_command_line(tmp_path, root, monkeypatch, capsys):

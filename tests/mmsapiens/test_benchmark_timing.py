@@ -4,6 +4,7 @@ import cv2
 import pytest
 import torch
 
+from mmsapiens.benchmarks import timing
 from mmsapiens.benchmarks.timing import best_seconds, single_threaded
 
 
@@ -29,3 +30,12 @@ def test_one_thread_is_for_what_is_timed_only(two_threads):
     with pytest.raises(KeyError), single_threaded():
         raise KeyError
     assert threads() == (2, 2), "after an error, too"
+
+
+def test_the_fastest_second_call_counts(monkeypatch):
+    clock = iter([0, 3, 10, 15, 20, 21, 30, 39, 40, 42, 50, 57])  # a and b in turns: 3 5 1 9 2 7
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    calls = []
+    tasks = {name: lambda name=name: calls.append(name) for name in "ab"}
+    assert best_seconds(tasks, rounds=3) == {"a": 1, "b": 5}
+    assert "".join(calls) == "aabb" * 3

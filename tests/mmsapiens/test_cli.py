@@ -1,7 +1,13 @@
-"""The command: its verbs, how it starts and how it ends."""
+"""The command: its verbs, how it starts and how it ends.
 
+The arguments of all verbs are recorded in ``golden/commands.json``, as scripts of users rely on
+them; who means to change one runs ``python -m tests.mmsapiens.test_cli``.
+"""
+
+import argparse
 import contextlib
 import errno
+import json
 import os
 import re
 import signal
@@ -234,3 +240,32 @@ def test_an_installation_that_lacks_something_names_the_doctor(capsys):
     with pytest.raises(SystemExit, match="1"):
         run_main(raises(ImportError("No module named 'cv2'")))
     assert "mmsapiens doctor" in capsys.readouterr().err
+
+
+COMMANDS = ROOT / "tests" / "golden" / "commands.json"
+
+
+def arguments(parser, name):
+    """Yields what a parser and those below it take: how often, and what if not given."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield name, [action.dest, action.required]
+            for choice, below in action.choices.items():
+                yield from arguments(below, f"{name} {choice}")
+        elif not isinstance(action, argparse._HelpAction):
+            word = "/".join(action.option_strings) or action.dest
+            default = action.default or None if action.nargs == 0 else action.default
+            rest = [default, action.const, action.nargs]
+            yield f"{name} {word}", [action.dest, action.required, *map(repr, rest)]
+
+
+def test_scripts_of_users_find_the_arguments_and_their_defaults():
+    found = {k: v for verb in VERBS for k, v in arguments(build_parser(verb), verb)}
+    expected = json.loads(COMMANDS.read_text())
+    assert {key: found.get(key) for key in expected} == expected
+
+
+if __name__ == "__main__":
+    found = {k: v for verb in VERBS for k, v in arguments(build_parser(verb), verb)}
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in found.items())
+    COMMANDS.write_text(f"{{\n{lines}\n}}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import signal
@@ -240,6 +241,15 @@ def test_a_body_that_is_too_long(hub, root):
     file.content, file.sha256 = BLOB[:-1000], file.etag
     in_full(refused(), root, "its checksum is wrong")
     assert hub.ranges() == [None, None]
+
+
+def test_what_came_too_long_begins_anew(hub, root):
+    right = BLOB[:-1000]
+    file = File(BLOB, size=len(right), sha256=hashlib.sha256(right).hexdigest())
+    hub.files[PARTS.repository, PARTS_FILE] = file
+    in_full(refused(), root, "arrived in another size")
+    file.content, file.size = right, None
+    assert fetch(PARTS).read_bytes() == right and hub.ranges() == [None, None]
 
 
 def test_a_wrong_checksum_is_forgotten(hub, root):

@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from engine.errors import ProcessError
 from engine.launch import init_cpu_group
+from mmsapiens import lost_ranks
 from mmsapiens.lost_ranks import ranks_named
 from tests.engine.test_resume import command, start, wait_for_iterations
 
@@ -53,6 +54,30 @@ def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="size of tensor a") as caught, ranks_named(None):
         torch.ones(2) + torch.ones(3)
     assert not isinstance(caught.value, ProcessError)
+
+
+@pytest.mark.parametrize("me", [0, 1])
+def test_silent_ranks_are_those_that_found_no_failure(monkeypatch, me):
+    store = dist.HashStore()
+    store.set(f"failed/{1 - me}", "")
+    for rank in range(3):
+        store.set(f"who/{rank}", f"process {7 + rank}")
+    monkeypatch.setattr(lost_ranks, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(lost_ranks, "default_store", lambda: store)
+    monkeypatch.setattr(dist, "get_rank", lambda: me)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    assert lost_ranks._silent_ranks() == ["Rank 2 (process 9)", "Rank 3"]
+    assert store.check([f"failed/{me}"]), "the others see that this rank still runs"
+
+
+def test_a_store_that_does_not_answer_is_the_first_ranks(monkeypatch):
+    def fail():
+        raise dist.DistNetworkError("gone")
+
+    monkeypatch.setattr(lost_ranks, "default_store", fail)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    assert lost_ranks._silent_ranks() == ["Rank 0"]
 
 
 RANK_0_STOPS = """

@@ -14,6 +14,7 @@ from engine.errors import ConfigError
 from engine.foreign import COUNTERPARTS, SCOPES, advice
 from mmsapiens.cli import dispatch
 from mmsapiens.porting import read_foreign, translate
+from mmsapiens.porting.translate import _unwrap_dataset
 from tests.conftest import ROOT
 
 RUNTIME = """
@@ -164,13 +165,49 @@ def test_segmentation(port, capsys):
         "model.decode_head.norm_cfg: left out, nothing reads it: {'type': 'SyncBN'}",
         "train_dataloader.dataset.data_prefix: left out",
         "tta_model: left out",
+        'optim_wrapper: AutocastOptimWrapper, dtype="float32"; "bfloat16" is faster',
+        "train_dataloader.dataset: LIPDataset alone",
         "it loads",
     ):
         assert note in notes
+    pipeline, changed = "train_dataloader.dataset.pipeline", "default_hooks.visualization"
+    assert [line.partition(": ")[0] for line in notes.splitlines() if line][:-1] == [
+        *("tta_model", "backbone", "sampler", "visualizer"),
+        *(changed, f"{changed}.interval", f"{changed}.max_samples", "model.data_preprocessor"),
+        *("model.backbone", "train_dataloader.sampler", f"{pipeline}[0]", f"{pipeline}[1]"),
+        *(f"{pipeline}[5]", pipeline, "model.backbone.img_size", "optim_wrapper"),
+        *(f"optim_wrapper.paramwise_cfg.{key}" for key in ("num_layers", "custom_keys")),
+        *(
+            "train_cfg",
+            "train_dataloader.dataset",
+            "model.test_cfg",
+            "model.data_preprocessor.size",
+        ),
+        *("model.data_preprocessor.pad_val", "model.decode_head.norm_cfg"),
+        *("train_dataloader.dataset.data_prefix", f"{pipeline}[2].scale"),
+        f"{pipeline}[2].keep_ratio",
+    ]
 
 
-def test_depth(port):
+@pytest.mark.parametrize(
+    ("kind", "split", "ours"),
+    [
+        ("LIPDataset", "train", "train"),
+        ("CIHPDataset", "val", "val"),
+        ("LIPDataset", "test", "val"),
+        ("FaceDataset", "val", None),
+    ],
+)
+def test_the_split_of_a_dataset_is_that_of_its_loader(kind, split, ours):
+    loader = {"dataset": {"type": kind, "data_root": "lip/", "ann_file": "lip/a.json"}}
+    _unwrap_dataset(loader, split, [])
+    expected = {"type": kind, "data_root": "lip/", "ann_file": "a.json"}
+    assert loader["dataset"] == expected | ({"split": ours} if ours else {})
+
+
+def test_depth(port, capsys):
     code, path = port(DEPTH)
+    assert "LoadMask and LoadDepth load what LoadImage loaded" in capsys.readouterr().out
     cfg = load_config(path)
     assert code == 0 and cfg.visualizer.type == "DepthVisualizer"
     assert types(cfg.train_dataloader) == [

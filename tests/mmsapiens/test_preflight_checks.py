@@ -277,9 +277,11 @@ def test_a_pair_that_was_forgotten(tmp_path, heads):
     assert found == {"forgotten-pair": ["ear_2 / ear_1"]}
 
 
-def test_pairs_of_wrong_partners(tmp_path, heads):
+@pytest.mark.parametrize("first", [0, 2], ids=["wrong first", "right first"])
+def test_pairs_of_wrong_partners(tmp_path, heads, first):
     (right_eye, left_eye), (right_brow, left_brow), ears = PAIRS
-    found = audit(tmp_path, heads, pairs=[(right_eye, left_brow), (right_brow, left_eye), ears])
+    pairs = [(right_eye, left_brow), (right_brow, left_eye), ears]
+    found = audit(tmp_path, heads, pairs=pairs[first:] + pairs[:first])
     assert found == {"wrong-partner": ["Left_brow / Right_eye", "Left_eye / Right_brow"]}
 
 

@@ -141,6 +141,9 @@ def test_part_without_a_label_is_an_error() -> None:
     picture = render(scene_of(Ellipsoid("Tail", GREY, np.zeros(3))), (8, 8))
     with pytest.raises(DataError, match="Tail"):
         picture.labels(FACE_LABELS)
+    parts = [Ellipsoid(name, GREY, np.zeros(3)) for name in "fdbeac"]
+    with pytest.raises(DataError, match="'a', 'b', 'c', 'd', 'e', 'f'"):
+        render(scene_of(*parts), (8, 8)).labels(FACE_LABELS)
 
 
 def test_drawing_does_not_import_pytorch() -> None:

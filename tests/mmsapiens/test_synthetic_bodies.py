@@ -1,15 +1,26 @@
-"""Whole synthetic people: exact mirror images, all classes, groups, depth and normals."""
+"""Whole synthetic people: exact mirror images, all classes, groups, depth and normals.
 
-from dataclasses import replace
+What a seed draws is recorded in ``golden/synthetic.json``, as results on synthetic people are
+compared between versions; who means to draw others runs
+``python -m tests.mmsapiens.test_synthetic_bodies``.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mmsapiens.synthetic import Scene, render, sample_group, sample_person
+from mmsapiens.synthetic import Scene, render, sample_group, sample_head, sample_person
 from mmsapiens.synthetic.labels import CIHP_LABELS, FACE_LABELS, GOLIATH_LABELS, LIP_LABELS
 from mmsapiens.synthetic.solids import swapped_name
+from mmsapiens.synthetic.walkers import sample_walkers
 from seg.parts.datasets import CIHPDataset, GoliathDataset, LIPDataset
+from tests.conftest import ROOT
 
+RECORDED = ROOT / "tests" / "golden" / "synthetic.json"
 GOLIATH_CLASSES, LIP_CLASSES, CIHP_CLASSES = (
     dataset.METAINFO["classes"] for dataset in (GoliathDataset, LIPDataset, CIHPDataset)
 )
@@ -135,3 +146,76 @@ def test_same_generator_same_picture() -> None:
     one, same, other = (render(person(seed), (48, 36)) for seed in (3, 3, 4))
     assert one.image.tobytes() == same.image.tobytes()
     assert one.image.tobytes() != other.image.tobytes()
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """All numbers of a scene: places, shapes, colours, light."""
+    if isinstance(value, np.ndarray):
+        yield from value.ravel().tolist()
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from numbers(getattr(value, field.name))
+    elif isinstance(value, Mapping | tuple | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from numbers(item)
+    elif not isinstance(value, str):
+        yield float(value)
+
+
+def in_short(scene: Scene) -> list[float]:
+    """How many numbers a scene has, and a sum in which each counts by its place."""
+    values = np.array(list(numbers(scene)))
+    return [len(values), round(float(values @ np.cos(np.arange(len(values)))), 6)]
+
+
+def rng_of(seed: int) -> np.random.Generator:
+    return np.random.default_rng([11, seed])
+
+
+def drawn() -> dict[str, list[list[float]]]:
+    film = sample_walkers(rng_of(0))
+    return {
+        "heads": [in_short(sample_head(rng_of(seed))) for seed in range(25)],
+        "people": [in_short(sample_person(rng_of(seed))) for seed in range(60)],
+        "alike": [in_short(sample_person(rng_of(seed), variety=0.5)) for seed in range(10)],
+        "groups": [in_short(sample_group(rng_of(seed), 1 + seed % 3)) for seed in range(6)],
+        "walkers": [in_short(film.scene(time_s)) for time_s in (0.0, 1.3, 2.7)],
+    }
+
+
+def seen() -> list[dict[str, list[float]]]:
+    """Of each part of some pictures: pixels, and means of colour, depth and normal."""
+    pictures = [render(sample_person(rng_of(seed)), (96, 72)) for seed in range(6)]
+    pictures += [render(sample_group(rng_of(seed), 2), (96, 72)) for seed in range(3)]
+    return [
+        {
+            name: [int((here := picture.part == index).sum())]
+            + picture.image[here].mean(axis=0).round(2).tolist()
+            + (picture.normal[here].mean(axis=0).round(4).tolist() if index else [])
+            + ([round(float(picture.depth[here].mean()), 4)] if index else [])
+            for index, name in enumerate(picture.part_names)
+            if (picture.part == index).sum() > 15
+        }
+        for picture in pictures
+    ]
+
+
+def test_a_seed_draws_the_people_that_it_always_drew() -> None:
+    expected = json.loads(RECORDED.read_text())["drawn"]
+    for kind, found in drawn().items():
+        for seed, (one, other) in enumerate(zip(found, expected[kind], strict=True)):
+            assert one == pytest.approx(other, rel=1e-6, abs=1e-4), f"{kind}, {seed}"
+
+
+def test_a_scene_looks_as_it_always_did() -> None:
+    expected = json.loads(RECORDED.read_text())["seen"]
+    for one, other in zip(seen(), expected, strict=True):
+        assert one.keys() == other.keys()
+        for name, values in one.items():  # a pixel at a rim may depend on the machine
+            assert values[0] == pytest.approx(other[name][0], abs=1), name
+            np.testing.assert_allclose(values[1:4], other[name][1:4], atol=0.4, err_msg=name)
+            np.testing.assert_allclose(values[4:], other[name][4:], atol=0.01, err_msg=name)
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps({"drawn": drawn(), "seen": seen()}) + "\n")

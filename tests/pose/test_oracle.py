@@ -255,6 +255,8 @@ def test_people_without_a_box_are_not_missed(tmp_path):
 def test_num_keypoints_that_hides_people_is_told(tmp_path, capsys):
     content = make_content()
     first(num_keypoints=0)(content)
+    crowd = dict(content["annotations"][1], id=90, iscrowd=1, num_keypoints=0)
+    content["annotations"].append(crowd)  # no person is left out with it
     dataset = CocoDataset(str(write(content, tmp_path)))
     told = capsys.readouterr()
     assert len(dataset) == 8
@@ -316,6 +318,11 @@ def test_keypoints_are_taken_by_name(tmp_path, capsys):
             np.testing.assert_array_equal(named.get_data_info(i)[key], record[key])
     told = capsys.readouterr()
     assert "in another order than the metainfo 'coco'" in told.out + told.err
+    names = content["categories"][0]["keypoints"]
+    theirs = [name.lower().replace(" ", "_") for name in names]
+    at = next(i for i in range(17) if theirs[i] != COCO.keypoints[i])
+    differing = f"the first to differ is {names[at]!r} in place of {COCO.keypoints[at]!r}"
+    assert differing in told.out + told.err
 
 
 def test_the_names_of_a_wholebody_file_are_its_bodys(people_json, tmp_path):

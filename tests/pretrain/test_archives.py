@@ -53,11 +53,21 @@ def test_damage_is_an_error_that_says_where(path, damage, message):
         list_images(path)
 
 
-@pytest.mark.parametrize("blocks", [2, 20, 512])
-def test_archives_end_in_records_of_any_usual_length(path, blocks):
+def end_in_record(path, blocks):
     data = path.read_bytes()[: NUM * 3 * 512] + bytes(1024)
     path.write_bytes(data + bytes(-len(data) % (512 * blocks)))
+
+
+@pytest.mark.parametrize("blocks", [2, 20, 512, 2048])
+def test_archives_end_in_records_of_any_usual_length(path, blocks):
+    end_in_record(path, blocks)
     assert len(list_images(path)) == NUM
+
+
+def test_no_record_is_longer_than_a_mebibyte(path):
+    end_in_record(path, 4096)
+    with pytest.raises(DataError, match="bytes of zeros follow"):
+        list_images(path)
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])

@@ -176,6 +176,12 @@ def test_features_are_averaged_over_views_at_the_grid_of_the_input(images):
     torch.testing.assert_close(torch.stack([s.features.data for s in samples]), total)
 
 
+def test_the_grid_of_an_oblong_input_is_oblong(images):
+    model = make(test_views=dict(flip=True))
+    (sample,) = model(images[:1, ..., :32], mode="predict")
+    assert sample.features.data.shape == (32, 4, 2)
+
+
 def test_the_precision_of_an_evaluation_is_the_configs():
     assert make().eval_dtype == "float32" and make(eval_dtype="bfloat16").eval_dtype == "bfloat16"
     with pytest.raises(ConfigError, match=r"model.eval_dtype: .*found \"int8\""):

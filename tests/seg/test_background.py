@@ -154,3 +154,11 @@ def test_never_at_probability_zero(root, make_sample):
     before = sample["img"]
     transform = RandomBackground(root=str(root), prob=0.0)
     assert all(transform(person(make_sample))["img"].tobytes() == before.tobytes() for _ in "abc")
+
+
+def test_a_wide_background_shows_its_middle_and_a_narrow_one_all_of_it():
+    image = np.repeat(np.arange(40, dtype=np.uint8)[None, :, None], 8, axis=0).repeat(3, axis=2)
+    np.testing.assert_array_equal(cover(image, (8, 20)), image[:, 10:30])
+    np.testing.assert_array_equal(cover(image, (8, 40)), image)
+    narrow = cover(image, (8, 80))
+    assert narrow.shape == (8, 80, 3) and narrow[0, 0, 0] == 0 and narrow[0, -1, 0] == 39

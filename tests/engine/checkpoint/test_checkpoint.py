@@ -17,7 +17,7 @@ from torch import nn
 
 from engine.checkpoint import apply_weights, load_weights, model_meta, read_checkpoint
 from engine.checkpoint.diagnose import check_backbone
-from engine.checkpoint.match import LoadReport, check_complete, listing
+from engine.checkpoint.match import LoadReport, beginnings, check_complete, listing
 from engine.checkpoint.pos_embed import tell_grid
 from engine.errors import WeightsError
 from pretrain import VisionTransformer
@@ -550,6 +550,9 @@ def test_what_may_be_missing_is_named_by_whole_parts(allowed, fits):
 def test_six_of_many_names_are_listed(num, text):
     assert listing(range(num)) == text
     assert listing(range(3), limit=2) == "0, 1, ... (3 in all)"
+    assert beginnings(["a.x.y", "b", "a.z"]) == '"a.", "b"'
+    assert beginnings("abcde") == '"a", "b", "c", "d", "e"'
+    assert beginnings("abcdef") == '"a", "b", "c", "d", "e", ... (6 in all)'
 
 
 def test_tensors_that_only_the_file_has_are_a_problem_within_parts_of_the_model():

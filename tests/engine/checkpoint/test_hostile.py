@@ -170,6 +170,13 @@ def test_a_tensor_does_not_reach_beyond_its_storage(tmp_path):
             read_checkpoint(tmp_path / "a.pth")
 
 
+def test_each_value_and_container_counts_once(monkeypatch):
+    monkeypatch.setattr(unpickle, "_MAX_VALUES", 4)
+    assert unpickle.plain({"a": (1,)}) == {"a": (1,)}
+    with pytest.raises(ValueError, match="more than 4 values"):
+        unpickle.plain({"a": (1, 2)})
+
+
 def test_containers_within_containers_end(tmp_path, monkeypatch):
     monkeypatch.setattr(unpickle, "_MAX_VALUES", 10_000)
     bomb = ["x"]

@@ -29,6 +29,18 @@ def test_the_model_knows_which_labels_a_mirror_exchanges(face_config):
     assert face_config(model__swap_seg_labels=[]).model.swap_seg_labels == []
 
 
+def test_the_first_dataset_says_which_labels_a_mirror_exchanges(face_config):
+    def own(pairs):
+        return dict(classes=("Left_eye", "Right_eye", "Nose"), flip_pairs=pairs)
+
+    splits = {"train": [("Left_eye", "Right_eye")], "val": [], "test": []}
+    options = {
+        f"{split}_dataloader__dataset__metainfo": own(pairs) for split, pairs in splits.items()
+    }
+    cfg = face_config(model__decode_head__num_classes=3, **options)
+    assert cfg.model.swap_seg_labels == ((0, 1),)
+
+
 def test_activation_checkpointing_reaches_every_part_that_has_it(face_config):
     cfg = face_config(activation_checkpointing=True)
     assert cfg.model.backbone.activation_checkpointing

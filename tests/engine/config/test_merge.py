@@ -26,6 +26,10 @@ def test_what_the_upper_makes_of_the_lower(upper, lower, expected):
     assert repr((upper, lower)) == kept, "neither is changed"
 
 
+def test_a_delete_that_is_false_only_adds():
+    assert merge(dict(_delete_=False, a=1), dict(b=2)) == dict(a=1, b=2)
+
+
 def test_nothing_is_shared():
     upper, lower = dict(a=dict(b=[1])), dict(c=[dict(d=2)])
     merged = merge(upper, lower)

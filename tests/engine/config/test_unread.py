@@ -139,3 +139,23 @@ def test_the_places_can_be_set(place, root):
         parent, _, name = parent.rpartition(".")
     node = nodes[parent]._replace(cfg={name: None})
     assert not list(unknown_arguments([node]))
+
+
+class Open:
+    def __init__(self, size=1, height=2, **kwargs):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("sise", "size"), ("sido", None), ("heigth", "height"), ("depth", None)],
+)
+def test_a_constructor_that_takes_any_argument_may_mean_a_short_name(name, meant):
+    said = list(unknown_arguments([Node("x", {name: 1, "type": "Open"}, None, Open)]))
+    assert len(said) == bool(meant) and all(f'Did you mean "{meant}"?' in text for text in said)
+
+
+def test_a_class_without_a_constructor_takes_nothing():
+    bare = type("Bare", (), {})
+    (said,) = unknown_arguments([Node("x", {"size": 1, "type": "Bare"}, None, bare)])
+    assert said.startswith('x (Bare): nothing reads the key "size"')

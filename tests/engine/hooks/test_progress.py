@@ -1,3 +1,5 @@
+import io
+import logging
 import sys
 from types import SimpleNamespace
 
@@ -26,9 +28,23 @@ def test_each_stage_has_a_bar_that_its_iterations_advance(runner, monkeypatch):
     done = {task.description: (task.completed, task.total) for task in hook.progress.tasks}
     assert done == {"train": (3, 10), "val": (2, 4)}
     assert [task.fields["info"] for task in hook.progress.tasks] == ["epoch 1/2", ""]
+    assert hook.progress.console.stderr, "standard output is for results"
     hook.after_val_epoch(runner)
     hook.after_train(runner)
     assert hook.progress is None
+
+
+def test_lines_of_the_log_scroll_above_the_bars(runner, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    before, file = io.StringIO(), logging.FileHandler(tmp_path / "a.log")
+    terminal, its_stream = logging.StreamHandler(before), file.stream
+    runner.logger.handlers += [terminal, file]
+    hook = ProgressHook()
+    hook.before_train(runner)
+    assert terminal.stream is sys.stdout and file.stream is its_stream
+    hook.after_train(runner)
+    file.close()
+    assert terminal.stream is before
 
 
 def test_nothing_is_shown_without_a_terminal(runner, monkeypatch):

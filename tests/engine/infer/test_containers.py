@@ -71,3 +71,34 @@ def test_boxes_of_64_bits_and_to_the_end(tmp_path):
     assert num_pictures(path) == 50 and not is_cut_off(path)
     path.write_bytes(movie() + long[:-1])
     assert num_pictures(path) == 50 and is_cut_off(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "content", "cut_off"),
+    [
+        (b"\x8a", 10, False),  # seven bits of size
+        (b"\x8a", 9, True),
+        (b"\x41\x2c", 300, False),  # fourteen
+        (b"\x41\x2c", 299, True),
+        (b"\x01" + bytes(5) + b"\x01\x2c", 300, False),  # fifty-six
+        (b"\x01" + bytes(5) + b"\x01\x2c", 299, True),
+        (b"\xff", 3, False),  # not known when it was written
+        (b"\x01" + b"\xff" * 7, 3, False),
+        (b"", 0, False),  # the file ends before its size
+    ],
+)
+def test_a_matroska_ends_where_its_segment_ends(tmp_path, size, content, cut_off):
+    path = tmp_path / "a.webm"
+    header = b"\x1a\x45\xdf\xa3\x84webm"
+    path.write_bytes(header + b"\x18\x53\x80\x67" + size + bytes(content))
+    assert is_cut_off(path) is cut_off and num_pictures(path) is None
+    path.write_bytes(header + bytes(content))
+    assert not is_cut_off(path)
+
+
+def test_boxes_end_where_the_file_ends(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(movie())
+    assert not is_cut_off(path)
+    path.write_bytes(movie()[:-1])
+    assert is_cut_off(path)

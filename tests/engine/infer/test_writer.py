@@ -1,9 +1,14 @@
 """What a config and a command line say of the files of predictions."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from engine.data.sample import DataSample
 from engine.infer import build_writer
-from engine.infer.writer import complete
+from engine.infer.images import InputImage
+from engine.infer.writer import Results, complete
 
 META = {"classes": ("skin", "hair"), "palette": ((0, 0, 0), (9, 9, 9))}
 
@@ -36,3 +41,21 @@ def test_what_was_left_unfinished_is_replaced_and_what_fails_leaves_nothing(tmp_
     with pytest.raises(KeyError), complete(path):
         raise KeyError
     assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("num", [5, 200], ids=["fewer than may wait", "more"])
+def test_what_cannot_be_written_is_told_in_the_order_of_the_images(num, tmp_path):
+    def write(sample, pixels, out_stem):
+        if int(out_stem.name) % 3:
+            raise OSError(out_stem.name)
+
+    done = []
+    writer = SimpleNamespace(
+        needs_image=False, write=write, collect=lambda _: None, finish=done.append
+    )
+    results = Results(writer, tmp_path)
+    for i in range(num):
+        results.add(InputImage(Path(f"{i}.jpg"), f"{i}"), DataSample())
+    bad = [i for i in range(num) if i % 3]
+    assert results.close() == num - len(bad) and done == [tmp_path]
+    assert [failure.reason for failure in results.failures] == [f"OSError: {i}" for i in bad]

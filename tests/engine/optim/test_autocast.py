@@ -1,4 +1,5 @@
 import copy
+import math
 from functools import partial
 
 import pytest
@@ -219,6 +220,21 @@ def test_float16_that_always_overflows_is_an_error():
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
+def test_gradients_too_large_for_the_loss_scale_are_skipped_and_lower_it():
+    model, (x, y) = make_model(), make_data()
+    before = copy.deepcopy(model.state_dict())
+    wrapper = wrap(model, dtype="float32", max_skipped=1)
+    wrapper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)  # as float16 has on a GPU
+    for skipped in (1, 2, 3):
+        train_step(model, wrapper, x, 1000 * y)
+        assert wrapper.skipped_steps == skipped
+        assert wrapper.scaler.get_scale() == 2.0 ** (127 - skipped)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert MessageHub.get_current_instance().get_scalar("train/grad_scale").current() == 2.0**125
+    with pytest.raises(NonFiniteError, match="the loss, of all ranks"):
+        train_step(model, wrapper, x, float("inf") * y)
+
+
 @needs_gpu
 def test_a_constant_loss_scale_stays():
     model, (x, y) = make_model("cuda"), make_data("cuda")
@@ -293,3 +309,13 @@ def test_a_norm_at_the_limit_is_not_clipped(norm_type):
     wrapper = wrap(model, dtype="float32", clip_grad={"max_norm": 1e6, "norm_type": norm_type})
     train_step(model, wrapper, x, y)
     torch.testing.assert_close(model.state_dict(), plain.state_dict())
+
+
+@pytest.mark.parametrize("losses", [(1.0, math.inf), (math.inf, 1.0)])
+def test_the_loss_that_is_told_is_the_sum_of_the_accumulated(losses):
+    model = make_model()
+    wrapper = wrap(model, dtype="float32", accumulative_counts=2)
+    wrapper.initialize_count_status(model, 0, 4)
+    with pytest.raises(NonFiniteError, match="accumulated batches, is inf;"):
+        for loss in losses:
+            wrapper.update_params(model[0].weight.sum() * 0 + loss)

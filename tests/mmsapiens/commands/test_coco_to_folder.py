@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.errors import DataError
+from mmsapiens.cli import dispatch
 from seg.parts.datasets import SegFolderDataset
 
 
@@ -61,6 +63,24 @@ def test_labels_and_images_are_where_the_dataset_looks(run, coco):
         pipeline=[dict(type="LoadImage"), dict(type="LoadLabels"), dict(type="PackInputs")],
     )
     assert dataset[0]["data_samples"].gt_sem_seg.data.max() == 2
+
+
+@pytest.mark.parametrize(("args", "kept"), [([], "a"), (["--keep-empty"], "ab")])
+def test_an_image_without_the_categories_is_kept_if_asked_for(coco, args, kept, capsys):
+    words = [coco / "coco.json", coco / "photos", coco / "out", "--categories", "dog", *args]
+    dispatch(["coco-to-folder", *map(str, words)])
+    assert f"{len(kept)} of 2 images" in capsys.readouterr().out
+    for folder in ("images", "labels"):
+        assert "".join(sorted(p.name for p in (coco / "out" / folder).iterdir())) == kept
+    labels = [np.asarray(Image.open(coco / f"out/labels/{f}/1.png")) for f in kept]
+    assert [np.unique(found).tolist() for found in labels] == [[0, 1], [0]][: len(kept)]
+
+
+def test_an_image_that_is_not_there_is_an_error(coco):
+    (coco / "photos/b/1.jpg").unlink()
+    words = [coco / "coco.json", coco / "photos", coco / "out"]
+    with pytest.raises(DataError, match=r"name b/1\.jpg, but there is no .*photos/b/1\.jpg"):
+        dispatch(["coco-to-folder", *map(str, words)])
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,11 @@ def test_split_does_not_depend_on_the_order_of_the_listing():
     assert sorted(select_split(records[::-1], "val", 0.3)) == sorted(forward)
 
 
+def test_the_same_names_are_held_out_in_every_version():
+    records = [(f"{i:02}", i) for i in range(20)]
+    assert select_split(records, "val", 0.25) == [5, 8, 11, 16, 17]
+
+
 def test_missing_data_root_names_the_variable(tmp_path):
     with pytest.raises(DataError, match=r"nowhere.*DATA_ROOT"):
         FaceDataset(data_root=str(tmp_path / "nowhere"))
@@ -195,6 +200,8 @@ def test_colours_of_a_config_become_classes(folder, tmp_path, root, key):
 
 def test_palette_is_made_up_of_distinct_colours(folder):
     assert len(set(distinct_colours(30))) == 30
+    some = [(0, 0, 0), (255, 64, 64), (48, 90, 191), (88, 128, 32), (255, 64, 231)]
+    assert [distinct_colours(num) for num in (0, 1, 5)] == [[], some[:1], some]
     assert len(folder_dataset(folder).metainfo["palette"]) == 2
 
 

@@ -33,6 +33,13 @@ def test_equals_the_recorded_metrics(golden):
     assert metric.evaluate(3) == pytest.approx(recorded.meta["metrics"], abs=0.01)
 
 
+def test_a_truth_of_another_size_is_an_error():
+    """Though it has as many pixels."""
+    pred, target = (torch.zeros(1, *size_hw, dtype=torch.uint8) for size_hw in ((2, 6), (4, 3)))
+    with pytest.raises(DataError, match=r"prediction is \(2, 6\), the truth \(4, 3\)"):
+        make_metric(3).process({}, as_samples(pred, target))
+
+
 def test_worked_example():
     """Classes 0 and 1 occur, 2 does not and must not count."""
     metric = make_metric(3)

@@ -155,6 +155,18 @@ def test_json_list(tmp_path, keys):
     assert data[0]["inputs"].shape == (3, 2, 3)
 
 
+def test_images_of_one_stem_are_in_the_order_of_their_suffixes(tmp_path):
+    write_sample(tmp_path, np.zeros((2, 3), np.uint8), "a")
+    (tmp_path / "images/a.jpg").write_bytes((tmp_path / "images/a.png").read_bytes())
+    entries = [
+        dict(image=f"images/a.{kind}", segmentation="segmentations/a.png")
+        for kind in ("png", "jpg")
+    ]
+    (tmp_path / "list.json").write_text(json.dumps(entries))
+    data = GoliathDataset(data_root=str(tmp_path), ann_file="list.json", pipeline=PIPELINE)
+    assert [data.get_data_info(i)["img_path"][-3:] for i in range(2)] == ["jpg", "png"]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

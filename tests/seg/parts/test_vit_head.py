@@ -79,6 +79,16 @@ def test_accuracy_counts_valid_pixels_only(ignored):
     assert head.loss(logits, torch.full_like(labels, ignored))["acc_seg"] == 0.0
 
 
+def test_an_ignored_class_that_is_predicted_is_not_right():
+    loss = dict(type="CrossEntropyLoss", ignore_index=1)
+    head = make_head(ignore_index=1, loss_decode=loss)
+    logits = torch.zeros(1, 5, 8, 8)
+    logits[:, 1] = 1
+    labels = torch.ones(1, 16, 16, dtype=torch.long)
+    labels[:, :4] = 2
+    assert head.loss(logits, labels)["acc_seg"] == 0.0
+
+
 def test_head_and_loss_must_ignore_the_same_label():
     with pytest.raises(ConfigError, match=r"ignore_index is 0, but its loss ignores 255"):
         VitHead(in_channels=8, num_classes=2, ignore_index=0)

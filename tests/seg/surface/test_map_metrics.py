@@ -167,6 +167,12 @@ def test_angles_are_exact_near_0_and_180_and_90_to_nothing():
 )
 def test_what_is_not_finite_is_an_error_and_an_empty_mask_counts_nothing(metric, name, channels):
     good, bad = torch.ones(channels, 2, 2), torch.full((channels, 2, 2), math.nan)
+    one_bad = good.clone()
+    one_bad[-1, 1, 1] = math.inf
+    with pytest.raises(DataError, match="ground truth"):
+        metric.process({}, [sample_of(name, good, one_bad)])
+    with pytest.raises(NonFiniteError, match="prediction"):
+        metric.process({}, [sample_of(name, one_bad, good)])
     with pytest.raises(DataError, match=r"a\.jpg: .* ground truth"):
         metric.process({}, [sample_of(name, good, bad)])
     with pytest.raises(NonFiniteError, match=r"a\.jpg: .* prediction"):
