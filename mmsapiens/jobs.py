@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
+from numpy.typing import NDArray
+
 from engine.errors import ConfigError
 from mmsapiens.ranks import end_with_parent
 
-Items = TypeVar("Items", bound=Sequence)
+Items = TypeVar("Items", bound="Sequence | NDArray")
 
 
 class Message(NamedTuple):

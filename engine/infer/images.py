@@ -98,6 +98,10 @@ class ImageList(Sequence[InputImage]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __add__(self, other: ImageList) -> ImageList:
+        """Those of two parts of one list."""
+        return self._of([*self._paths, *other._paths])
+
     def where(self, chosen: Iterable[bool]) -> ImageList:
         """Returns those for which ``chosen`` is true; their results keep their names."""
         return self._of([p for p, is_chosen in zip(self._paths, chosen, strict=True) if is_chosen])

@@ -78,6 +78,8 @@ from mmsapiens.jobs import parse_share
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from engine.infer import ImageList
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes; defaults of what not every task has are None: not given."""
@@ -134,12 +136,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose.add_argument("--show-ids", action="store_true", default=None, help="draw the ids")
 
 
-def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> int:
+def run(
+    args: argparse.Namespace,
+    send: Callable[[Any], None] | None = None,
+    part: ImageList | None = None,
+) -> int:
     """Runs the inference; returns the exit code.
 
     Args:
         args: Of the command.
         send: Of a job among several, takes what it has to say: 1 for each image, and failures.
+        part: What such a job is to do; everything by default.
     """
     import torch
     from rich.console import Console
@@ -156,8 +163,9 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
     args.config, args.checkpoint = map(str, find_model(source))
     cfg, options = load_checked(args), given(args, (*OF_WRITERS, "annotations"))
     find_boxes = box_source(args, cfg, console)
-    inputs = find_images(args.input, args.output, videos=True)
-    check_options(args, cfg, inputs)
+    inputs = find_images(args.input, args.output, videos=True) if part is None else part
+    if part is None:
+        check_options(args, cfg, inputs)
     foreground_cfg = find_foreground(args)
     given_files = [args.boxes] if args.boxes else []
     devices = [args.device]
@@ -173,13 +181,14 @@ def run(args: argparse.Namespace, send: Callable[[Any], None] | None = None) -> 
         meta = said_of_classes(cfg, args.checkpoint)
     writer = build_writer(cfg, meta, options)
     videos = Videos(args, cfg, meta, console)
-    suffixes, of_videos = writer.suffixes, videos.suffixes(inputs)
-    check_results(inputs, args.output, suffixes, given_files, writer.common, of_videos)
-    writer.check(item for item in inputs if not is_video(item.path))
+    if part is None:
+        suffixes, of_videos = writer.suffixes, videos.suffixes(inputs)
+        check_results(inputs, args.output, suffixes, given_files, writer.common, of_videos)
+        writer.check(item for item in inputs if not is_video(item.path))
     if args.shard:
         inputs = share_of(inputs, *args.shard)
     mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    results = Results(writer, args.output, mask_of, finish=not args.shard)
+    results = Results(writer, args.output, mask_of, finish=part is None and not args.shard)
     work = Work(args, cfg, inputs, results, videos, console, foreground_cfg)
     if model is None:
         return work.by_jobs(devices, infer_job)
@@ -228,18 +237,18 @@ def infer_job(
     send: Callable[[Any], None],
     args: argparse.Namespace,
     device: str,
-    share: tuple[int, int],
+    part: ImageList,
     num_threads: int,
 ) -> None:
-    """Does a share of a run's images in a process of its own."""
+    """Does a part of a run in a process of its own."""
     import torch
 
     from mmsapiens.cli import run_main
 
     torch.set_num_threads(num_threads)
-    words = {"device": device, "devices": None, "jobs_per_device": 1, "shard": share}
-    job = argparse.Namespace(**{**vars(args), **words, "overwrite": False})
-    run_main(lambda: run(job, send))
+    words = {"device": device, "devices": None, "jobs_per_device": 1, "overwrite": False}
+    job = argparse.Namespace(**{**vars(args), **words})
+    run_main(lambda: run(job, send, part))
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from mmsapiens.commands.infer_video import OF_WRITERS
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from engine.infer import Failure, ImageList, Results
@@ -115,8 +116,7 @@ class Work:
         from engine.infer import predict_images
 
         # Whole batches, as a run that nothing interrupts has them: others round differently.
-        size = args.batch_size or 1
-        batches = np.arange(len(self.images)) // size
+        size, batches = args.batch_size or 1, self.batches()
         left = np.array(self.is_left)
         in_batches = np.isin(batches, batches[left])
         images, left = self.images.where(in_batches), left[in_batches]
@@ -127,6 +127,27 @@ class Work:
         else:
             found = predict_people(args, self.cfg, model, images, None, foreground)
         return (item for item, is_left in zip(found, left, strict=True) if is_left)
+
+    def batches(self) -> NDArray:
+        """Returns in which batch each image is."""
+        import numpy as np
+
+        return np.arange(len(self.images)) // (self.args.batch_size or 1)
+
+    def parts(self, num: int) -> list[ImageList]:
+        """Returns even parts of the rest, in whole batches of images; fewer if there is little."""
+        import numpy as np
+
+        from mmsapiens.jobs import share_of
+
+        batches, videos = self.batches(), self.rest_videos
+        left = np.unique(batches[np.array(self.is_left, bool)])
+        found = []
+        for i in range(1, num + 1):
+            is_chosen = np.isin(batches, share_of(left, i, num))
+            # The last jobs get the larger shares of the videos, as the first do of the images.
+            found.append(self.images.where(is_chosen) + share_of(videos, num + 1 - i, num))
+        return [part for part in found if part]
 
     def predict_videos(
         self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
@@ -152,11 +173,11 @@ class Work:
     def by_jobs(self, devices: Sequence[str], job: Callable[..., None]) -> int:
         """Predicts the rest in a process for each device; returns the exit code.
 
-        What a job leaves that dies another one does, with the same share, once.
+        What a job leaves that dies is shared among as many new ones, once.
 
         Args:
             devices: Of the jobs.
-            job: What each runs: ``job(send, args, device, share, num_threads)``.
+            job: What each runs: ``job(send, args, device, part, num_threads)``.
         """
         dead = self.one_round(devices, job)
         left = counted(len(self.rest), len(self.rest_videos))
@@ -173,9 +194,10 @@ class Work:
         from mmsapiens.jobs import interrupts_noted, run_side_by_side, threads_of_a_job
 
         failures = self.results.failures
-        threads, dead = threads_of_a_job(len(devices)), []
+        parts, dead = self.parts(len(devices)), []
+        threads = threads_of_a_job(max(len(parts), 1))
         jobs = [
-            (self.args, device, (i, len(devices)), threads) for i, device in enumerate(devices, 1)
+            (self.args, device, part, threads) for device, part in zip(devices, parts, strict=False)
         ]
         num = len(self.rest) + len(self.rest_videos)
         with progress(num, self.console) as step, interrupts_noted() as interrupts:

@@ -94,13 +94,21 @@ def _frames(source: InputImage, num: int) -> Iterator[Sequence[InputImage] | Fai
 def _portions(
     images: Iterable[Any], color: ColorOrder, num: int
 ) -> Iterator[Sequence[InputImage] | Failure]:
-    """Takes images as they are wanted, as their pixels may fill the memory."""
-    numbered = enumerate(images)
+    """Takes images as they are wanted, as their pixels may fill the memory.
+
+    Paths come without the folder that all share, so a name that was there gets the number.
+    """
+    numbered, stems = enumerate(images), set()
     while items := list(islice(numbered, num)):
         portion: list[InputImage] = []
         for index, item in items:
             try:
-                portion.append(as_input(item, index, color))
+                image = as_input(item, index, color)
+                if image.out_stem in stems:
+                    image = image._replace(out_stem=f"{image.out_stem}_{index}")
+                if image.pixels is None:
+                    stems.add(image.out_stem)
+                portion.append(image)
             except DataError as error:
                 if portion:
                     yield portion

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import ConfigError
 from mmsapiens.cli import dispatch
+from mmsapiens.commands.infer_work import Work
 from mmsapiens.jobs import device_names, parse_share, run_side_by_side, share_of
 from tests.processes import Command
 
@@ -192,3 +193,26 @@ def test_what_a_job_leaves_that_dies_is_taken_over(infer_command):
     assert "job 2 of 2, on cpu, ended with code -9" in said and "others take them over" in said
     assert process.returncode == 1 and "60 of 60 images done" in said
     assert len(contents(out)) == 180
+
+
+def work_of(command, monkeypatch):
+    """The work of a run, before any of it is done."""
+    made = []
+    monkeypatch.setattr(Work, "here", lambda self, *_: made.append(self) or 0)
+    assert dispatch(command) == 0
+    return made[0]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, [3, 2, 2]), (2, [2, 2, 2, 2])])
+def test_what_is_left_is_shared_evenly_in_whole_batches(infer_command, monkeypatch, size, expected):
+    command, out = infer_command(PARTS, num=10)
+    command[1:1] = ["--batch-size", str(size)]
+    assert dispatch(with_options(command, "--shard", "1/3")) == 0  # 4 of the 10
+    (out / "00.png").unlink()
+    work = work_of(command, monkeypatch)
+    parts = work.parts(3 if size == 1 else 4)
+    assert [len(part) for part in parts] == expected
+    names = [image.path.stem for part in parts for image in part]
+    with_neighbours = ["00", "01"] if size == 2 else ["00"]
+    assert names == [*with_neighbours, *(f"{i:02}" for i in range(4, 10))]
+    assert work.parts(99) and all(work.parts(99))

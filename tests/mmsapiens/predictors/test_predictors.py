@@ -476,3 +476,13 @@ def test_frames_say_when_they_are_shown_and_a_folder_may_hold_videos(load, photo
     model.batch_size = 4
     model.model.test_step = lambda batch: sizes.append(len(batch["inputs"])) or predict(batch)
     assert len(model(path)) == 6 and sizes == [4, 2]
+
+
+def test_paths_of_one_name_that_come_one_by_one_have_results_of_their_own(load, photos, tmp_path):
+    paths = [tmp_path / "x/a.png", tmp_path / "y/a.png"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes((photos / "0.png").read_bytes())
+    saved = [r.save(tmp_path / "out") for r in load("parts")(iter(paths), stream=True)]
+    assert [path.name for path in saved[0]] == ["a_seg.npy", "a.npy", "a.png"]
+    assert [path.name for path in saved[1]] == ["a_1_seg.npy", "a_1.npy", "a_1.png"]
