@@ -13,4 +13,5 @@ from engine.infer.predict import (
     predict_images,
     try_predict,
 )
-from engine.infer.writer import Results, Writer, build_writer, find_writer
+from engine.infer.results import Results
+from engine.infer.writer import Writer, build_writer, find_writer

@@ -1,19 +1,15 @@
-"""From predictions to files: what every writer can do, and the threads that it writes in."""
+"""From predictions to files: what every writer can do."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.structures import PixelData
 from numpy.typing import NDArray
 
 from engine.config.keys import did_you_mean
@@ -22,12 +18,8 @@ from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.image_files import write_rgb
 from engine.infer.images import InputImage
-from engine.infer.predict import Failure
 from engine.lock import is_at, lock
 from engine.registry import WRITERS
-
-_THREADS = max(2, os.cpu_count() or 1)
-_MAX_WAITING = 2 * _THREADS
 
 
 class Output(NamedTuple):
@@ -233,84 +225,3 @@ def build_writer(cfg: Config, dataset_meta: dict, options: dict[str, Any] | None
     writer = find_writer(cfg, options or ())
     meta = {"dataset_meta": dataset_meta} if "dataset_meta" in parameters(writer).names else {}
     return WRITERS.build({**cfg.writer, **meta, **(options or {})})
-
-
-class Results:
-    """Writes results in as many threads as there are cores, and collects failures.
-
-    Args:
-        writer: Of the task.
-        out_dir: Folder of the results.
-        mask_of: Returns the mask (H, W) uint8 that the writer gets for an image, by the stem of its
-            results and its (H, W); None for none.
-        finish: Whether to write, at the end, what is of all images; not for a share of them.
-
-    Attributes:
-        failures: What could not be done; add to it what failed before it could be written.
-    """
-
-    def __init__(
-        self,
-        writer: Writer,
-        out_dir: Path,
-        mask_of: Callable[[str, tuple[int, int]], NDArray] | None = None,
-        finish: bool = True,
-    ) -> None:
-        self.writer = writer
-        self.finish = finish
-        self.out_dir = out_dir
-        self.mask_of = mask_of
-        self.failures: list[Failure] = []
-        self._num_written = 0
-        self._waiting: list[tuple[InputImage, Future]] = []
-        self._pool = ThreadPoolExecutor(max_workers=_THREADS)
-
-    def add(self, image: InputImage, sample: DataSample, pixels: NDArray | None = None) -> None:
-        """Queues one result; waits while the queue is full.
-
-        Args:
-            image: The file.
-            sample: Its prediction.
-            pixels: Its pixels (H, W, 3) BGR, if they are at hand.
-        """
-        self._waiting.append((image, self._pool.submit(self._write, image, sample, pixels)))
-        while len(self._waiting) >= _MAX_WAITING:
-            self._finish_first()
-
-    def _write(self, image: InputImage, sample: DataSample, pixels: NDArray | None) -> None:
-        out_stem = self.out_dir / image.out_stem
-        out_stem.parent.mkdir(parents=True, exist_ok=True)
-        if pixels is None:
-            pixels = image.read() if self.writer.needs_image else np.empty((0, 0, 3), np.uint8)
-        if self.mask_of is not None and self.writer.needs_image:
-            mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
-            foreground = torch.from_numpy(mask)[None]
-            inside = sample.mask.data if "mask" in sample else 1  # the boxes of people
-            sample.mask = PixelData(data=foreground * inside)
-        self.writer.write(sample, pixels, out_stem)
-        if self.finish:
-            self.writer.collect(sample)
-
-    def _finish_first(self) -> None:
-        image, future = self._waiting.pop(0)
-        error = future.exception()
-        if error is None:
-            self._num_written += 1
-        else:
-            self.failures.append(Failure.of(image, error))
-
-    def recall(self, images: Iterable[InputImage]) -> None:
-        """Takes images as written whose results an earlier run has left."""
-        for image in images:
-            if self.finish:
-                self.writer.recall(image, self.out_dir)
-            self._num_written += 1
-
-    def close(self) -> int:
-        """Waits for all results; returns how many there are."""
-        while self._waiting:
-            self._finish_first()
-        self._pool.shutdown()
-        if self._num_written and self.finish:
-            self.writer.finish(self.out_dir)
-        return self._num_written

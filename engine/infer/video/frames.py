@@ -19,9 +19,10 @@ from engine.infer.predict import (
     image_pipeline,
     predict_batch,
 )
+from engine.infer.results import Results
 from engine.infer.video.job import Shown, VideoTask, frame_row
 from engine.infer.video.reader import Frame, VideoReader
-from engine.infer.writer import Results, Writer
+from engine.infer.writer import Writer
 from engine.model.base import BaseModel
 
 

@@ -8,7 +8,8 @@ import pytest
 from engine.data.sample import DataSample
 from engine.infer import build_writer
 from engine.infer.images import InputImage
-from engine.infer.writer import Results, complete
+from engine.infer.results import Results
+from engine.infer.writer import complete
 
 META = {"classes": ("skin", "hair"), "palette": ((0, 0, 0), (9, 9, 9))}
 
