@@ -10,12 +10,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple, TypeVar
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from engine.errors import ConfigError
 from mmsapiens.ranks import end_with_parent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Items = TypeVar("Items", bound="Sequence | NDArray")
 
