@@ -1,0 +1,172 @@
+"""Exported files in place of a checkpoint: their graph runs, and the model's code does the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel as MMEngineBaseModel
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
+
+from engine.data.sample import DataSample
+from engine.errors import ConfigError, WeightsError
+from engine.infer import dataset_meta, init_model
+from engine.model.base import BaseModel, build_model
+from engine.model.deferred import DeferredDraws
+from mmsapiens.export.describe import task_of
+from mmsapiens.export.graphs import FORMATS, Graph
+from mmsapiens.export.metadata import ONNX, read_metadata
+
+
+@MODELS.register_module()
+class ExportedModel(BaseModel):
+    """The model of a config, whose raw output the graph of a file makes.
+
+    Views, decoding and sizes are the code of the model, which has no weights.
+
+    Args:
+        file: The exported file.
+        model: Config of the model that it was made of.
+
+    Raises:
+        ConfigError: The model needs more of the network than raw output at one size.
+    """
+
+    def __init__(self, file: str, model: dict[str, Any]) -> None:
+        super().__init__({**(model.get("data_preprocessor") or {"type": "DataPreprocessor"})})
+        with DeferredDraws():  # no weight is ever drawn
+            inner: Any = build_model(model)
+        if inner.test_views.scales != (1.0,):
+            raise ConfigError(f"{file} takes images of one size: set model.test_views.scales=(1.0,).")
+        if getattr(inner, "attention_query", None):
+            raise ConfigError(f"{file} gives no attention: leave model.attention_query out.")
+        for module in inner.modules():
+            module._parameters.clear()
+        inner.forward_tensor = self.forward_tensor
+        self.inner: Any = inner
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # tells the device
+        self.path, self.metadata = Path(file), require_metadata(file)
+        self.eval_dtype = self.metadata["dtype"]
+        self._graph: Graph | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what the model of the config has: its keypoints, its decoder."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def init_weights(self, load_pretrained: bool = True) -> None:
+        """Leaves the graph as it is."""
+
+    def val_step(self, data: dict) -> list:
+        """Predicts a collated batch; the graph itself says in which precision."""
+        return MMEngineBaseModel.val_step(self, data)
+
+    def forward_tensor(self, inputs: Tensor) -> Tensor:
+        """Maps normalised images (B, 3, H, W) to raw output (B, C, h, w)."""
+        if self._graph is None or self._graph.device != inputs.device:
+            self._graph = Graph(self.path, self.metadata, inputs.device)
+        if self.metadata["input"]["normalise"] == "inside":
+            preprocessor: Any = self.data_preprocessor
+            return self._graph(preprocessor.denormalise(inputs))
+        return self._graph(inputs.to(getattr(torch, self.metadata["dtype"])))
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> list[DataSample]:
+        """Adds the predictions of the config's model to the data samples."""
+        found: list[DataSample] = self.inner.predict(inputs, data_samples)
+        return found
+
+
+def find_graph(path: str | Path, graph: bool) -> dict[str, Any] | None:
+    """Returns the metadata of a file whose graph is to run; None of one that holds weights.
+
+    TorchScript is both: its weights are taken, unless the graph is asked for.
+
+    Args:
+        path: A checkpoint or an exported file.
+        graph: Whether the user asks for the graph, and so trusts the file.
+
+    Raises:
+        ConfigError: The file may run code, and the user does not ask for it; or it has no graph.
+        WeightsError: It is no exported file, or its metadata cannot be read.
+    """
+    if graph or Path(path).suffix == ONNX:
+        return require_metadata(path)
+    metadata = read_metadata(path) if Path(path).suffix in (".pt2", ".pt") else None
+    if metadata is None or metadata["file"] == "torchscript":
+        return None
+    raise ConfigError(
+        f"{path} is a program of torch.export, and opening one may run code that is in it. If it is "
+        "your own, ask for it: --graph, or in Python graph=True."
+    )
+
+
+def require_metadata(path: str | Path) -> dict[str, Any]:
+    """Returns the metadata of an exported file with a graph.
+
+    Raises:
+        WeightsError: It is none.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"{path} is not a file. Correct the path.")
+    metadata = read_metadata(path)
+    if metadata is None or metadata["file"] not in FORMATS:
+        raise WeightsError(
+            f"{path} has no graph of an export: expected a file that `mmsapiens export` made as "
+            "torchscript, pt2 or onnx. A checkpoint needs no --graph."
+        )
+    return metadata
+
+
+def size_option(metadata: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns the override of a config that gives its input the size of the file's."""
+    return {"input_size_hw": tuple(metadata["input"]["size_hw"])} if metadata else {}
+
+
+def use_graph(cfg: Config, path: str | Path, metadata: dict[str, Any]) -> None:
+    """Makes the model of a config that of an exported file.
+
+    Raises:
+        WeightsError: The file is of another task, or has other classes or keypoints.
+    """
+    task = task_of(cfg)
+    if metadata["task"] != task:
+        raise WeightsError(
+            f"{path} is of {metadata['task']}, and the config of {task}. Give the file's config: "
+            f"{metadata['config']}."
+        )
+    cfg.model = {"type": "ExportedModel", "file": str(path), "model": cfg.model}
+
+
+def init_any(
+    cfg: Config, checkpoint: str, device: torch.device, graph: bool = False
+) -> tuple[BaseModel, dict[str, Any]]:
+    """Does :func:`engine.infer.init_model`; of an exported file, too.
+
+    Args:
+        cfg: With the input of the file's size: see :func:`size_option`. The model of a file's graph
+            takes the place of its.
+        checkpoint: Path of a checkpoint, or of an exported file.
+        device: Where the model goes.
+        graph: See :func:`find_graph`.
+    """
+    metadata = find_graph(checkpoint, graph)
+    if metadata is None:
+        return init_model(cfg, checkpoint, device)
+    use_graph(cfg, checkpoint, metadata)
+    init_default_scope(cfg.default_scope)
+    model = build_model(cfg.model)
+    meta = meta_of_file(cfg, checkpoint, metadata)
+    return model.to(device).eval(), meta
+
+
+def meta_of_file(cfg: Config, path: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Returns the names and colours of what an exported file predicts."""
+    saved = {key: metadata[key] for key in ("classes", "palette") if metadata.get(key)}
+    return dataset_meta(cfg, {"meta": {"dataset_meta": saved}}, path)
