@@ -208,7 +208,7 @@ def load_checked(args: argparse.Namespace) -> Config:
     """
     from engine.errors import ConfigError
     from engine.infer import find_writer
-    from mmsapiens.export.model import find_graph, size_option
+    from mmsapiens.export.model import size_option
 
     if args.devices is not None and (args.device or args.shard):
         raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
@@ -219,7 +219,7 @@ def load_checked(args: argparse.Namespace) -> Config:
             "--overwrite with --shard would take what other shares have done for old; remove the "
             "folder, or leave one of them out."
         )
-    views = {**size_option(find_graph(args.checkpoint, args.graph)), **view_options(args)}
+    views = {**size_option(args.checkpoint), **view_options(args)}
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True
     cfg = load(args, views)

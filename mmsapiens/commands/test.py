@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from mmsapiens.preflight.start import check_data_roots, check_runs
 
     exported = find_graph(args.checkpoint, args.graph)
-    options = {**size_option(exported), **view_options(args), **(TTA if args.tta else {})}
+    options = {**size_option(args.checkpoint), **view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
     check_runs(cfg, "test")
     check_data_roots(cfg, splits=("test",))

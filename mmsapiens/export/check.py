@@ -59,7 +59,7 @@ def run_apart(path: Path, batches: list[Tensor]) -> list[Tensor]:
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "given.npz"), Path(folder, "made.npz")
-        np.savez(given, **{f"batch{i}": batch.numpy() for i, batch in enumerate(batches)})
+        np.savez(given, *(batch.numpy() for batch in batches))
         words = [sys.executable, "-m", "mmsapiens.export.reopen", path, given, made]
         words += [torch.get_num_threads()]
         places = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -70,7 +70,7 @@ def run_apart(path: Path, batches: list[Tensor]) -> list[Tensor]:
             said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise WeightsError(f"{path.name} does not run in a process of its own: {said}")
         with np.load(made) as arrays:
-            return [torch.from_numpy(arrays[f"batch{i}"]) for i in range(len(batches))]
+            return [torch.from_numpy(arrays[name]) for name in arrays]
 
 
 def compare(model: Any, task: str, made: Tensor, expected: Tensor) -> Comparison:

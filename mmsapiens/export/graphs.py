@@ -54,7 +54,9 @@ class Graph:
         self.path, self.metadata, self.device = path, metadata, device
         kind = metadata["file"]
         if kind not in FORMATS:
-            raise WeightsError(f"{path}: its metadata names the format {kind!r}, which has no graph.")
+            raise WeightsError(
+                f"{path}: its metadata names the format {kind!r}, which has no graph."
+            )
         try:
             self._run = FORMATS[kind].open(path, device)
         except (RuntimeError, AssertionError, KeyError, ImportError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,14 @@ RECORD = f"{NAME}.json"
 """Of the extra file in the archives of PyTorch."""
 ONNX = ".onnx"
 _MAX_BYTES = 2**24
-_NEEDED: Mapping[str, type | tuple[type, ...]] = {
-    "task": str, "file": str, "dtype": str, "input": dict, "output": dict, "config": str,
-    "torch": str,
-}  # fmt: skip
-_OF_INPUT: Mapping[str, type | tuple[type, ...]] = {
-    "size_hw": list, "batch": (str, int), "normalise": str, "mean": list, "std": list,
-}  # fmt: skip
+DTYPES = ("float32", "float16", "bfloat16")
+_TEXTS = ("task", "file", "config", "torch")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any] | None:
-    """Returns what an exported file says of itself; None for another file, or one that is not whole.
+    """Returns what an exported file says of itself; None for another file, or a damaged one.
 
-    Of archives the one record is read, of ONNX its properties; no code of the file runs.
+    Of archives the one record is read, of others their properties; no code of the file runs.
 
     Raises:
         WeightsError: It is of a newer layout, or lacks what it must say.
@@ -39,7 +34,13 @@ def read_metadata(path: str | Path) -> dict[str, Any] | None:
     path = Path(path)
     if not path.is_file():
         return None
-    text = _of_onnx(path) if path.suffix == ONNX else _of_archive(path)
+    text: str | bytes | None
+    if path.suffix == ONNX:
+        text = _of_onnx(path, path.stat().st_mtime_ns)
+    elif path.suffix == ".safetensors":
+        text = _of_safetensors(path)
+    else:
+        text = _of_archive(path)
     return None if text is None else parse(text, path)
 
 
@@ -48,7 +49,9 @@ def parse(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: its metadata is no JSON ({error}). Export it again.") from error
+        raise WeightsError(
+            f"{path}: its metadata is no JSON ({error}). Export it again."
+        ) from error
     if not isinstance(found, dict) or type(found.get("format")) is not int:
         raise WeightsError(f"{path}: its metadata has no number of a format. Export it again.")
     if found["format"] > VERSION:
@@ -56,28 +59,63 @@ def parse(text: str | bytes, path: Path) -> dict[str, Any]:
             f"{path}: its metadata is of format {found['format']}, and this version reads up to "
             f"{VERSION}. Update mmsapiens, or export the checkpoint with this version."
         )
-    given = found.get("input")
-    wrong = [key for key, kind in _NEEDED.items() if not isinstance(found.get(key), kind)]
-    if isinstance(given, dict):
-        wrong += [f"input.{k}" for k, kind in _OF_INPUT.items() if not isinstance(given.get(k), kind)]
+    wrong = _wrong(found)
     if wrong:
-        raise WeightsError(f"{path}: its metadata lacks {', '.join(wrong)}. Export it again.")
+        raise WeightsError(
+            f"{path}: its metadata lacks {', '.join(wrong)}, or they are of another kind. Export "
+            "it again."
+        )
     return found
 
 
+def _wrong(found: dict[str, Any]) -> list[str]:
+    """Names what must be there and is not, or is not what it must be."""
+    wrong = [key for key in _TEXTS if not isinstance(found.get(key), str)]
+    given = found.get("input")
+    if not isinstance(given, dict):
+        return [*wrong, "input"]
+    batch = given.get("batch")
+    valid = {
+        "input.size_hw": _are(given.get("size_hw"), 2, int) and min(given["size_hw"]) > 0,
+        "input.batch": batch == "dynamic" or (type(batch) is int and batch > 0),
+        "input.normalise": given.get("normalise") in ("inside", "outside"),
+        "input.mean": _are(given.get("mean"), 3, int, float),
+        "input.std": _are(given.get("std"), 3, int, float) and min(given["std"]) > 0,
+        "dtype": found.get("dtype") in DTYPES,
+    }
+    return wrong + [key for key, is_valid in valid.items() if not is_valid]
+
+
+def _are(values: Any, num: int, *kinds: type) -> bool:
+    """Whether these are so many values of some kinds."""
+    return isinstance(values, list) and len(values) == num and {*map(type, values)} <= {*kinds}
+
+
 def _of_archive(path: Path) -> bytes | None:
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.filename.partition("/")[2] == f"extra/{RECORD}":
-                if entry.file_size > _MAX_BYTES:
-                    raise WeightsError(f"{path}: its metadata is of {entry.file_size:,} bytes.")
-                return archive.read(entry)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                is_it = entry.filename.partition("/")[2] == f"extra/{RECORD}"
+                if is_it and entry.file_size <= _MAX_BYTES:
+                    return archive.read(entry)
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+        pass  # damaged, or no archive: who reads the rest of it says so
     return None
 
 
-def _of_onnx(path: Path) -> str | None:
+def _of_safetensors(path: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return (file.metadata() or {}).get(NAME)
+    except (SafetensorError, OSError):
+        return None  # likewise
+
+
+@lru_cache(maxsize=4)
+def _of_onnx(path: Path, modified_ns: int) -> str | None:
+    """Is kept: a session reads all of a file."""
     from mmsapiens.export.onnx_file import open_session
 
     return open_session(path).get_modelmeta().custom_metadata_map.get(NAME)

@@ -36,11 +36,16 @@ class ExportedModel(BaseModel):
     """
 
     def __init__(self, file: str, model: dict[str, Any]) -> None:
-        super().__init__({**(model.get("data_preprocessor") or {"type": "DataPreprocessor"})})
+        metadata = require_metadata(file)
+        given = {key: metadata["input"][key] for key in ("mean", "std")}
+        preprocessor = model.get("data_preprocessor") or {"type": "DataPreprocessor"}
+        super().__init__({**preprocessor, **given})
         with DeferredDraws():  # no weight is ever drawn
             inner: Any = build_model(model)
         if inner.test_views.scales != (1.0,):
-            raise ConfigError(f"{file} takes images of one size: set model.test_views.scales=(1.0,).")
+            raise ConfigError(
+                f"{file} takes images of one size: set model.test_views.scales=(1.0,)."
+            )
         if getattr(inner, "attention_query", None):
             raise ConfigError(f"{file} gives no attention: leave model.attention_query out.")
         for module in inner.modules():
@@ -48,8 +53,8 @@ class ExportedModel(BaseModel):
         inner.forward_tensor = self.forward_tensor
         self.inner: Any = inner
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # tells the device
-        self.path, self.metadata = Path(file), require_metadata(file)
-        self.eval_dtype = self.metadata["dtype"]
+        self.path, self.metadata = Path(file), metadata
+        self.eval_dtype = metadata["dtype"]
         self._graph: Graph | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -102,8 +107,8 @@ def find_graph(path: str | Path, graph: bool) -> dict[str, Any] | None:
     if metadata is None or metadata["file"] == "torchscript":
         return None
     raise ConfigError(
-        f"{path} is a program of torch.export, and opening one may run code that is in it. If it is "
-        "your own, ask for it: --graph, or in Python graph=True."
+        f"{path} is a program of torch.export, and opening one may run code that is in it. If it "
+        "is your own, ask for it: --graph, or in Python graph=True."
     )
 
 
@@ -124,8 +129,12 @@ def require_metadata(path: str | Path) -> dict[str, Any]:
     return metadata
 
 
-def size_option(metadata: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns the override of a config that gives its input the size of the file's."""
+def size_option(path: str | Path) -> dict[str, Any]:
+    """Returns the override of a config that gives its input the size of an exported file's.
+
+    Its positions are of that size, whether its graph runs or its weights are taken.
+    """
+    metadata = read_metadata(path)
     return {"input_size_hw": tuple(metadata["input"]["size_hw"])} if metadata else {}
 
 

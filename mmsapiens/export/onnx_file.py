@@ -100,9 +100,7 @@ def _require(package: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ConfigError(
-            f'ONNX files need {package}: pip install "mmsapiens[export]".'
-        ) from error
+        raise ConfigError(f'ONNX files need {package}: pip install "mmsapiens[export]".') from error
 
 
 @contextmanager

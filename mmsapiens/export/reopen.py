@@ -26,12 +26,13 @@ def main(path: Path, batches: Path, outputs: Path, num_threads: int) -> None:
     given = metadata["input"]
     dtype = torch.uint8 if given["normalise"] == "inside" else getattr(torch, metadata["dtype"])
     graph = Graph(path, metadata, torch.device("cpu"))
-    made = {}
+    made = []
     with torch.inference_mode(), np.load(batches) as arrays:
-        for name, images in arrays.items():
-            made[name] = graph(torch.from_numpy(images).to(dtype)).numpy()
-    np.savez(outputs, **made)
+        for images in arrays.values():
+            made.append(graph(torch.from_numpy(images).to(dtype)).numpy())
+    np.savez(outputs, *made)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), num_threads=int(sys.argv[4]))
+    file, given, made = map(Path, sys.argv[1:4])
+    main(file, given, made, int(sys.argv[4]))

@@ -23,10 +23,10 @@ from mmsapiens.export import safetensors_file
 from mmsapiens.export.check import Comparison, batch_indices, compare, require_close, run_apart
 from mmsapiens.export.describe import describe
 from mmsapiens.export.graphs import FORMATS
+from mmsapiens.export.metadata import DTYPES
 from mmsapiens.export.network import ExportedNetwork
 from mmsapiens.export.pictures import check_images
 
-DTYPES = ("float32", "float16", "bfloat16")
 NAMES = ("torchscript", "pt2", "onnx", "safetensors")
 """The formats, as --format takes them."""
 

@@ -56,7 +56,7 @@ def load(
     exported = find_graph(checkpoint, graph)
     if exported and dtype not in ("auto", exported["dtype"]):
         raise ConfigError(f"dtype={dtype!r}: {checkpoint} computes in {exported['dtype']}.")
-    overrides = {**size_option(exported), **(options or {})}
+    overrides = {**size_option(checkpoint), **(options or {})}
     if dtype != "auto":
         overrides["model.eval_dtype"] = dtype
     if flip is not None:

@@ -20,8 +20,9 @@ from mmsapiens.predictors.inputs import ColorOrder, is_one, list_images
 from mmsapiens.predictors.results import Result
 
 if TYPE_CHECKING:
-    from mmsapiens.export.write import Exported
     from typing_extensions import Self
+
+    from mmsapiens.export.write import Exported
 
 R = TypeVar("R", bound=Result)
 
