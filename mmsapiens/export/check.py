@@ -98,7 +98,8 @@ def compare(model: Any, task: str, made: Tensor, expected: Tensor) -> Comparison
     elif task == "pose":
         decoder = model.head.decoder
         (a, _), (b, _) = decoder.decode(made), decoder.decode(expected)
-        effect = f"keypoints moved {(a - b).norm(dim=-1).max():.3f} pixels at most"
+        moved = (a - b).norm(dim=-1)
+        effect = f"keypoints moved {moved.mean():.3f} pixels on average, {moved.max():.3f} at most"
     return Comparison(float(difference.abs().max()), float(relative), effect)
 
 

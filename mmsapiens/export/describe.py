@@ -134,4 +134,5 @@ def sha256(path: Path) -> str:
 
 
 def _numbers(tensor: torch.Tensor) -> list[float]:
-    return [round(value, 6) for value in tensor.flatten().tolist()]
+    """The numbers as they were written, before they became float32."""
+    return [float(f"{value:.6g}") for value in tensor.flatten().tolist()]
