@@ -180,10 +180,10 @@ def run(
     model: Any = None
     foreground = None
     if alone:
-        model, meta = init_any(cfg, args.checkpoint, find_device(devices[0]), args.graph)
+        model, meta = init_any(cfg, args.checkpoint, find_device(devices[0]))
         foreground = load_foreground(args, foreground_cfg, devices[0])
     else:
-        meta = said_of_classes(cfg, args.checkpoint, args.graph)
+        meta = said_of_classes(cfg, args.checkpoint)
     writer = build_writer(cfg, meta, options)
     videos = Videos(args, cfg, meta, console)
     if part is None:
@@ -208,7 +208,7 @@ def load_checked(args: argparse.Namespace) -> Config:
     """
     from engine.errors import ConfigError
     from engine.infer import find_writer
-    from mmsapiens.export.model import size_option
+    from mmsapiens.export.model import size_option, take_graph
 
     if args.devices is not None and (args.device or args.shard):
         raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
@@ -223,23 +223,23 @@ def load_checked(args: argparse.Namespace) -> Config:
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True
     cfg = load(args, views)
+    take_graph(cfg, args.checkpoint, args.graph)
     writer = find_writer(cfg, given(args, (*OF_WRITERS, "annotations")))
     check_masks(args, writer, args.save or cfg.writer.get("save"))
     return cfg
 
 
-def said_of_classes(cfg: Config, checkpoint: str, graph: bool) -> dict[str, Any]:
+def said_of_classes(cfg: Config, checkpoint: str) -> dict[str, Any]:
     """Returns what a checkpoint says of what it predicts; its weights are not read."""
     from mmengine.registry import init_default_scope
 
     from engine.checkpoint import read_checkpoint
     from engine.infer import dataset_meta
-    from mmsapiens.export.model import find_graph, meta_of_file
+    from mmsapiens.export.model import has_graph, meta_of_file
 
     init_default_scope(cfg.default_scope)
-    exported = find_graph(checkpoint, graph)
-    if exported:
-        return meta_of_file(cfg, checkpoint, exported)
+    if has_graph(cfg):
+        return meta_of_file(cfg, checkpoint)
     return dataset_meta(cfg, read_checkpoint(checkpoint, checksums=False), checkpoint)
 
 

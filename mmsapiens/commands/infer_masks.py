@@ -57,13 +57,14 @@ def find_foreground(args: argparse.Namespace) -> Config | None:
     if args.foreground is None:
         return None
     from engine.config import load_config
-    from mmsapiens.export.model import size_option
+    from mmsapiens.export.model import size_option, take_graph
     from mmsapiens.sources import find_model
     from seg.foreground import check_segmentation
 
     args.foreground = tuple(map(str, find_model(args.foreground)))
     cfg = load_config(args.foreground[0], size_option(args.foreground[1]))
     check_segmentation(cfg)
+    take_graph(cfg, args.foreground[1], graph=False)
     return cfg
 
 

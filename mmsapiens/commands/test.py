@@ -41,13 +41,13 @@ def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
     from engine.launch import group_timeout
     from engine.runner import Runner
-    from mmsapiens.export.model import find_graph, size_option, use_graph
+    from mmsapiens.export.model import has_graph, size_option, take_graph
     from mmsapiens.lost_ranks import ranks_named
     from mmsapiens.preflight.start import check_data_roots, check_runs
 
-    exported = find_graph(args.checkpoint, args.graph)
     options = {**size_option(args.checkpoint), **view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
+    take_graph(cfg, args.checkpoint, args.graph)
     check_runs(cfg, "test")
     check_data_roots(cfg, splits=("test",))
     cfg.launcher = args.launcher
@@ -56,8 +56,7 @@ def run(args: argparse.Namespace) -> None:
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
     unused = {"PicturesHook"}
-    if exported:
-        use_graph(cfg, args.checkpoint, exported)
+    if has_graph(cfg):
         cfg.load_from = None
         unused.add("EMAHook")  # it averages weights, of which there are none
     hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] not in unused]

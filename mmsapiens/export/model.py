@@ -138,44 +138,46 @@ def size_option(path: str | Path) -> dict[str, Any]:
     return {"input_size_hw": tuple(metadata["input"]["size_hw"])} if metadata else {}
 
 
-def use_graph(cfg: Config, path: str | Path, metadata: dict[str, Any]) -> None:
-    """Makes the model of a config that of an exported file.
+def take_graph(cfg: Config, path: str | Path, graph: bool) -> None:
+    """Makes the model of a config that of an exported file, if its graph is to run.
+
+    Args:
+        cfg: With the input of the file's size: see :func:`size_option`.
+        path: A checkpoint or an exported file.
+        graph: See :func:`find_graph`, also for what is raised besides.
 
     Raises:
-        WeightsError: The file is of another task, or has other classes or keypoints.
+        WeightsError: The file is of another task.
     """
+    metadata = find_graph(path, graph)
+    if metadata is None:
+        return
     task = task_of(cfg)
     if metadata["task"] != task:
         raise WeightsError(
             f"{path} is of {metadata['task']}, and the config of {task}. Give the file's config: "
             f"{metadata['config']}."
         )
-    cfg.model = {"type": "ExportedModel", "file": str(path), "model": cfg.model}
+    cfg.model = {"type": ExportedModel.__name__, "file": str(path), "model": cfg.model}
+
+
+def has_graph(cfg: Config) -> bool:
+    """Whether the model of a config is that of an exported file."""
+    return bool(cfg.model.type == ExportedModel.__name__)
 
 
 def init_any(
-    cfg: Config, checkpoint: str, device: torch.device, graph: bool = False
+    cfg: Config, checkpoint: str, device: torch.device
 ) -> tuple[BaseModel, dict[str, Any]]:
-    """Does :func:`engine.infer.init_model`; of an exported file, too.
-
-    Args:
-        cfg: With the input of the file's size: see :func:`size_option`. The model of a file's graph
-            takes the place of its.
-        checkpoint: Path of a checkpoint, or of an exported file.
-        device: Where the model goes.
-        graph: See :func:`find_graph`.
-    """
-    metadata = find_graph(checkpoint, graph)
-    if metadata is None:
+    """Does :func:`engine.infer.init_model`, also after :func:`take_graph`."""
+    if not has_graph(cfg):
         return init_model(cfg, checkpoint, device)
-    use_graph(cfg, checkpoint, metadata)
     init_default_scope(cfg.default_scope)
-    model = build_model(cfg.model)
-    meta = meta_of_file(cfg, checkpoint, metadata)
-    return model.to(device).eval(), meta
+    return build_model(cfg.model).to(device).eval(), meta_of_file(cfg, checkpoint)
 
 
-def meta_of_file(cfg: Config, path: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def meta_of_file(cfg: Config, path: str) -> dict[str, Any]:
     """Returns the names and colours of what an exported file predicts."""
+    metadata = require_metadata(path)
     saved = {key: metadata[key] for key in ("classes", "palette") if metadata.get(key)}
     return dataset_meta(cfg, {"meta": {"dataset_meta": saved}}, path)

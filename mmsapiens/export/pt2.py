@@ -59,11 +59,16 @@ def write_aot(network: nn.Module, images: Tensor, path: Path, text: Text, dynami
             "environment variable CXX, or leave out --aot: --format pt2 needs none."
         )
     program = trace(network, images, dynamic)
-    with writing(path):
+    try:
         torch._inductor.aoti_compile_and_package(program, package_path=str(path))
-        with zipfile.ZipFile(path, "a") as archive:
-            root = archive.namelist()[0].partition("/")[0]
-            archive.writestr(f"{root}/extra/{RECORD}", text())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"AOTInductor could not compile the model: {str(error).splitlines()[0]}. Leave out "
+            "--aot."
+        ) from error
+    with writing(path), zipfile.ZipFile(path, "a") as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{root}/extra/{RECORD}", text())
 
 
 def open_aot(path: Path, device: torch.device) -> Any:

@@ -11,7 +11,7 @@ from engine.config import load_config
 from engine.device import find_device
 from engine.errors import ConfigError
 from engine.infer import find_writer
-from mmsapiens.export.model import find_graph, init_any, size_option
+from mmsapiens.export.model import init_any, size_option, take_graph
 from mmsapiens.predictors.predictor import Predictor
 from mmsapiens.predictors.tasks import BY_WRITER
 from mmsapiens.sources import PathName, find_model
@@ -53,9 +53,6 @@ def load(
         WeightsError: If the checkpoint cannot be read or does not fit.
     """
     config, checkpoint = find_model(source)
-    exported = find_graph(checkpoint, graph)
-    if exported and dtype not in ("auto", exported["dtype"]):
-        raise ConfigError(f"dtype={dtype!r}: {checkpoint} computes in {exported['dtype']}.")
     overrides = {**size_option(checkpoint), **(options or {})}
     if dtype != "auto":
         overrides["model.eval_dtype"] = dtype
@@ -63,7 +60,10 @@ def load(
         overrides["model.test_views.flip"] = flip
     cfg = load_config(config, overrides)
     predictor = predictor_class(cfg)
-    model, dataset_meta = init_any(cfg, str(checkpoint), find_device(device), graph)
+    take_graph(cfg, checkpoint, graph)
+    model, dataset_meta = init_any(cfg, str(checkpoint), find_device(device))
+    if dtype not in ("auto", model.eval_dtype):
+        raise ConfigError(f"dtype={dtype!r}: {checkpoint} computes in {model.eval_dtype}.")
     return predictor(
         cfg,
         model,

@@ -184,9 +184,10 @@ class Predictor(ABC, Generic[R]):
             OutputError: The file exists, or cannot be written.
             WeightsError: The file computes something else than the model; it was deleted.
         """
+        from mmsapiens.export.model import has_graph
         from mmsapiens.export.write import Options, export
 
-        if self.checkpoint is None or self.cfg.model.type == "ExportedModel":
+        if self.checkpoint is None or has_graph(self.cfg):
             raise ConfigError("Only a model that was loaded from a checkpoint can be exported.")
         options = Options(format, dtype, batch, normalise, aot)
         return export(

@@ -17,6 +17,7 @@ from engine.config import load_config
 from engine.errors import ConfigError, DataError, OutputError, WeightsError
 from engine.model.base import build_model
 from mmsapiens.cli import dispatch
+from mmsapiens.export import onnx_file
 from mmsapiens.export.check import compare, require_close
 from mmsapiens.export.graphs import Graph
 from mmsapiens.export.metadata import read_metadata
@@ -72,7 +73,10 @@ def files(checkpoints, tmp_path_factory):
         key = (task, *options, *more.items())
         if key not in made:
             place = folder / str(len(made))
-            made[key] = export(*checkpoints(task), place, Options(*options, **more))
+            with pytest.MonkeyPatch.context() as patch:
+                if task == "pose":
+                    patch.setattr(onnx_file, "LARGEST", 0)  # as of a model above 2 GB
+                made[key] = export(*checkpoints(task), place, Options(*options, **more))
         return made[key]
 
     return get
@@ -121,6 +125,8 @@ def predicted(result):
 def test_a_file_predicts_what_the_model_does(checkpoints, files, image, task, file_format):
     found = files(task, file_format)
     assert found.comparison.relative < 1e-5
+    if (task, file_format) == ("pose", "onnx"):
+        assert found.path.stat().st_size < found.num_bytes / 2, "weights lie beside it"
     given = {"dtype": "float32", "flip": task == "parts"}
     model = load(task, checkpoints(task)[1], SMALL, **given)
     exported = load(task, found.path, OF_FILE, graph=True, **given)
