@@ -33,6 +33,8 @@ def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path
             raise ConfigError(f"expected (config, checkpoint); found {len(source)} of them.")
         return find_config(str(source[0])), Path(source[1])
     path = Path(source)
+    if path.suffix == ONNX and not path.is_file():
+        raise ConfigError(f"{source} is not a file. Correct the path.")
     if path.suffix in WEIGHTS:
         return _config_of(path), path
     if path.suffix == ".py":
@@ -54,13 +56,13 @@ def _config_of(checkpoint: Path) -> Path:
     What a checkpoint says itself of its config is text of whoever made it, and is not read; of an
     exported file, the name of a shipped config is taken.
     """
-    found = sorted(checkpoint.parent.glob("*.py"))
-    if len(found) == 1:
-        return found[0]
     exported = read_metadata(checkpoint)
     if exported and exported["config"] in shipped_configs():
         return shipped_configs()[exported["config"]]
-    if checkpoint.suffix == ONNX or exported:
+    found = sorted(checkpoint.parent.glob("*.py"))
+    if len(found) == 1:
+        return found[0]
+    if exported or checkpoint.suffix == ONNX:
         raise ConfigError(
             f"{checkpoint}: {len(found) or 'no'} configs lie beside it, and it names no shipped "
             "one. Give both: (config, file)."
