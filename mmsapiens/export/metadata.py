@@ -71,9 +71,7 @@ def parse(text: str | bytes, path: Path) -> dict[str, Any]:
 def _wrong(found: dict[str, Any]) -> list[str]:
     """Names what must be there and is not, or is not what it must be."""
     wrong = [key for key in _TEXTS if not isinstance(found.get(key), str)]
-    given = found.get("input")
-    if not isinstance(given, dict):
-        return [*wrong, "input"]
+    given = _dict(found.get("input"))
     batch = given.get("batch")
     valid = {
         "input.size_hw": _are(given.get("size_hw"), 2, int) and min(given["size_hw"]) > 0,
@@ -82,8 +80,13 @@ def _wrong(found: dict[str, Any]) -> list[str]:
         "input.mean": _are(given.get("mean"), 3, int, float),
         "input.std": _are(given.get("std"), 3, int, float) and min(given["std"]) > 0,
         "dtype": found.get("dtype") in DTYPES,
+        "output.channels": type(_dict(found.get("output")).get("channels")) is int,
     }
     return wrong + [key for key, is_valid in valid.items() if not is_valid]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _are(values: Any, num: int, *kinds: type) -> bool:
@@ -95,7 +98,7 @@ def _of_archive(path: Path) -> bytes | None:
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
-                is_it = entry.filename.partition("/")[2] == f"extra/{RECORD}"
+                is_it = entry.filename.rpartition("/")[2] == RECORD  # the folder is PyTorch's
                 if is_it and entry.file_size <= _MAX_BYTES:
                     return archive.read(entry)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):

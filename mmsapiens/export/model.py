@@ -33,6 +33,7 @@ class ExportedModel(BaseModel):
 
     Raises:
         ConfigError: The model needs more of the network than raw output at one size.
+        WeightsError: The file is none of an export, or has other outputs than the model.
     """
 
     def __init__(self, file: str, model: dict[str, Any]) -> None:
@@ -48,6 +49,11 @@ class ExportedModel(BaseModel):
             )
         if getattr(inner, "attention_query", None):
             raise ConfigError(f"{file} gives no attention: leave model.attention_query out.")
+        if (channels := _channels(inner)) != metadata["output"]["channels"]:
+            raise WeightsError(
+                f"{file} has {metadata['output']['channels']} outputs, and the model of the config "
+                f"{channels}. Give the file's config: {metadata['config']}."
+            )
         for module in inner.modules():
             module._parameters.clear()
         inner.forward_tensor = self.forward_tensor
@@ -73,12 +79,21 @@ class ExportedModel(BaseModel):
 
     def forward_tensor(self, inputs: Tensor) -> Tensor:
         """Maps normalised images (B, 3, H, W) to raw output (B, C, h, w)."""
-        if self._graph is None or self._graph.device != inputs.device:
-            self._graph = Graph(self.path, self.metadata, inputs.device)
+        graph = self.graph_on(inputs.device)
         if self.metadata["input"]["normalise"] == "inside":
             preprocessor: Any = self.data_preprocessor
-            return self._graph(preprocessor.denormalise(inputs))
-        return self._graph(inputs.to(getattr(torch, self.metadata["dtype"])))
+            return graph(preprocessor.denormalise(inputs))
+        return graph(inputs.to(getattr(torch, self.metadata["dtype"])))
+
+    def graph_on(self, device: torch.device) -> Graph:
+        """Returns the graph on a device, where the file is opened the first time.
+
+        Raises:
+            WeightsError: It cannot be opened.
+        """
+        if self._graph is None or self._graph.device != device:
+            self._graph = Graph(self.path, self.metadata, device)
+        return self._graph
 
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
@@ -86,6 +101,13 @@ class ExportedModel(BaseModel):
         """Adds the predictions of the config's model to the data samples."""
         found: list[DataSample] = self.inner.predict(inputs, data_samples)
         return found
+
+
+def _channels(model: Any) -> int:
+    """Of a model's raw output."""
+    if hasattr(model, "decode_head"):
+        return int(model.decode_head.num_classes)
+    return int(model.head.out_channels if hasattr(model, "head") else model.backbone.embed_dims)
 
 
 def find_graph(path: str | Path, graph: bool) -> dict[str, Any] | None:
@@ -173,7 +195,10 @@ def init_any(
     if not has_graph(cfg):
         return init_model(cfg, checkpoint, device)
     init_default_scope(cfg.default_scope)
-    return build_model(cfg.model).to(device).eval(), meta_of_file(cfg, checkpoint)
+    meta = meta_of_file(cfg, checkpoint)
+    model: Any = build_model(cfg.model).to(device).eval()
+    model.graph_on(model.device)  # here, not at the first image, is said that it cannot be opened
+    return model, meta
 
 
 def meta_of_file(cfg: Config, path: str) -> dict[str, Any]:

@@ -340,8 +340,10 @@ def test_aot_needs_a_compiler(checkpoints, tmp_path, monkeypatch):
     [
         ({"format": 2}, "format 2, and this version reads up to 1"),
         ({"format": "1"}, "no number of a format"),
-        ({"dtype": "int8"}, "lacks dtype"),
-        ({"input": {"size_hw": [64], "batch": 0}}, "lacks input.size_hw, input.batch"),
+        ({"dtype": "int8", "output": 3}, r"lacks dtype, output\.channels"),
+        ({"input": {"size_hw": [64], "batch": 0}}, r"lacks input\.size_hw, input\.batch"),
+        ({"input": None}, r"lacks input\.size_hw"),
+        ({"output": {"channels": 5}}, "has 5 outputs, and the model of the config 19"),
         ({"file": "tensorrt"}, "has no graph"),
     ],
 )
@@ -353,6 +355,16 @@ def test_metadata_of_others_is_checked(files, tmp_path, change, said):
     )
     with pytest.raises(WeightsError, match=said):
         mmsapiens.load((CONFIGS["parts"], path), graph=True, device="cpu")
+
+
+def test_a_file_that_another_torch_wrote_is_a_sentence(files, tmp_path):
+    text = json.dumps({**files("parts", "torchscript").metadata, "torch": "2.3.1", "file": "pt2"})
+    with zipfile.ZipFile(tmp_path / "old.pt2", "w") as archive:
+        archive.writestr("old/extra/mmsapiens.json", text)
+    with pytest.raises(
+        WeightsError, match=r"written by torch 2\.3\.1.*Export its checkpoint again"
+    ):
+        load("parts", tmp_path / "old.pt2", OF_FILE, graph=True)
 
 
 def test_a_truncated_file_is_a_sentence(files, tmp_path):
