@@ -55,6 +55,7 @@ if __name__ == "__main__":
         ],
         extras_require={
             "detector": ["onnxruntime>=1.17"],
+            "export": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.17"],
             "exr": ["OpenEXR>=3.2"],
             "video": ["av>=14"],
             "dev": [
@@ -68,6 +69,7 @@ if __name__ == "__main__":
                 "OpenEXR>=3.2",
                 "av>=14",
                 "onnx>=1.17",
+                "onnxscript>=0.5",
             ],
         },
     )

@@ -29,6 +29,7 @@ VERBS = (
     "check",
     "browse",
     "convert",
+    "export",
     "port",
     "benchmark",
     "synthesize",

@@ -6,13 +6,14 @@ from os import PathLike
 from pathlib import Path
 
 from engine.errors import ConfigError
+from mmsapiens.export.metadata import ONNX, read_metadata
 from mmsapiens.hub import fetch, locate
-from mmsapiens.shipped import find_config
+from mmsapiens.shipped import find_config, shipped_configs
 from mmsapiens.zoo import RELEASED, Released, find, like
 
 PathName = str | PathLike[str]
-WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors")
-"""Suffixes of checkpoints."""
+WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors", ".onnx")
+"""Suffixes of checkpoints, and of exported files, which take their place."""
 
 
 def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path]:
@@ -32,6 +33,8 @@ def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path
             raise ConfigError(f"expected (config, checkpoint); found {len(source)} of them.")
         return find_config(str(source[0])), Path(source[1])
     path = Path(source)
+    if path.suffix == ONNX and not path.is_file():
+        raise ConfigError(f"{source} is not a file. Correct the path.")
     if path.suffix in WEIGHTS:
         return _config_of(path), path
     if path.suffix == ".py":
@@ -50,11 +53,20 @@ def weights_of(released: Released) -> Path:
 def _config_of(checkpoint: Path) -> Path:
     """Returns the config that belongs to a checkpoint.
 
-    What a checkpoint says itself of its config is text of whoever made it, and is not read.
+    What a checkpoint says itself of its config is text of whoever made it, and is not read; of an
+    exported file, the name of a shipped config is taken.
     """
+    exported = read_metadata(checkpoint)
+    if exported and exported["config"] in shipped_configs():
+        return shipped_configs()[exported["config"]]
     found = sorted(checkpoint.parent.glob("*.py"))
     if len(found) == 1:
         return found[0]
+    if exported or checkpoint.suffix == ONNX:
+        raise ConfigError(
+            f"{checkpoint}: {len(found) or 'no'} configs lie beside it, and it names no shipped "
+            "one. Give both: (config, file)."
+        )
     from engine.checkpoint import probe, read_checkpoint
     from engine.checkpoint.match import tensors_of
 

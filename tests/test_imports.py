@@ -20,12 +20,18 @@ ROOMS = {
     "mmsapiens.preflight": {"mmsapiens.processes", "mmsapiens.synthetic"},
     "mmsapiens.benchmarks": {"mmsapiens.synthetic"},
     "mmsapiens.conversion": set(),
+    "mmsapiens.export": {"mmsapiens.shipped", "mmsapiens.synthetic", "mmsapiens.zoo"},
     "mmsapiens.doctor": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},
     "mmsapiens.hub": {"mmsapiens.zoo"},
-    "mmsapiens.predictors": {"mmsapiens.sources"},
+    "mmsapiens.predictors": {"mmsapiens.export", "mmsapiens.sources"},
     "mmsapiens.processes": set(),
     "mmsapiens.shipped": set(),
-    "mmsapiens.sources": {"mmsapiens.hub", "mmsapiens.shipped", "mmsapiens.zoo"},
+    "mmsapiens.sources": {
+        "mmsapiens.export",
+        "mmsapiens.hub",
+        "mmsapiens.shipped",
+        "mmsapiens.zoo",
+    },
     "mmsapiens.zoo": set(),
 }
 

@@ -26,12 +26,12 @@ class InstanceNormSiLU(nn.Module):
     instead of three. (``nn.InstanceNorm2d`` moreover copies every channels-last map, and in torch
     2.13 gives wrong gradients on the CPU when the incoming one is channels-last.)
 
-    Statistics are float32. Compiled, the plain formula is left to the compiler to fuse.
+    Statistics are float32. Compiled or exported, the plain formula is left to others to fuse.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W); eager, the memory of ``x`` is that of the result."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
             x_float = x.float()
             var, mean = torch.var_mean(x_float, (2, 3), correction=0, keepdim=True)
             return F.silu((x_float - mean) * torch.rsqrt(var + _EPS)).to(x.dtype)

@@ -56,6 +56,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="path of the weights")
 
 
+def add_graph(parser: argparse.ArgumentParser) -> None:
+    """Adds whether an exported file's graph runs; see :func:`mmsapiens.export.model.find_graph`."""
+    parser.add_argument(
+        "--graph",
+        action="store_true",
+        help="run the graph of an exported file, not the model with its weights; of a .pt2 that is "
+        "not your own it may run code (ONNX: always, and safe)",
+    )
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Adds who starts the processes of a run on several devices."""
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")

@@ -7,11 +7,13 @@
     mmsapiens infer sapiens-1b-normal --input photos --output normals --foreground sapiens-1b-parts
     mmsapiens infer POSE_CONFIG CHECKPOINT --input photos --output poses --boxes boxes.json
     mmsapiens infer NORMAL_CONFIG CHECKPOINT --input photos --output normals --detector det.onnx
+    mmsapiens infer CONFIG exported.onnx --input photos --output results
     mmsapiens infer CONFIG CHECKPOINT --input a.mp4 --output results --save picture,labels
     mmsapiens infer POSE_CONFIG CHECKPOINT --input a.mp4 --output poses --detector det.onnx --smooth
 
 The model is a released one (`mmsapiens models` lists them), a checkpoint of a training, whose
-config lies beside it, or a config with a checkpoint.
+config lies beside it, or a config with a checkpoint. In place of a checkpoint, what `mmsapiens
+export` wrote: see docs/export.md.
 
 --input is an image, a video, a folder (with its sub-folders), a pattern, or a .txt file of paths.
 All maps but features are of the size of the image:
@@ -62,6 +64,7 @@ from mmsapiens.commands.arguments import (
     add_config,
     add_device,
     add_flip,
+    add_graph,
     given,
     natural_int,
     positive_int,
@@ -104,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shard = "only the third of eight shares of the input: 3/8"
     parser.add_argument("--shard", type=parse_share, metavar="K/N", help=shard)
     add_flip(parser)
+    add_graph(parser)
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
     outputs = "what to write, as labels,picture: labels, foreground, probabilities; map; features, "
     outputs += "attention; json; picture (all but probabilities; of a video the picture)"
@@ -152,8 +156,9 @@ def run(
     from rich.console import Console
 
     from engine.device import find_device
-    from engine.infer import Results, build_writer, check_results, find_images, init_model
+    from engine.infer import Results, build_writer, check_results, find_images
     from engine.infer.video import is_video
+    from mmsapiens.export.model import init_any
     from mmsapiens.jobs import device_names, share_of
     from mmsapiens.sources import find_model
     from seg.surface.reading import load_mask
@@ -175,7 +180,7 @@ def run(
     model: Any = None
     foreground = None
     if alone:
-        model, meta = init_model(cfg, args.checkpoint, find_device(devices[0]))
+        model, meta = init_any(cfg, args.checkpoint, find_device(devices[0]))
         foreground = load_foreground(args, foreground_cfg, devices[0])
     else:
         meta = said_of_classes(cfg, args.checkpoint)
@@ -203,6 +208,7 @@ def load_checked(args: argparse.Namespace) -> Config:
     """
     from engine.errors import ConfigError
     from engine.infer import find_writer
+    from mmsapiens.export.model import size_option, take_graph
 
     if args.devices is not None and (args.device or args.shard):
         raise ConfigError("--devices says where everything runs; leave out --device and --shard.")
@@ -213,10 +219,11 @@ def load_checked(args: argparse.Namespace) -> Config:
             "--overwrite with --shard would take what other shares have done for old; remove the "
             "folder, or leave one of them out."
         )
-    views = view_options(args)
+    views = {**size_option(args.checkpoint), **view_options(args)}
     if "probabilities" in (args.save or ()):
         views["model.keep_probabilities"] = True
     cfg = load(args, views)
+    take_graph(cfg, args.checkpoint, args.graph)
     writer = find_writer(cfg, given(args, (*OF_WRITERS, "annotations")))
     check_masks(args, writer, args.save or cfg.writer.get("save"))
     return cfg
@@ -228,8 +235,11 @@ def said_of_classes(cfg: Config, checkpoint: str) -> dict[str, Any]:
 
     from engine.checkpoint import read_checkpoint
     from engine.infer import dataset_meta
+    from mmsapiens.export.model import has_graph, meta_of_file
 
     init_default_scope(cfg.default_scope)
+    if has_graph(cfg):
+        return meta_of_file(cfg, checkpoint)
     return dataset_meta(cfg, read_checkpoint(checkpoint, checksums=False), checkpoint)
 
 

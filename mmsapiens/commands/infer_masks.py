@@ -57,12 +57,14 @@ def find_foreground(args: argparse.Namespace) -> Config | None:
     if args.foreground is None:
         return None
     from engine.config import load_config
+    from mmsapiens.export.model import size_option, take_graph
     from mmsapiens.sources import find_model
     from seg.foreground import check_segmentation
 
     args.foreground = tuple(map(str, find_model(args.foreground)))
-    cfg = load_config(args.foreground[0])
+    cfg = load_config(args.foreground[0], size_option(args.foreground[1]))
     check_segmentation(cfg)
+    take_graph(cfg, args.foreground[1], graph=False)
     return cfg
 
 
@@ -71,7 +73,7 @@ def load_foreground(args: argparse.Namespace, cfg: Config | None, device: str) -
     if cfg is None:
         return None
     from engine.device import find_device
-    from engine.infer import init_model
+    from mmsapiens.export.model import init_any
     from seg.foreground import Foreground
 
-    return Foreground(init_model(cfg, args.foreground[1], find_device(device))[0], cfg)
+    return Foreground(init_any(cfg, args.foreground[1], find_device(device))[0], cfg)

@@ -4,6 +4,7 @@ mmsapiens test CONFIG CHECKPOINT
 mmsapiens test CONFIG CHECKPOINT --out predictions --show-dir pictures
 mmsapiens test CONFIG CHECKPOINT --tta    # the mean over mirrored and resized images: slow
 mmsapiens test CONFIG CHECKPOINT --cfg-options model.eval_dtype=bfloat16
+mmsapiens test CONFIG exported.onnx       # what `mmsapiens export` wrote
 
 In float32, as published figures are, whatever the precision of the training.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import add_flip, add_launcher, add_model, view_options
+from mmsapiens.commands.arguments import add_flip, add_graph, add_launcher, add_model, view_options
 from mmsapiens.commands.configs import default_dir, load
 
 TTA = {"model.test_views.flip": True, "model.test_views.scales": (0.75, 1.0, 1.25)}
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tta", action="store_true", help="average over mirrored images of three sizes each"
     )
+    add_graph(parser)
     add_launcher(parser)
 
 
@@ -39,11 +41,13 @@ def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
     from engine.launch import group_timeout
     from engine.runner import Runner
+    from mmsapiens.export.model import has_graph, size_option, take_graph
     from mmsapiens.lost_ranks import ranks_named
     from mmsapiens.preflight.start import check_data_roots, check_runs
 
-    options = {**view_options(args), **(TTA if args.tta else {})}
+    options = {**size_option(args.checkpoint), **view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
+    take_graph(cfg, args.checkpoint, args.graph)
     check_runs(cfg, "test")
     check_data_roots(cfg, splits=("test",))
     cfg.launcher = args.launcher
@@ -51,7 +55,11 @@ def run(args: argparse.Namespace) -> None:
     cfg.work_dir = args.work_dir or str(Path(trained_in, "test"))  # beside the config that trained
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
-    hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "PicturesHook"]
+    unused = {"PicturesHook"}
+    if has_graph(cfg):
+        cfg.load_from = None
+        unused.add("EMAHook")  # it averages weights, of which there are none
+    hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] not in unused]
     if args.out:
         hooks.append({"type": "PredictionsHook", "out_dir": args.out})
     if args.show_dir:

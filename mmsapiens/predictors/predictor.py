@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -21,6 +22,8 @@ from mmsapiens.predictors.results import Result
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from mmsapiens.export.write import Exported
+
 R = TypeVar("R", bound=Result)
 
 
@@ -34,6 +37,7 @@ class Predictor(ABC, Generic[R]):
         cfg: Of the model.
         model: In evaluation mode, with its weights.
         dataset_meta: Names of classes, colours.
+        checkpoint: Where the weights are from, for :meth:`export`.
         batch_size: Images, or people who are cut out, a forward pass.
         num_workers: Processes that read image files; images in memory need none.
 
@@ -51,12 +55,14 @@ class Predictor(ABC, Generic[R]):
         model: BaseModel,
         dataset_meta: dict[str, Any],
         *,
+        checkpoint: str | Path | None = None,
         batch_size: int | None = None,
         num_workers: int = 0,
     ) -> None:
         self.cfg = cfg
         self.model = model
         self.dataset_meta = dataset_meta
+        self.checkpoint = checkpoint
         self.batch_size = self.default_batch_size if batch_size is None else batch_size
         self.num_workers = num_workers
         self._check_ready()
@@ -143,6 +149,50 @@ class Predictor(ABC, Generic[R]):
     @abstractmethod
     def predict(self, images: Sequence[InputImage], **options: Any) -> Iterator[R | Failure]:
         """Predicts images, in their order."""
+
+    def export(
+        self,
+        format: str,
+        output: str | Path,
+        *,
+        dtype: str = "float32",
+        batch: int | None = None,
+        normalise: str = "outside",
+        aot: bool = False,
+        images: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Exported:
+        """Writes the model's checkpoint as a file that runs without this framework, and checks it.
+
+        For another size of images, load the model with ``options={"input_size_hw": (H, W)}``.
+
+        Args:
+            format: "torchscript", "pt2", "onnx" or "safetensors".
+            output: Folder of the file.
+            dtype: Of weights and products: "float32", "float16" or "bfloat16".
+            batch: Images a batch; None for any number.
+            normalise: "inside" for a file that takes pixels, else it takes (rgb - mean) / std.
+            aot: Whether to compile the pt2, for this machine's CPU.
+            images: Image, folder, pattern or list to check with; rendered people by default.
+            overwrite: Whether the file may exist.
+
+        Returns:
+            The file's ``path``, its ``metadata``, and the ``comparison`` with the model.
+
+        Raises:
+            ConfigError: The options contradict each other, or the model is an exported file itself.
+            OutputError: The file exists, or cannot be written.
+            WeightsError: The file computes something else than the model; it was deleted.
+        """
+        from mmsapiens.export.model import has_graph
+        from mmsapiens.export.write import Options, export
+
+        if self.checkpoint is None or has_graph(self.cfg):
+            raise ConfigError("Only a model that was loaded from a checkpoint can be exported.")
+        options = Options(format, dtype, batch, normalise, aot)
+        return export(
+            self.cfg, self.checkpoint, output, options, images=images, overwrite=overwrite
+        )
 
     @property
     def device(self) -> torch.device:

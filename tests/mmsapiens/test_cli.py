@@ -42,6 +42,7 @@ FACES = {
     "check_data": "check",
     "browse_data": "browse",
     "convert_checkpoint": "convert",
+    "export": "export",
     "benchmark": "benchmark",
     "make_synthetic_data": "synthesize",
     "reconstruct": "reconstruct",
