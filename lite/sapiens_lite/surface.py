@@ -82,7 +82,7 @@ class Surface(DenseTask):
             raise LiteError(f"no mask: neither {paths[0]} nor .png nor _mask.png exists.")
         mask = _read_mask(found).astype(np.uint8)
         resized = cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return np.asarray(resized, bool)
+        return np.asarray(resized).astype(bool)
 
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:
