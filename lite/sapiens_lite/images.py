@@ -142,8 +142,12 @@ def check_results(items: Sequence[Item], out_dir: Path, suffixes: Sequence[str])
                 )
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8]:
     """Reads an image as (H, W, 3) uint8 BGR, turned as its EXIF orientation says.
+
+    Args:
+        path: The file.
+        flags: Of OpenCV, if it is to be read otherwise.
 
     Raises:
         LiteError: If it is missing, cut short, damaged, or no image.
@@ -158,12 +162,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if damage:
         raise LiteError(f"{path} {damage}. Copy the file again.")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except (cv2.error, MemoryError) as error:
         raise LiteError(f"{path} cannot be decoded: {error}") from error
     if image is None:
         raise LiteError(f"{path} ({len(data)} bytes) is no image that OpenCV can read.")
-    return np.asarray(image, np.uint8)
+    return np.asarray(image)
 
 
 def _damage(data: bytes) -> str:

@@ -71,6 +71,8 @@ class Parts(DenseTask):
             :func:`sapiens_lite.regions.polygons_of`) or ``rle``.
         """
         areas = np.bincount(labels.ravel(), minlength=1)
+        is_polygon = self.regions == "polygon"
+        shapes = polygons_of(labels) if is_polygon else run_lengths_of(labels)
         present, regions = [], []
         for label in np.flatnonzero(areas).tolist():
             area = int(areas[label])
@@ -80,11 +82,8 @@ class Parts(DenseTask):
             present.append({**known, "color": color, "area": area, "share": round(share, 6)})
             if label == self.spec.background:
                 continue
-            mask = labels == label
-            is_polygon = self.regions == "polygon"
-            shape = polygons_of(mask) if is_polygon else run_lengths_of(mask)
-            key = "polygons" if is_polygon else "rle"
-            regions.append({**known, "area": area, "bbox": box_of(mask), key: shape})
+            box = {"area": area, "bbox": box_of(labels == label)}
+            regions.append({**known, **box, "polygons" if is_polygon else "rle": shapes[label]})
         return {"labels": present, "regions": regions}
 
     def _name(self, label: int) -> str:

@@ -87,8 +87,8 @@ class Surface(DenseTask):
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:
     if path.suffix != ".npy":
-        pixels = read_image(path)
-        return pixels.any(axis=2)
+        pixels = np.atleast_3d(read_image(path, cv2.IMREAD_UNCHANGED))
+        return pixels[..., :3].max(axis=2) > 0
     try:
         mask = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -98,7 +98,7 @@ def _read_mask(path: Path) -> NDArray[np.bool_]:
             f"{path} is {mask.dtype} {mask.shape}; a mask is (H, W), bool or integers. Is it depth "
             "rather than a mask?"
         )
-    return mask != 0
+    return mask.astype(bool)
 
 
 def unit_normals(values: NDArray[np.float32]) -> NDArray[np.float32]:

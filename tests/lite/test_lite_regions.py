@@ -40,7 +40,7 @@ MASKS = {
 @pytest.mark.parametrize("name", MASKS)
 def test_filling_gives_the_mask_back(name):
     mask = MASKS[name]
-    parts = polygons_of(mask)
+    parts = polygons_of(mask.view(np.uint8))[1]
     np.testing.assert_array_equal(filled(parts, mask.shape), mask)
     assert sum(area(p["points"]) + sum(map(area, p["holes"])) for p in parts) == mask.sum()
     assert len(parts) == cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[0] - 1
@@ -50,19 +50,30 @@ def test_filling_gives_the_mask_back(name):
 
 def test_only_corners_are_listed_and_holes_belong_to_their_part():
     mask = MASKS["ring in a ring"]
-    inner, outer = sorted(polygons_of(mask), key=lambda part: len(part["holes"]))
+    inner, outer = sorted(polygons_of(mask.view(np.uint8))[1], key=lambda part: len(part["holes"]))
     assert sorted(zip(inner["points"][::2], inner["points"][1::2], strict=True)) == [
         (5, 5), (5, 7), (8, 5), (8, 7),
     ]  # fmt: skip
     (hole,) = outer["holes"]
     assert len(outer["points"]) == len(hole) == 8 and inner["holes"] == []
-    assert polygons_of(np.zeros((3, 4), bool)) == []
 
 
 @pytest.mark.parametrize("name", MASKS)
 def test_coco_reads_the_run_lengths(name):
     mask = MASKS[name]
-    lengths = run_lengths_of(mask)
+    lengths = run_lengths_of(mask.view(np.uint8))[1]
     encoded = coco.frPyObjects(lengths, *mask.shape)
     np.testing.assert_array_equal(coco.decode(encoded) > 0, mask)
     assert coco.area(encoded) == mask.sum()
+
+
+def test_labels_beside_one_another_share_their_borders():
+    labels = np.random.default_rng(2).integers(0, 5, (19, 17), np.uint8)
+    labels = labels.repeat(2, axis=0)
+    parts, lengths = polygons_of(labels), run_lengths_of(labels)
+    assert list(parts) == list(lengths) == [0, 1, 2, 3, 4]
+    for label in parts:
+        mask = labels == label
+        np.testing.assert_array_equal(filled(parts[label], labels.shape), mask)
+        encoded = coco.frPyObjects(lengths[label], *labels.shape)
+        np.testing.assert_array_equal(coco.decode(encoded) > 0, mask)
