@@ -33,13 +33,17 @@ class Item(NamedTuple):
     stem: str
 
 
-def output_folder(source: Path, given: Path | None) -> Path:
-    """Makes the folder of the results: the given one, or ``output`` inside the input.
+def output_folder(source: Path) -> Path:
+    """Where results go unless it is said: ``output`` inside the input, or beside it."""
+    return (source if source.is_dir() else source.parent) / "output"
+
+
+def make_writable(folder: Path) -> None:
+    """Makes the folder of the results.
 
     Raises:
         LiteError: If it cannot be written into.
     """
-    folder = given or (source if source.is_dir() else source.parent) / "output"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable_{os.getpid()}"
@@ -50,7 +54,6 @@ def output_folder(source: Path, given: Path | None) -> Path:
             f"--output_root {folder} cannot be written: {error.strerror or error}. Choose another "
             "folder, or change its rights."
         ) from error
-    return folder
 
 
 def find_items(source: Path, out_dir: Path) -> list[Item]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +23,13 @@ TOOLS = {
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _RELEASED = Path(__file__).with_name("released.json")
 _WORDS = {
-    "parts": r"(^|[/_-])(seg|miou|face|parts)([/_-]|$)",
-    "depth": r"(^|[/_-])depth([/_-]|$)",
-    "normals": r"(^|[/_-])normals?([/_-]|$)",
-    "pose": r"(^|[/_-])(pose|ap|coco|wholebody)([/_-]|$)",
-    "features": r"(^|[/_-])(pretrain|features?)([/_-]|$)",
+    "parts": {"seg", "miou"},
+    "depth": {"depth"},
+    "normals": {"normal"},
+    "pose": {"pose", "ap"},
+    "features": {"pretrain"},
 }
-"""Of folders and names of the released files, ``seg/checkpoints/sapiens_1b/..._mIoU_...``."""
+"""In the names of the released files, and their folders: ``seg/checkpoints/sapiens_1b/..``."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +149,11 @@ def released_spec(path: Path, channels: int, size_hw: tuple[int, int]) -> Spec:
 
 
 def named_task(path: Path) -> str | None:
-    """Returns the task that the name of a file or of one of its nearest folders says, if any."""
-    for name in [path.stem, *path.absolute().parts[-2:-5:-1]]:
-        said = [task for task, words in _WORDS.items() if re.search(words, name.lower())]
+    """Returns the task that the name of a file says, or its folder before ``checkpoints``."""
+    parts = path.absolute().parts
+    folder = parts[-4] if parts[-3:-2] == ("checkpoints",) and len(parts) > 3 else ""
+    for name in (path.stem, folder):
+        said = [task for task, words in _WORDS.items() if words & set(name.lower().split("_"))]
         if len(said) == 1:
             return said[0]
     return None

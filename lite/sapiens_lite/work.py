@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lite.console import LiteError, report, say
-from sapiens_lite.images import Item, check_results, find_items, output_folder, share_of
+from sapiens_lite.images import (
+    Item,
+    check_results,
+    find_items,
+    make_writable,
+    output_folder,
+    share_of,
+)
 
 
 class Prepared(NamedTuple):
@@ -60,8 +67,10 @@ class DenseTask:
 
 def items_of(args: Any) -> tuple[list[Item], Path]:
     """Returns the images of the command line, and the folder of their results."""
-    out_dir = output_folder(args.input, args.output_root)
-    return find_items(args.input, out_dir), out_dir
+    out_dir = args.output_root or output_folder(args.input)
+    items = find_items(args.input, out_dir)
+    make_writable(out_dir)
+    return items, out_dir
 
 
 def run(

@@ -29,3 +29,4 @@ def test_options_are_known_and_values_are_taken(words, lite, capfd, tmp_path):
     given[root] = tmp_path / "out"
     assert lite(tool, *given) == 2
     assert f"--input {tmp_path / 'none'} does not exist" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()

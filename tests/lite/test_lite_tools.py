@@ -1,5 +1,6 @@
 """What the tools of lite/ write, refuse and say."""
 
+import copy
 import json
 import os
 import subprocess
@@ -251,6 +252,40 @@ def test_a_program_of_torch_export_and_a_fixed_batch(exported, photos, tmp_path,
         labels.append([np.load(out / f"{stem}_seg.npy") for stem in ("a", "b", "deep/c")])
     for one, other in zip(*labels, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Normalising(nn.Module):
+    """Takes uint8."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1))
+
+    def forward(self, images):
+        return self.model((images.float() - self.mean) / self.std)
+
+
+def test_files_of_other_inputs_and_precisions_give_the_same(exported, photos, tmp_path, lite):
+    torch.manual_seed(0)
+    meta, images = exported("depth").metadata(), torch.zeros(2, 3, *SIZE_HW)
+    model = Traced(1, takes_any=True).eval()
+    inside = {**meta, "input": {**meta["input"], "normalise": "inside"}}
+    files = [(model, images, meta), (Normalising(model), images.byte(), inside)]
+    depths = []
+    for kind in ("float32", "float16", "bfloat16"):
+        dtype = getattr(torch, kind)
+        files.append((copy.deepcopy(model).to(dtype), images.to(dtype), {**meta, "dtype": kind}))
+    for i, (module, example, described) in enumerate(files):
+        extra = {"mmsapiens.json": json.dumps(described)}
+        path = tmp_path / f"{i}.pt2"
+        torch.jit.save(torch.jit.trace(module, example), str(path), _extra_files=extra)
+        words = ["--input", photos / "a.jpg", "--output_root", tmp_path / str(i)]
+        assert lite("vis_depth", path, *words) == 0
+        depths.append(np.load(tmp_path / str(i) / "a.npy"))
+    for depth, most in zip(depths[1:], (1e-5, 0, 5e-3, 5e-2), strict=True):
+        assert np.abs(depth - depths[0]).max() <= most * np.ptp(depths[0])
 
 
 def test_half_precision_is_near_to_single(exported, photos, tmp_path, lite):
