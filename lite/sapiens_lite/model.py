@@ -147,7 +147,10 @@ def _metadata_in(path: Path, kind: str) -> str | None:
 
 
 def _try_released(path: Path, task: str, forward: Forward, spec: Spec, batch_size: int) -> Model:
-    """Runs a file without metadata: by its output its task is known, and how many it takes."""
+    """Runs a file without metadata: by its output its task is known, and how many it takes.
+
+    The trial takes the time of three images; with a batch size of 1, that of one.
+    """
     named = named_task(path)
     if named not in (None, task):
         check_task(replace(spec, task=named), task, path)  # type: ignore[arg-type]
@@ -165,15 +168,17 @@ def _try_released(path: Path, task: str, forward: Forward, spec: Spec, batch_siz
         raise LiteError(f"{path} gives an output of {first.shape}; expected maps (1, C, h, w).")
     found = released_spec(path, first.shape[1], spec.size_hw)
     check_task(found, task, path)
+    if len(images) == 1:
+        return Model(replace(found, batch=1), forward)
     try:
         both = forward(images)
         scale = float(np.abs(first).max()) or 1.0
-        alone = both.shape[0] == len(images) and np.abs(both[:1] - first).max() < 0.01 * scale
+        takes_more = both.shape[0] == len(images) and np.abs(both[:1] - first).max() < 0.01 * scale
     except Exception:  # what a trace of one image does with two
-        alone = False
-    if not alone:
+        takes_more = False
+    if not takes_more:
         say(f"{path} takes one image at a time; --batch_size {batch_size} has no effect.")
-    return Model(found if alone else replace(found, batch=1), forward)
+    return Model(found if takes_more else replace(found, batch=1), forward)
 
 
 def _torch_forward(

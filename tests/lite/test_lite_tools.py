@@ -205,13 +205,16 @@ def test_released_files_are_told_by_name_and_channels(photos, tmp_path, lite, ca
     said = capfd.readouterr()
     assert ("takes one image at a time" in said.err) == (not takes_any)
     labels = {row["name"] for row in json.loads((tmp_path / "out/a.json").read_text())["labels"]}
+    words += ["--batch_size", 1]
+    assert lite("vis_seg", path, *words) == 0
+    assert "at a time" not in capfd.readouterr().err
     assert labels <= set(RELEASED["parts"]["28"]["classes"]) and len(labels) > 1
     assert lite("vis_depth", path, *words) == 2
     assert "Use vis_seg.py" in capfd.readouterr().err
     wrong = path.rename(tmp_path / "sapiens_1b_normal_torchscript.pt2")
     assert lite("vis_normal", wrong, *words) == 2
     assert "named as a model of normals, but has 28" in capfd.readouterr().err
-    del words[-3:]
+    del words[-5:]
     if not takes_any:
         assert lite("vis_seg", wrong.rename(path), *words) == 2
         assert "Give --shape" in capfd.readouterr().err
