@@ -58,6 +58,10 @@ def main() -> int:
     num = model.spec.channels
     if args.num_keypoints not in (None, num):
         raise LiteError(f"{args.checkpoint} has {num} keypoints, not {args.num_keypoints}.")
+    if args.flip and not model.spec.keypoints.get("swap"):
+        raise LiteError(
+            f"{args.checkpoint} does not say which keypoints a mirror exchanges. Leave out --flip."
+        )
     look = args.radius, args.thickness, args.kpt_thr, args.save_format
     task = Pose(model.spec, out_dir, find_boxes, *look)
     predict = flipped_too(model, model.spec.keypoints) if args.flip else model

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sapiens_lite.console import Parser, exit_code_of, fraction, size_hw_of
+from sapiens_lite.console import LiteError, Parser, exit_code_of, fraction, size_hw_of
 from sapiens_lite.model import open_model
 from sapiens_lite.parts import Parts
 from sapiens_lite.work import items_of, run
@@ -32,6 +32,8 @@ def main() -> int:
     regions = "how the JSON tells them (polygon)"
     parser.add_argument("--regions", choices=["polygon", "rle"], default="polygon", help=regions)
     args = parser.parse_args()
+    if "/" in args.title:
+        raise LiteError(f"--title {args.title} is part of a file's name; leave out the slash.")
     items, out_dir = items_of(args)
     size_hw = size_hw_of(args.shape)
     model = open_model(args.checkpoint, "parts", args.device, size_hw, args.fp16, args.batch_size)

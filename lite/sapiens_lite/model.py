@@ -190,7 +190,7 @@ def _torch_forward(
     except ImportError as error:
         raise LiteError(f"{path} needs torch: pip install torch; or take an .onnx file.") from error
     device = torch.device(_torch_device(torch, device_name))
-    if fp16 and spec.dtype != "float16" and kind != "torchscript":
+    if fp16 and spec.dtype != "float16" and (kind != "torchscript" or spec.normalises):
         raise LiteError(
             f"{path} computes in {spec.dtype}, which is part of the program: export it with "
             "--dtype float16, and leave out --fp16."
@@ -199,8 +199,9 @@ def _torch_forward(
         module = _load_torch(torch, path, kind, device)
     except Exception as error:  # zip, schema, missing operators: classes have no common base
         raise LiteError(
-            f"{path} cannot be opened by torch {torch.__version__}: {_last_line(error)} It is "
-            "damaged, or made by another torch: copy it again, or export it with this one."
+            f"{path} cannot be opened by torch {torch.__version__}: {_last_line(error)} It was "
+            f"made by torch {spec.torch or 'of an unknown version'}, or is damaged: export it with "
+            "this one, or copy it again."
         ) from error
     dtype = torch.float16 if fp16 else getattr(torch, spec.dtype)
     if fp16:

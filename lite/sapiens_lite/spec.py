@@ -50,6 +50,7 @@ class Spec:
         background: The label that is no foreground.
         keypoints: ``name``, ``names``, ``swap``, ``links`` and ``colors``, of pose.
         box_padding: Factor of a person's box.
+        torch: The version that made the file, if it says so.
     """
 
     task: str
@@ -65,6 +66,7 @@ class Spec:
     background: int = 0
     keypoints: Mapping[str, Any] = field(default_factory=dict)
     box_padding: float = 1.25
+    torch: str = ""
 
 
 def parse_metadata(text: str, path: Path) -> Spec:
@@ -97,6 +99,7 @@ def parse_metadata(text: str, path: Path) -> Spec:
             background=found.get("background") or 0,
             keypoints=found.get("keypoints") or {},
             box_padding=found.get("box_padding") or 1.25,
+            torch=found.get("torch") or "",
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise LiteError(

@@ -138,6 +138,9 @@ def test_what_is_no_export_is_one_sentence(exported, photos, tmp_path, lite, cap
     assert "use vis_depth.py" in refused(exported("depth").path).replace("Use", "use")
     later = model.save(tmp_path / "later.pt2", format=2, mmsapiens="9.0")
     assert "version 2" in refused(later) and "mmsapiens 9.0" in refused(later)
+    assert "leave out the slash" in expect(
+        lite, capfd, 2, model.path, "--input", photos, "--title", "a/b"
+    )
     assert "metadata are damaged" in refused(model.save(tmp_path / "odd.pt2", input={}))
     assert "--device cuda:7 is not there" in refused_device(lite, capfd, model.path, photos)
 
@@ -289,6 +292,25 @@ def test_files_of_other_inputs_and_precisions_give_the_same(exported, photos, tm
         depths.append(np.load(tmp_path / str(i) / "a.npy"))
     for depth, most in zip(depths[1:], (1e-5, 0, 5e-3, 5e-2), strict=True):
         assert np.abs(depth - depths[0]).max() <= most * np.ptp(depths[0])
+
+
+def test_a_program_of_another_torch_is_said_to_be_one(exported, photos, tmp_path, lite, capfd):
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/archive_format", "pt2")
+        meta = exported("parts").metadata(torch="9.9.0")
+        archive.writestr("model/extra/mmsapiens.json", json.dumps(meta))
+    said = expect(lite, capfd, 2, path, "--input", photos)
+    assert f"cannot be opened by torch {torch.__version__}" in said
+    assert "made by torch 9.9.0" in said
+    said = expect(lite, capfd, 2, path, "--input", photos, "--fp16")
+    assert "export it with --dtype float16" in said
+
+
+def test_a_mirror_needs_to_know_what_it_swaps(exported, photos, tmp_path, lite, capfd):
+    path = exported("pose").save(tmp_path / "model.pt2", keypoints=None)
+    assert lite("vis_pose", path, "--input", photos, "--flip") == 2
+    assert "which keypoints a mirror exchanges" in capfd.readouterr().err
 
 
 def test_half_precision_is_near_to_single(exported, photos, tmp_path, lite):
