@@ -28,6 +28,7 @@ if __name__ == "__main__":
             "Topic :: Scientific/Engineering :: Image Recognition",
         ],
         python_requires=">=3.10",
+        # lite/ is no part of it: it goes as a folder to where nothing of this is installed.
         packages=[
             *find_packages(include=["engine*", "pretrain*", "seg*", "pose*", "mmsapiens*"]),
             *(f"mmsapiens.{folder}" for folder in SHIPPED),

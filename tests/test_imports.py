@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "pose": {"engine", "pretrain"},
     "mmsapiens": {"engine", "pretrain", "seg", "pose"},
     "tools": {"mmsapiens"},
+    "lite": set(),
 }
 # Within mmsapiens the commands stand above the rest.
 ROOMS = {

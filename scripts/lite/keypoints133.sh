@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# 133 keypoints of everybody in photos by an exported model: JSON and pictures.
+#
+#   INPUT=photos OUTPUT=results scripts/lite/keypoints133.sh
+#
+# Variables: see infer.sh.
+exec "$(dirname "$0")/infer.sh" pose-133 "$@"
