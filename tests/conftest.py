@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import nn
 from engine.config import load_config
 from engine.data import geometry
 from engine.data.sample import Sample
+from engine.signals import STOP_SIGNALS
 from mmsapiens.synthetic.layouts import LAYOUTS
 from mmsapiens.synthetic.write_dataset import write_split
 
@@ -51,6 +53,15 @@ def no_default_scope() -> None:
     """Names resolve from a test's own registry, and logs go to its own logger."""
     DefaultScope._instance_dict.clear()
     MMLogger._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """What a training that is stopped leaves to its process is put back after each test."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -10,18 +10,14 @@ from engine.stop import StopRequest
 from tests import processes
 
 
-@pytest.fixture
-def handlers():
-    """Puts this process's handlers back."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+@pytest.fixture(autouse=True)
+def of_a_shell():
+    """As a shell starts a command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_a_signal_is_noted_with_the_code_that_it_asks_for(number, handlers):
+def test_a_signal_is_noted_with_the_code_that_it_asks_for(number):
     request = StopRequest()
     before = signal.getsignal(number)
     with request.listening():
@@ -31,14 +27,14 @@ def test_a_signal_is_noted_with_the_code_that_it_asks_for(number, handlers):
     assert signal.getsignal(number) is before, "who trains in a notebook may go on in it"
 
 
-def test_a_second_ctrl_c_ends_at_once(handlers):
+def test_a_second_ctrl_c_ends_at_once():
     with StopRequest().listening():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_process_that_ends_notes_signals_to_its_end(handlers):
+def test_a_process_that_ends_notes_signals_to_its_end():
     """A second one, while it ends, must not give it another exit code."""
     request = StopRequest()
     with pytest.raises(SystemExit), request.listening():
@@ -47,7 +43,7 @@ def test_a_process_that_ends_notes_signals_to_its_end(handlers):
     assert request.exit_code == STOPPED_EXIT_CODE
 
 
-def test_who_ignored_ctrl_c_still_does(handlers):
+def test_who_ignored_ctrl_c_still_does():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as what a script starts in the background
     request = StopRequest()
     with request.listening():

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 
 from engine.errors import ConfigError
 from engine.runner import Runner
-from engine.signals import STOP_SIGNALS, STOPPED_EXIT_CODE
+from engine.signals import STOPPED_EXIT_CODE
 from tests.conftest import BARE
 
 EVERY_EPOCH = dict(train_cfg__val_interval=1, custom_hooks=[])
@@ -46,14 +46,6 @@ class Evaluations(Hook):
     def after_val_iter(self, runner, *args, **kwargs):
         if self.broken:
             raise ConnectionAbortedError
-
-
-@pytest.fixture(autouse=True)
-def handlers():
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
