@@ -8,22 +8,24 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import nn
+
+from engine.model.base import BaseModel
 
 
 class Pace:
     """Measures the time from now on, and how much of it models work.
 
     Args:
-        *models: Those whose ``forward`` counts.
+        *models: Those whose ``forward`` counts, and that of their ``data_preprocessor``.
     """
 
-    def __init__(self, *models: nn.Module) -> None:
+    def __init__(self, *models: BaseModel) -> None:
         self._start = perf_counter()
         self._model_s = self._writing_s = 0.0
-        for model in models:
-            model.register_forward_pre_hook(self._before)
-            model.register_forward_hook(self._after)
+        parts = [part for model in models for part in (model, model.data_preprocessor)]
+        for part in parts:  # one after the other in a step
+            part.register_forward_pre_hook(self._before)
+            part.register_forward_hook(self._after)
 
     def _before(self, *_: Any) -> None:
         self._began = perf_counter()

@@ -55,6 +55,7 @@ everything again. Ctrl-C finishes the batch in hand; a video that it breaks off 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -152,6 +153,8 @@ def run(
         send: Of a job among several, takes what it has to say: 1 for each image, and failures.
         part: What such a job is to do; everything by default.
     """
+    # Of the model's threads those that wait would spin, on cores that readers and writers need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads it when it is imported
     import torch
     from rich.console import Console
 
