@@ -1,6 +1,7 @@
 """Videos of every task by the command line: pictures, files of frames, folders, second runs."""
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -326,6 +327,7 @@ def test_options_without_effect_are_refused(infer_command, tmp_path, config, wor
 
 
 def test_ctrl_c_leaves_what_is_complete(infer_command, tmp_path, capfd):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell starts a command
     command, out = infer_command(PARTS, num=0)
     write(tmp_path / "in/a.avi", 2)
     write(tmp_path / "in/b.avi", 600)
