@@ -21,7 +21,7 @@ from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, NonFiniteError
 from engine.infer import Failure, InputImage
-from engine.infer.people import BoxSource, boxes_within, predict_cut_images
+from engine.infer.people import BoxSource, Cut, Predict, boxes_within, predict_cut_images
 from engine.infer.predict import image_pipeline
 from seg.dense import DenseModel
 from seg.foreground import Foreground
@@ -103,16 +103,31 @@ def predict_people(
     Raises:
         ConfigError: If the margin is less than 1, or the model keeps probabilities.
     """
-    check_people(cfg, margin)
-    pipeline = Compose(image_pipeline(cfg))
-    for_mask = Compose(image_pipeline(foreground.cfg)) if foreground else None
-    cut = _Cut(pipeline, find_boxes, margin, model.backbone.img_size_hw, for_mask)
-    predict = partial(_predict_images, model, foreground)
+    cut, predict = how_to_predict(model, cfg, find_boxes, margin, foreground)
     for item in predict_cut_images(images, cut, predict, batch_size, num_workers):
         if isinstance(item, Failure):
             yield item
         else:
             yield DenseOfImage(item[0].image, item[1], item[0].pixels.numpy())
+
+
+def how_to_predict(
+    model: DenseModel,
+    cfg: Config,
+    find_boxes: BoxSource | None,
+    margin: float = MARGIN,
+    foreground: Foreground | None = None,
+) -> tuple[Cut[_People], Predict[_People, DataSample]]:
+    """Returns what cuts people out of images, and what predicts them: see :func:`predict_people`.
+
+    Raises:
+        ConfigError: If the margin is less than 1, or the model keeps probabilities.
+    """
+    check_people(cfg, margin)
+    pipeline = Compose(image_pipeline(cfg))
+    for_mask = Compose(image_pipeline(foreground.cfg)) if foreground else None
+    cut = _Cut(pipeline, find_boxes, margin, model.backbone.img_size_hw, for_mask)
+    return cut, partial(_predict_images, model, foreground)
 
 
 def check_people(cfg: Config, margin: float = MARGIN) -> None:

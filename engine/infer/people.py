@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from engine.infer.images import InputImage
+from engine.infer.loader import loading
 from engine.infer.predict import Failure, ImageFiles, try_predict
 
 Boxes = NDArray[np.float32]
@@ -73,21 +73,38 @@ def predict_cut_images(
     Args:
         images: The files; sizes may be mixed.
         cut: Called in the processes that read images, so it must be picklable.
-        predict: If it fails, images and people are tried one by one.
+        predict: See :func:`predict_cuts`.
         batch_size: People a forward pass.
         num_workers: Processes that read and cut.
 
     Yields:
         An image and what is predicted of it; and what failed, an image or a box of one.
     """
-    loader = DataLoader(
-        _CutImages(images, cut),
-        batch_size=None,
-        num_workers=min(num_workers, len(images)),
-        collate_fn=_as_it_is,
-    )
+    with loading(_CutImages(images, cut), num_workers, None, _as_it_is) as cuts:
+        for item in predict_cuts(cuts, predict, batch_size):
+            if isinstance(item, Failure):
+                yield item
+                continue
+            of_image, found = item
+            yield from (Failure(of_image.image, reason) for reason in of_image.bad_boxes)
+            if isinstance(found, Exception):
+                yield Failure.of(of_image.image, found)
+            else:
+                yield of_image, found
+
+
+def predict_cuts(
+    cuts: Iterable[CutImage[C] | Failure], predict: Predict[C, R], batch_size: int
+) -> Iterator[tuple[CutImage[C], R | Exception] | Failure]:
+    """Predicts the people of several images together; yields an item for each, in their order.
+
+    Args:
+        cuts: Images whose people are cut out, or what failed of them.
+        predict: If it fails, images and people are tried one by one.
+        batch_size: People a forward pass.
+    """
     waiting: list[CutImage[C]] = []
-    for item in loader:
+    for item in cuts:
         if not isinstance(item, Failure):
             waiting.append(item)
             # Images without people count, too, lest a thousand of them pile up.
@@ -102,22 +119,27 @@ def predict_cut_images(
 
 def _predict_together(
     waiting: Sequence[CutImage[C]], predict: Predict[C, R], batch_size: int
-) -> Iterator[tuple[CutImage[C], R] | Failure]:
+) -> Iterator[tuple[CutImage[C], R | Exception]]:
     """Predicts the people of several images together, or image by image if that fails."""
     crops = [item.crops for item in waiting]
     results = try_predict(lambda: predict(crops, batch_size))
     if isinstance(results, Exception) and batch_size > 1:
         results = try_predict(lambda: predict(crops, 1))
-    if isinstance(results, Exception) and len(waiting) > 1:
+    if not isinstance(results, Exception):
+        yield from zip(waiting, results, strict=True)
+    elif len(waiting) == 1:
+        yield waiting[0], results
+    else:
         for item in waiting:
             yield from _predict_together([item], predict, batch_size)
-        return
-    for i, item in enumerate(waiting):
-        yield from (Failure(item.image, reason) for reason in item.bad_boxes)
-        if isinstance(results, Exception):
-            yield Failure.of(item.image, results)
-        else:
-            yield item, results[i]
+
+
+def cut_image(image: InputImage, cut: Cut[C]) -> CutImage[C]:
+    """Reads an image, finds its people and cuts them out."""
+    pixels = image.read()
+    crops, bad_boxes = cut(pixels, image)
+    shared = torch.from_numpy(pixels)  # a tensor goes through shared memory
+    return CutImage(image, shared, crops, bad_boxes)
 
 
 class _CutImages(ImageFiles):
@@ -128,10 +150,7 @@ class _CutImages(ImageFiles):
         self.cut = cut
 
     def prepare(self, image: InputImage, index: int) -> CutImage[Any]:
-        pixels = image.read()
-        crops, bad_boxes = self.cut(pixels, image)
-        shared = torch.from_numpy(pixels)  # a tensor goes through shared memory
-        return CutImage(image, shared, crops, bad_boxes)
+        return cut_image(image, self.cut)
 
 
 def _as_it_is(item: Any) -> Any:

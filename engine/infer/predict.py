@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import PixelData
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from engine.allocator import keep_freed_memory
 from engine.checkpoint import apply_weights, read_checkpoint, saved_dataset_meta
@@ -23,6 +23,7 @@ from engine.data.sample import DataSample
 from engine.data.workers import explain
 from engine.errors import NonFiniteError, WeightsError
 from engine.infer.images import InputImage
+from engine.infer.loader import loading
 from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.precision import keep_in
@@ -199,24 +200,19 @@ def predict_images(
         The image, its data sample, predictions at the original size, and its pixels; or a
         :class:`Failure`.
     """
-    loader = DataLoader(
-        ImageFiles(images, image_pipeline(cfg), keep_pixels),
-        batch_size=batch_size,
-        num_workers=min(num_workers, len(images)),
-        collate_fn=collate,
-        pin_memory=model.device.type == "cuda",
-    )
+    files = ImageFiles(images, image_pipeline(cfg), keep_pixels)
     next_image = iter(images).__next__
-    for collated in loader:
-        for predicted, kept in zip(predict_batch(model, collated), collated[1], strict=True):
-            image = next_image()
-            if isinstance(predicted, Failure):
-                yield predicted
-            elif isinstance(predicted, Exception):
-                yield Failure.of(image, predicted)
-            else:
-                pixels = kept.tensor.numpy() if isinstance(kept, Pixels) else None
-                yield Predicted(image, predicted, pixels)
+    with loading(files, num_workers, batch_size, collate, model.device.type == "cuda") as batches:
+        for collated in batches:
+            for predicted, kept in zip(predict_batch(model, collated), collated[1], strict=True):
+                image = next_image()
+                if isinstance(predicted, Failure):
+                    yield predicted
+                elif isinstance(predicted, Exception):
+                    yield Failure.of(image, predicted)
+                else:
+                    pixels = kept.tensor.numpy() if isinstance(kept, Pixels) else None
+                    yield Predicted(image, predicted, pixels)
 
 
 def predict_batch(

@@ -20,6 +20,9 @@ from engine.infer.writer import Writer
 _THREADS = max(2, os.cpu_count() or 1)
 _MAX_WAITING = 2 * _THREADS
 
+MaskOf = Callable[[str, tuple[int, int]], NDArray]
+"""Returns the mask (H, W) uint8 of an image, by the stem of its results and its (H, W)."""
+
 
 class Results:
     """Writes results in as many threads as there are cores, and collects failures.
@@ -27,8 +30,7 @@ class Results:
     Args:
         writer: Of the task.
         out_dir: Folder of the results.
-        mask_of: Returns the mask (H, W) uint8 that the writer gets for an image, by the stem of its
-            results and its (H, W); None for none.
+        mask_of: Says where the foreground of an image is, to a writer that wants to know.
         finish: Whether to write, at the end, what is of all images; not for a share of them.
 
     Attributes:
@@ -39,7 +41,7 @@ class Results:
         self,
         writer: Writer,
         out_dir: Path,
-        mask_of: Callable[[str, tuple[int, int]], NDArray] | None = None,
+        mask_of: MaskOf | None = None,
         finish: bool = True,
     ) -> None:
         self.writer = writer
@@ -69,10 +71,7 @@ class Results:
         if pixels is None:
             pixels = image.read() if self.writer.needs_image else np.empty((0, 0, 3), np.uint8)
         if self.mask_of is not None and self.writer.needs_image:
-            mask = self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1]))
-            foreground = torch.from_numpy(mask)[None]
-            inside = sample.mask.data if "mask" in sample else 1  # the boxes of people
-            sample.mask = PixelData(data=foreground * inside)
+            set_mask(sample, self.mask_of(image.out_stem, (pixels.shape[0], pixels.shape[1])))
         self.writer.write(sample, pixels, out_stem)
         if self.finish:
             self.writer.collect(sample)
@@ -100,3 +99,9 @@ class Results:
         if self._num_written and self.finish:
             self.writer.finish(self.out_dir)
         return self._num_written
+
+
+def set_mask(sample: DataSample, mask: NDArray) -> None:
+    """Sets ``sample.mask`` (1, H, W) to a mask (H, W), within people's boxes if it has those."""
+    inside = sample.mask.data if "mask" in sample else 1
+    sample.mask = PixelData(data=torch.from_numpy(mask)[None] * inside)

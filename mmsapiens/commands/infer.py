@@ -33,7 +33,8 @@ float16 at the size of the head) of segmentation; map and picture of depth and n
 attention; json and picture of pose. --mask-format png writes <stem>_seg.png and <stem>_mask.png.
 
 --seg-dir names masks for the pictures of depth and normals: <stem>.npy, <stem>.png or
-<stem>_mask.png, not zero on the person; the foreground that segmentation writes is one.
+<stem>_mask.png, not zero on the person; the foreground that segmentation writes is one, of a video
+<stem>/000000.npy, ..., with --save foreground.
 --foreground names a model of segmentation that finds it on the way, in the whole image.
 
 Where the people are, --boxes tells,
@@ -57,7 +58,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,12 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
-from mmsapiens.commands.infer_masks import check_masks, find_foreground, load_foreground
+from mmsapiens.commands.infer_masks import (
+    check_masks,
+    find_foreground,
+    load_foreground,
+    mask_source,
+)
 from mmsapiens.commands.infer_people import box_source
 from mmsapiens.commands.infer_video import OF_WRITERS, Videos, check_options
 from mmsapiens.commands.infer_work import Work
@@ -164,7 +169,6 @@ def run(
     from mmsapiens.export.model import init_any
     from mmsapiens.jobs import device_names, share_of
     from mmsapiens.sources import find_model
-    from seg.surface.reading import load_mask
 
     console = Console(stderr=True, quiet=send is not None)
     source = (args.config, args.checkpoint) if args.checkpoint else args.config
@@ -195,8 +199,9 @@ def run(
         writer.check(item for item in inputs if not is_video(item.path))
     if args.shard:
         inputs = share_of(inputs, *args.shard)
-    mask_of = None if args.seg_dir is None else partial(load_mask, args.seg_dir)
-    results = Results(writer, args.output, mask_of, finish=part is None and not args.shard)
+    results = Results(
+        writer, args.output, mask_source(args), finish=part is None and not args.shard
+    )
     work = Work(args, cfg, inputs, results, videos, console, foreground_cfg)
     if model is None:
         return work.by_jobs(devices, infer_job)

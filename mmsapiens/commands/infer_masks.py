@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
     from engine.infer import Writer
+    from engine.infer.results import MaskOf
     from seg.foreground import Foreground
 
 
@@ -45,6 +47,15 @@ def check_masks(args: argparse.Namespace, writer: type[Writer], save: Sequence[s
             f"--seg-dir {str(folder)!r}: expected a folder of masks, and not that of --output, "
             "whose .npy files would replace them."
         )
+
+
+def mask_source(args: argparse.Namespace) -> MaskOf | None:
+    """Returns what reads the masks of --seg-dir."""
+    if args.seg_dir is None:
+        return None
+    from seg.surface.reading import load_mask
+
+    return partial(load_mask, args.seg_dir)
 
 
 def find_foreground(args: argparse.Namespace) -> Config | None:

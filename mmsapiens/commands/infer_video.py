@@ -9,22 +9,22 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from mmsapiens.commands.arguments import given
+from mmsapiens.commands.infer_masks import mask_source
+from mmsapiens.commands.infer_people import margin
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from rich.console import Console
 
     from engine.infer import Failure, InputImage, Manifest, Writer
-    from pose.infer import BoxSource
+    from engine.infer.people import BoxSource
+    from seg.foreground import Foreground
 
 OF_WRITERS = (
     *("save", "mask_format", "picture_format", "opacity"),
     *("style", "format", "radius", "thickness", "kpt_thr", "show_ids"),
 )
 """Options that go to the writer, which knows those of its task."""
-
-NOT_OF_FRAMES = ("seg_dir", "foreground", "boxes", "detector")
-"""Options that tasks other than pose have for images alone."""
 
 
 def check_options(args: argparse.Namespace, cfg: Config, inputs: Sequence[InputImage]) -> None:
@@ -41,13 +41,6 @@ def check_options(args: argparse.Namespace, cfg: Config, inputs: Sequence[InputI
         raise ConfigError(
             "--smooth is for people in a video: give the config of a pose model, and a video as "
             f"--input, not {args.input!r}."
-        )
-    of_images = {} if cfg.default_scope == "pose" else given(args, NOT_OF_FRAMES)
-    if num_videos and of_images:
-        name = next(iter(of_images)).replace("_", "-")
-        raise ConfigError(
-            f"--{name}: the frames of a video are predicted whole, without masks or boxes; give "
-            "videos to a run without it."
         )
     if num_videos < len(inputs):
         return
@@ -127,6 +120,7 @@ class Videos:
         self,
         model: Any,
         find_boxes: BoxSource | None,
+        foreground: Foreground | None,
         videos: Sequence[InputImage],
         manifest: Manifest,
     ) -> Generator[Failure | None, None, None]:
@@ -138,7 +132,7 @@ class Videos:
         from engine.infer import Failure
         from engine.infer.video.job import predict_video
 
-        start = self._start(model, find_boxes)
+        start = self._start(model, find_boxes, foreground)
         # A job among several is quiet but for what it logs.
         aloud = partial(self.console.print, markup=False, soft_wrap=True)
         say = None if self.console.quiet else aloud
@@ -165,18 +159,26 @@ class Videos:
                     self.num_done += 1
             yield None
 
-    def _start(self, model: Any, find_boxes: BoxSource | None) -> Callable[..., Any]:
+    def _start(
+        self, model: Any, find_boxes: BoxSource | None, foreground: Foreground | None
+    ) -> Callable[..., Any]:
         """Returns what begins a video."""
-        args = self.args
-        if self.cfg.default_scope == "pose":
+        args, cfg = self.args, self.cfg
+        if cfg.default_scope == "pose":
             from pose.infer import PeopleOfVideo
 
             assert find_boxes is not None
             size, smooth = args.batch_size or 8, bool(args.smooth)
-            return partial(PeopleOfVideo, model, self.cfg, find_boxes, self.writer, size, smooth)
-        from engine.infer.video.frames import FramesAsImages
+            return partial(PeopleOfVideo, model, cfg, find_boxes, self.writer, size, smooth)
+        from engine.infer.video.frames import FramePredictor, PeopleOfFrames, WholeFrames
+        from engine.infer.video.maps import MapsOfVideo
 
         size = args.batch_size or 1
-        return partial(
-            FramesAsImages, model, self.cfg, self.writer, self.of_frames, args.output, size
-        )
+        predictor: FramePredictor = WholeFrames(model, cfg, size)
+        if find_boxes is not None or foreground is not None:
+            from seg.people import how_to_predict
+
+            options: Any = {**margin(args), "foreground": foreground}
+            predictor = PeopleOfFrames(*how_to_predict(model, cfg, find_boxes, **options), size)
+        masks = mask_source(args)
+        return partial(MapsOfVideo, predictor, self.writer, self.of_frames, args.output, masks)

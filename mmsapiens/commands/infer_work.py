@@ -89,7 +89,7 @@ class Work:
                     step() if send is None else send(1)
             if self.rest:
                 self.console.print(pace.summary(len(self.rest)))
-            self.predict_videos(model, find_boxes, send)
+            self.predict_videos(model, find_boxes, foreground, send)
         except KeyboardInterrupt:
             code = INTERRUPTED_EXIT_CODE
         num = self.results.close()
@@ -150,10 +150,14 @@ class Work:
         return [part for part in found if part]
 
     def predict_videos(
-        self, model: Any, find_boxes: BoxSource | None, send: Callable[[Any], None] | None
+        self,
+        model: Any,
+        find_boxes: BoxSource | None,
+        foreground: Foreground | None,
+        send: Callable[[Any], None] | None,
     ) -> None:
         """Predicts the videos of the rest."""
-        videos = self.videos.predict(model, find_boxes, self.rest_videos, self.manifest)
+        videos = self.videos.predict(model, find_boxes, foreground, self.rest_videos, self.manifest)
         with closing(videos):
             for failure in videos:
                 if failure is not None:

@@ -18,7 +18,14 @@ from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.errors import NonFiniteError
 from engine.infer import Failure, InputImage
-from engine.infer.people import Boxes, BoxSource, boxes_within, predict_cut_images
+from engine.infer.people import (
+    Boxes,
+    BoxSource,
+    Cut,
+    Predict,
+    boxes_within,
+    predict_cut_images,
+)
 from engine.model.base import BaseModel
 
 Crops = list[dict[str, Any]]
@@ -117,8 +124,7 @@ def predict_people(
         What was found in an image; and what failed, an image or a box of one, as a
         :class:`engine.infer.Failure`.
     """
-    cut = _Cut(Compose(list(cfg.test_dataloader.dataset.pipeline)), find_boxes)
-    predict = partial(_predict_images, model)
+    cut, predict = how_to_predict(model, cfg, find_boxes)
     for item in predict_cut_images(images, cut, predict, batch_size, num_workers):
         if isinstance(item, Failure):
             yield item
@@ -127,6 +133,14 @@ def predict_people(
         image = of_image.image
         sample = DataSample(metainfo={"img_path": image.name}, pred_instances=people)
         yield PeopleOfImage(image, sample, of_image.pixels.numpy())
+
+
+def how_to_predict(
+    model: BaseModel, cfg: Config, find_boxes: BoxSource
+) -> tuple[Cut[Crops], Predict[Crops, InstanceData]]:
+    """Returns what cuts people out of images, and what predicts them."""
+    cut = _Cut(Compose(list(cfg.test_dataloader.dataset.pipeline)), find_boxes)
+    return cut, partial(_predict_images, model)
 
 
 def _predict_images(

@@ -379,7 +379,7 @@ class TestVideos:
         assert [len(frame["instances"]) for frame in result["frames"]].count(0) == 1
         assert len(result["frames"]) == 8 and "is damaged" in failures[0] and len(failures) == 1
         (index,) = [i for i, frame in enumerate(result["frames"]) if "failures" in frame]
-        assert f"a.avi#{index} " in failures[0]
+        assert f"a.avi#{index}: " in failures[0]
         pictures = [drawn.read()[1] for _ in range(8)]
         assert pictures[index].max() < 10 < pictures[index + 1].max()
 
@@ -448,7 +448,8 @@ class TestVideos:
             with VideoReader(path) as video:
                 words = (whole_image, writer, batch_size, True, InputImage(path, "a"), video)
                 task = PeopleOfVideo(model, cfg, *words)
-                rows = [task.show(*found).row for found in task.predict(task.prepare(video))]
+                prepared = task.predictor.prepare(task.source, video)
+                rows = [task.show(found).row for found in task.predictor.predict(prepared)]
             sizes.append([len(pickle.dumps(row)) for row in rows])
         assert sizes[0] == sizes[1] and len(sizes[0]) == 8
 

@@ -6,18 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError
+from engine.infer.ahead import Ahead
 from engine.infer.images import InputImage
 from engine.infer.json_files import write_json
 from engine.infer.predict import Failure
-from engine.infer.video.ahead import Ahead
-from engine.infer.video.reader import Frame, VideoReader
+from engine.infer.video.frames import FramePredictor, PredictedFrame
+from engine.infer.video.reader import VideoReader
 from engine.infer.video.spool import Spool
 from engine.infer.video.writer import VideoWriter
 
@@ -37,26 +38,22 @@ class Shown(NamedTuple):
 
 
 class VideoTask(ABC):
-    """What a task does with the frames of one video. Each step runs in a thread of its own.
+    """What a task does with the frames of one video.
 
-    Attributes:
+    Args:
+        predictor: Predicts them.
+        source: The video, and what its results are called.
+        video: Its frames.
         draws: Whether there is a video of pictures.
-        num_ahead: How many of what :meth:`prepare` makes may wait for the model.
     """
 
-    draws: bool
-    num_ahead: ClassVar[int] = 4
+    def __init__(
+        self, predictor: FramePredictor, source: InputImage, video: VideoReader, draws: bool
+    ) -> None:
+        self.predictor, self.source, self.video, self.draws = predictor, source, video, draws
 
     @abstractmethod
-    def prepare(self, frames: Iterable[Frame]) -> Iterator[Any]:
-        """Makes frames ready for the model, one by one or in batches."""
-
-    @abstractmethod
-    def predict(self, prepared: Iterable[Any]) -> Iterator[tuple[Frame, Any]]:
-        """Predicts frames, in their order; what fails of one must not end the video."""
-
-    @abstractmethod
-    def show(self, frame: Frame, predicted: Any) -> Shown:
+    def show(self, predicted: PredictedFrame) -> Shown:
         """Says what becomes of a frame; runs where the video was asked for."""
 
     @abstractmethod
@@ -116,13 +113,14 @@ def _predict_all(
     task: VideoTask, video: VideoReader, film: _Film, rows: Spool
 ) -> Iterator[int | str]:
     """Goes through a video; yields how many frames are done, and sentences on what failed."""
+    predictor = task.predictor
     with (
-        Ahead(task.prepare(video), task.num_ahead) as prepared,
-        Ahead(task.predict(prepared)) as predicted,
+        Ahead(predictor.prepare(task.source, video), predictor.num_ahead) as prepared,
+        Ahead(predictor.predict(prepared)) as predicted,
     ):
-        for number, (frame, found) in enumerate(predicted, 1):
-            shown = task.show(frame, found)
-            film.add(shown.picture, frame.time_s)
+        for number, item in enumerate(predicted, 1):
+            shown = task.show(item)
+            film.add(shown.picture, item.frame.time_s)
             rows.add(shown.row)
             yield from shown.failures
             yield number

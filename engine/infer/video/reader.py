@@ -10,7 +10,7 @@ import cv2
 from numpy.typing import NDArray
 
 from engine.errors import DataError
-from engine.infer.video.ahead import Ahead
+from engine.infer.ahead import Ahead
 from engine.infer.video.containers import is_cut_off, num_pictures
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")

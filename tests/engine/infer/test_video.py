@@ -1,4 +1,3 @@
-import itertools
 import sys
 import threading
 from struct import unpack_from
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.errors import DataError, OutputError
-from engine.infer.video import Ahead, VideoReader, VideoWriter, is_video
+from engine.infer.video import VideoReader, VideoWriter, is_video
 from engine.infer.video import writer as writer_module
 
 IRREGULAR = [0.0, 0.1, 0.15, 0.4, 0.41, 0.9, 1.0, 1.02]
@@ -45,37 +44,6 @@ def read(path):
 
 def alive():
     return {thread.name for thread in threading.enumerate()} & {"ahead", "encode"}
-
-
-class TestAhead:
-    def test_it_is_a_few_items_ahead_and_no_more(self):
-        made, third = [], threading.Event()
-
-        def items():
-            for i in range(100):
-                made.append(i)
-                if i == 3:
-                    third.set()
-                yield i
-
-        with Ahead(items(), 3) as ahead:
-            assert next(ahead) == 0 and next(ahead) == 1
-            assert third.wait(10)
-            assert len(made) <= 5  # two were taken, three may wait
-            assert list(itertools.islice(ahead, 3)) == [2, 3, 4]
-        assert len(made) < 100 and not alive()
-
-    def test_an_error_comes_after_the_items_before_it(self):
-        taken = []
-        with Ahead(1 / n for n in (1, 2, 0, 4)) as ahead, pytest.raises(ZeroDivisionError):
-            for item in ahead:
-                taken.append(item)
-        assert taken == [1, 0.5] and not alive()
-
-    def test_work_happens_in_one_other_thread(self):
-        with Ahead(threading.get_ident() for _ in range(4)) as ahead:
-            (worker,) = set(ahead)
-        assert worker != threading.get_ident()
 
 
 class TestReader:

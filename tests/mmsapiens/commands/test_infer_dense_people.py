@@ -137,8 +137,6 @@ def test_a_bad_box_is_said_and_counted(infer, capsys):
         (DEPTH, ["--boxes", "a.json", "--box-margin", "0.5"], "a factor of at least 1; found 0.5"),
         (PARTS, ["--boxes", "a.json", "--save", "probabilities"], "are of whole images"),
         (DEPTH, ["--smooth", "--boxes", "a.json"], "--smooth is for people in a video"),
-        (DEPTH, ["--boxes", "a.json"], "--boxes: the frames of a video are predicted whole"),
-        (NORMAL, ["--foreground", "a.pth"], "--foreground: the frames of a video are"),
     ],
 )
 def test_options_that_do_not_fit_are_found_before_weights_are_read(

@@ -96,6 +96,33 @@ def test_pictures_are_those_of_two_steps(infer, foreground, tmp_path, config, wi
     assert np.mean(plain["00.png"] != expected["00.png"]) > 0.02
 
 
+def test_videos_are_those_of_two_steps(infer_command, foreground, tmp_path):
+    command, _ = infer_command(NORMAL, num=0)
+    clip = tmp_path / "in/a.avi"
+    video = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
+        video.write(cv2.resize(coarse, (64, 48), interpolation=cv2.INTER_NEAREST))
+    video.release()
+    words = ["--input", clip, "--output", tmp_path / "parts", "--save", "foreground"]
+    assert dispatch(["infer", *map(str, [foreground, *words, "--device", "cpu"])]) == 0
+    masks = [np.load(path) for path in sorted((tmp_path / "parts/a").glob("*.npy"))]
+    assert len(masks) == 3 and all(0.1 < mask.mean() < 0.9 for mask in masks)
+    films = {}
+    for name, words in {
+        "plain": [],
+        "one": ["--foreground", foreground],
+        "two": ["--seg-dir", tmp_path / "parts"],
+    }.items():
+        command[command.index("--output") + 1] = str(tmp_path / name)
+        at = command.index("--cfg-options")
+        more = ["model.eval_dtype=float32"]
+        assert dispatch([*command[:at], *map(str, words), *command[at:], *more]) == 0
+        films[name] = (tmp_path / name / "a.mp4").read_bytes()
+    assert films["one"] == films["two"] != films["plain"]
+
+
 def test_an_image_is_decoded_once(infer, foreground, monkeypatch):
     decode, decoded = engine.data.loading.decode_image, []
 

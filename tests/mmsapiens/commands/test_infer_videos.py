@@ -70,7 +70,7 @@ def coarse(picture):
 def by_image(infer_command, tmp_path):
     """Runs the command on the frames of a video as images; returns the folder of results."""
 
-    def run(config, video, *words):
+    def run(config, video, *words, code=0):
         command, _ = infer_command(config, num=0)
         for number, _, pixels in read(video):
             path = tmp_path / f"frames/{number:06}.png"
@@ -78,7 +78,7 @@ def by_image(infer_command, tmp_path):
             cv2.imwrite(str(path), pixels)
         command[command.index("--input") + 1] = str(tmp_path / "frames")
         command[command.index("--output") + 1] = str(tmp_path / "by_image")
-        assert dispatch(with_words(command, *words)) == 0
+        assert dispatch(with_words(command, *words)) == code
         return tmp_path / "by_image"
 
     return run
@@ -115,6 +115,53 @@ def test_files_of_frames_are_those_of_images(infer_command, by_image, tmp_path):
     content = json.loads((out / "sub/a.json").read_text())
     assert content["meta"] == {"video": "a.avi", "width": 64, "height": 48, "fps": 10}
     assert content["frames"] == [{"frame_id": i, "time_s": i / 10} for i in range(3)]
+
+
+@pytest.mark.parametrize("config", [PARTS, NORMAL])
+def test_people_of_frames_are_those_of_images(infer_command, by_image, tmp_path, config, capfd):
+    """In batches over frames; a bad box, a frame without boxes and one with nobody among them."""
+    command, out = infer_command(config, num=0)
+    video = write(tmp_path / "in/a.avi", 5)
+    rows = [[[2, 3, 30, 40], [20, 5, 60, 45, 0.5]], [[9, 9, 9, 9], [1, 1, 40, 40]], [], None]
+    rows.append([[5, 2, 25, 44]])
+
+    def boxes(name):
+        named = {name.format(i): found for i, found in enumerate(rows) if found is not None}
+        path = tmp_path / "boxes.json"
+        path.write_text(json.dumps(named))
+        return ["--boxes", str(path), "--batch-size", "2", "--box-margin", "1.1"]
+
+    saved = ["--save", "labels" if config == PARTS else "map"]
+    assert dispatch(with_words(command, *saved, *boxes("a.avi#{}"))) == 1
+    said = capfd.readouterr().err
+    assert "a.avi#1: the box (9, 9, 9, 9)" in said and "has no boxes of 'a.avi#3'" in said
+    frames = json.loads((out / "a.json").read_text())["frames"]
+    assert ["failures" in row for row in frames] == [False, True, False, True, False]
+    expected = by_image(config, video, *saved, *boxes("{:06}.png"), code=1)
+    names = sorted(times(expected))
+    assert sorted(times(out)) == sorted(["a.json", *(f"a/{name}" for name in names)])
+    assert len(names) == 4
+    for name in names:
+        found = np.load(out / "a" / name)
+        np.testing.assert_array_equal(found, np.load(expected / name))
+        assert found.any() == (not name.startswith("000002"))
+
+
+def test_masks_of_frames(infer_command, tmp_path, capfd):
+    """Those that segmentation writes; one of them is missing."""
+    command, out = infer_command(NORMAL, num=0)
+    write(tmp_path / "in/a.avi", 3)
+    half = np.repeat([[True, False]], (32, 32), axis=1).repeat(48, axis=0)
+    (tmp_path / "masks/a").mkdir(parents=True)
+    for i in (0, 2):
+        np.save(tmp_path / f"masks/a/{i:06}.npy", half if i else ~half)
+    assert dispatch(with_words(command, "--seg-dir", tmp_path / "masks")) == 1
+    assert "a.avi#1: DataError: no mask" in capfd.readouterr().err
+    drawn = [pixels[:, -64:] for _, _, pixels in read(out / "a.mp4")]
+    black = [(coarse(pixels) < 9).all(axis=2) for pixels in drawn]
+    assert black[1].all()
+    for found, inside in ((black[0], ~half), (black[2], half)):
+        np.testing.assert_array_equal(found, ~inside[::4, ::4])
 
 
 def test_a_varying_frame_rate_keeps_its_times(infer_command, tmp_path):
@@ -308,11 +355,6 @@ def test_files_of_frames_do_not_take_the_place_of_others(infer_command, tmp_path
         (POSE, ["--picture-format", "jpg"], "--picture-format is for images"),
         (PARTS, ["--mask-format", "png"], "--mask-format: of a video, .* if --save says so"),
         (POSE, ["--annotations", "a.json"], "--annotations holds the ids of images"),
-        (
-            DEPTH,
-            ["--seg-dir", "{tmp_path}"],
-            "--seg-dir: the frames of a video are",
-        ),
         (DEPTH, ["--smooth"], "--smooth is for people in a video"),
         (DEPTH, ["--show-ids"], "--show-ids: DepthWriter has no such option"),
     ],
