@@ -41,6 +41,7 @@ VERBS = (
 UNWRITABLE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
     *(errno.ENOTDIR, errno.EEXIST),  # a file where a folder should be
+    *(errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP),  # no place to make it in, as below /proc
 )
 """What a system says of places that a user chose badly; the errors name them."""
 STDOUT = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from os.path import isdir, isfile  # unlike Path's, no error of an impossible name
 from pathlib import Path
 
 from engine.errors import ConfigError
@@ -32,14 +33,18 @@ def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path
         if len(source) != 2:
             raise ConfigError(f"expected (config, checkpoint); found {len(source)} of them.")
         return find_config(str(source[0])), Path(source[1])
+    if not isinstance(source, str | PathLike):
+        raise ConfigError(
+            f"expected a name, the path of a checkpoint, or (config, checkpoint); found {source!r}."
+        )
     path = Path(source)
-    if path.suffix == ONNX and not path.is_file():
+    if path.suffix == ONNX and not isfile(path):
         raise ConfigError(f"{source} is not a file. Correct the path.")
     if path.suffix in WEIGHTS:
         return _config_of(path), path
     if path.suffix == ".py":
         raise ConfigError(f"{source} is a config; give its checkpoint, too: (config, checkpoint).")
-    if path.is_dir() and str(source) not in RELEASED:
+    if isdir(path) and str(source) not in RELEASED:
         raise ConfigError(f"{source} is a folder; give the checkpoint in it that is meant.")
     released = find(str(source))
     return find_config(released.config), weights_of(released)

@@ -69,7 +69,7 @@ class _People:
         return len(self.persons)
 
 
-def predict_people(
+def predict_maps(
     model: DenseModel,
     cfg: Config,
     images: Sequence[InputImage],
@@ -118,7 +118,7 @@ def how_to_predict(
     margin: float = MARGIN,
     foreground: Foreground | None = None,
 ) -> tuple[Cut[_People], Predict[_People, DataSample]]:
-    """Returns what cuts people out of images, and what predicts them: see :func:`predict_people`.
+    """Returns what cuts people out of images, and what predicts them: see :func:`predict_maps`.
 
     Raises:
         ConfigError: If the margin is less than 1, or the model keeps probabilities.

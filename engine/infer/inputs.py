@@ -14,7 +14,7 @@ from engine.data.files import (
     match_files,
     read_list,
 )
-from engine.errors import DataError
+from engine.errors import DataError, shorten
 from engine.infer.collisions import real_paths
 from engine.infer.images import ImageList
 from engine.infer.video.reader import VIDEO_SUFFIXES
@@ -40,12 +40,12 @@ def find_images(source: str, out_dir: str | Path | None = None, videos: bool = F
     path, suffixes = Path(source), (*IMAGE_SUFFIXES, *(VIDEO_SUFFIXES if videos else ()))
     if not source:  # a variable that is not set; Path("") is the folder where we are
         paths = []
-    elif path.suffix.lower() == ".txt" and not path.is_dir():
+    elif path.suffix.lower() == ".txt" and not os.path.isdir(path):
         paths = [str(Path(as_on_disk(path.parent, line))) for line in read_list(path)]
-    elif path.is_file():
+    elif os.path.isfile(path):  # unlike Path.is_file(), no error of an impossible name
         paths = [str(path)]
     else:
-        is_folder = path.is_dir()
+        is_folder = os.path.isdir(path)
         paths = _of_folder(path, suffixes) if is_folder else _of_pattern(source, suffixes)
         if out_dir is not None:
             results = os.path.join(os.path.realpath(out_dir), "")
@@ -54,11 +54,11 @@ def find_images(source: str, out_dir: str | Path | None = None, videos: bool = F
             paths = inputs or paths  # all of them: the output folder is the input folder
     if not paths:
         raise DataError(
-            f"--input {source!r}: no images found{', nor videos' if videos else ''}. Expected one, "
-            f"a folder or pattern with {', '.join(suffixes)}, or a .txt file with one path a "
-            "line."
+            f"--input {shorten(source, 300)}: no images found{', nor videos' if videos else ''}. "
+            f"Expected one, a folder or pattern with {', '.join(suffixes)}, or a .txt file with "
+            "one path a line."
         )
-    return ImageList(paths, str(path) if path.is_dir() else None)
+    return ImageList(paths, str(path) if os.path.isdir(path) else None)
 
 
 def _of_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.infer.writer import complete
+from engine.infer.unfinished import complete
 
 
 def write_json(path: Path, content: Any) -> None:

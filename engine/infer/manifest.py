@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.infer.images import InputImage
-from engine.infer.writer import complete
+from engine.infer.unfinished import complete, hidden
 
 NAME = ".mmsapiens.json"
 
@@ -54,8 +54,7 @@ class Manifest:
         return self._mark(video).exists()
 
     def _mark(self, video: InputImage) -> Path:
-        stem = Path(self.out_dir, video.out_stem)
-        return stem.with_name(f".failed-{stem.name}")
+        return hidden(Path(self.out_dir, video.out_stem), "failed")
 
     def has(self, image: InputImage, suffixes: Iterable[str]) -> bool:
         """Whether all results of an image are there, of these settings and of the image as it is.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,7 +16,7 @@ from engine.data.sample import DataSample
 from engine.errors import ConfigError
 from engine.image_files import write_rgb
 from engine.infer.images import InputImage
-from engine.lock import is_at, lock
+from engine.infer.unfinished import complete
 from engine.registry import WRITERS
 
 
@@ -171,25 +169,6 @@ def check_format(name: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise ConfigError(f"{name} is one of {', '.join(known)}; found {value!r}.")
     return f".{value}"
-
-
-@contextmanager
-def complete(path: Path) -> Iterator[Path]:
-    """Gives a path to write to, in the same folder, which is renamed to ``path`` at the end.
-
-    The next run replaces what one that was killed has left there; while another process writes the
-    same file, this one gets a path of its own.
-    """
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    with unfinished.open("ab") as file:
-        if lock(file) is None or not is_at(file, unfinished):
-            unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
 
 
 def find_writer(cfg: Config, options: Iterable[str] = ()) -> type[Writer]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from mmsapiens.commands.arguments import add_config, add_device, positive_int
+from mmsapiens.commands.arguments import add_config, add_device, finite, positive_int
 from mmsapiens.shipped import find_config
 
 
@@ -55,7 +55,7 @@ def _of_model(parser: argparse.ArgumentParser) -> None:
 
 def _of_mask(parser: argparse.ArgumentParser) -> None:
     _add_step(parser, batch_size=4, steps=3)
-    parser.add_argument("--mask-ratios", type=float, nargs="+", default=[0.0, 0.75])
+    parser.add_argument("--mask-ratios", type=finite, nargs="+", default=[0.0, 0.75])
 
 
 def _of_pose(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +64,9 @@ def _of_pose(parser: argparse.ArgumentParser) -> None:
 
 
 def _of_tracking(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=4.0, help="of the film (default 4)")
-    parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default 30)")
-    parser.add_argument("--noise", type=float, default=0.005, help="in picture heights (0.005)")
+    parser.add_argument("--seconds", type=finite, default=4.0, help="of the film (default 4)")
+    parser.add_argument("--fps", type=finite, default=30.0, help="frames a second (default 30)")
+    parser.add_argument("--noise", type=finite, default=0.005, help="in picture heights (0.005)")
 
 
 def _add_rounds(parser: argparse.ArgumentParser) -> None:

@@ -66,6 +66,7 @@ from mmsapiens.commands.arguments import (
     add_device,
     add_flip,
     add_graph,
+    finite,
     given,
     natural_int,
     positive_int,
@@ -73,6 +74,7 @@ from mmsapiens.commands.arguments import (
     view_options,
 )
 from mmsapiens.commands.configs import load
+from mmsapiens.commands.infer_jobs import run_jobs
 from mmsapiens.commands.infer_masks import (
     check_masks,
     find_foreground,
@@ -132,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     people.add_argument("--bbox-thr", type=share, help="lowest score of a person (0.3)")
     people.add_argument("--nms-thr", type=share, help="largest overlap of two boxes (0.65)")
     around = "enlarges boxes, but for pose (1.25)"
-    people.add_argument("--box-margin", type=float, metavar="FACTOR", help=around)
+    people.add_argument("--box-margin", type=finite, metavar="FACTOR", help=around)
     pose = parser.add_argument_group("pose")
     pose.add_argument("--style", choices=["skeleton", "openpose"], help="(skeleton)")
     formats = ["mmsapiens", "release", "openpose", "coco"]
@@ -142,7 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pose.add_argument("--smooth", action="store_true", default=None, help="keypoints of videos")
     pose.add_argument("--radius", type=positive_int, help="of a keypoint, pixels (4)")
     pose.add_argument("--thickness", type=positive_int, help="of a link, pixels (2)")
-    pose.add_argument("--kpt-thr", type=float, help="lowest score that is drawn (0.3)")
+    pose.add_argument("--kpt-thr", type=finite, help="lowest score that is drawn (0.3)")
     pose.add_argument("--show-ids", action="store_true", default=None, help="draw the ids")
 
 
@@ -204,7 +206,7 @@ def run(
     )
     work = Work(args, cfg, inputs, results, videos, console, foreground_cfg)
     if model is None:
-        return work.by_jobs(devices, infer_job)
+        return run_jobs(work, devices, infer_job)
     return work.here(model, find_boxes, foreground, send)
 
 

@@ -60,7 +60,7 @@ def box_source(args: argparse.Namespace, cfg: Config, console: Console) -> BoxSo
     return whole_image
 
 
-def predict_people(
+def predict_by_task(
     args: argparse.Namespace,
     cfg: Config,
     model: Any,
@@ -70,11 +70,11 @@ def predict_people(
 ) -> Iterable[tuple | Failure]:
     """Predicts the people of images; yields what :meth:`engine.infer.Results.add` takes."""
     if cfg.default_scope == "pose" and find_boxes is not None:
-        from pose.infer import predict_people as predict_poses
+        from pose.infer import predict_people
 
         size = args.batch_size or 8
-        return predict_poses(model, cfg, images, find_boxes, size, args.num_workers)
-    from seg.people import predict_people as predict_maps
+        return predict_people(model, cfg, images, find_boxes, size, args.num_workers)
+    from seg.people import predict_maps
 
     size, workers = args.batch_size or 1, args.num_workers
     options: Any = {**margin(args), "foreground": foreground}

@@ -1,4 +1,4 @@
-"""The work of a run of ``infer``: what is done, the rest here or in several jobs, the summary."""
+"""The work of a run of ``infer``: what is done, the rest, the summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.commands.arguments import given
-from mmsapiens.commands.infer_people import OF_DETECTORS, predict_people
+from mmsapiens.commands.infer_people import OF_DETECTORS, predict_by_task
 from mmsapiens.commands.infer_video import OF_WRITERS
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Work:
         if not self.rest:
             return ()
         if find_boxes is not None:
-            return predict_people(args, self.cfg, model, self.rest, find_boxes, foreground)
+            return predict_by_task(args, self.cfg, model, self.rest, find_boxes, foreground)
         import numpy as np
 
         from engine.infer import predict_images
@@ -125,7 +125,7 @@ class Work:
             keep = self.results.writer.needs_image
             found = predict_images(model, self.cfg, images, size, args.num_workers, keep)
         else:
-            found = predict_people(args, self.cfg, model, images, None, foreground)
+            found = predict_by_task(args, self.cfg, model, images, None, foreground)
         return (item for item, is_left in zip(found, left, strict=True) if is_left)
 
     def batches(self) -> NDArray:
@@ -133,21 +133,6 @@ class Work:
         import numpy as np
 
         return np.arange(len(self.images)) // (self.args.batch_size or 1)
-
-    def parts(self, num: int) -> list[ImageList]:
-        """Returns even parts of the rest, in whole batches of images; fewer if there is little."""
-        import numpy as np
-
-        from mmsapiens.jobs import share_of
-
-        batches, videos = self.batches(), self.rest_videos
-        left = np.unique(batches[np.array(self.is_left, bool)])
-        found = []
-        for i in range(1, num + 1):
-            is_chosen = np.isin(batches, share_of(left, i, num))
-            # The last jobs get the larger shares of the videos, as the first do of the images.
-            found.append(self.images.where(is_chosen) + share_of(videos, num + 1 - i, num))
-        return [part for part in found if part]
 
     def predict_videos(
         self,
@@ -174,48 +159,6 @@ class Work:
         else:
             self.results.add(*item)
 
-    def by_jobs(self, devices: Sequence[str], job: Callable[..., None]) -> int:
-        """Predicts the rest in a process for each device; returns the exit code.
-
-        What a job leaves that dies is shared among as many new ones, once.
-
-        Args:
-            devices: Of the jobs.
-            job: What each runs: ``job(send, args, device, part, num_threads)``.
-        """
-        dead = self.one_round(devices, job)
-        left = counted(len(self.rest), len(self.rest_videos))
-        if dead and left:
-            self.console.print(f"{left} are left; others take them over.")
-            self.results.failures.clear()  # of what is tried again
-            dead += self.one_round(devices, job)
-        self.results.recall(self.done)
-        code = 1 if dead else 0
-        return self.end(self.results.close(), INTERRUPTED_EXIT_CODE if self.interrupted else code)
-
-    def one_round(self, devices: Sequence[str], job: Callable[..., None]) -> list[str]:
-        """Runs a job for each device; returns sentences on those that died."""
-        from mmsapiens.jobs import interrupts_noted, run_side_by_side, threads_of_a_job
-
-        failures = self.results.failures
-        parts, dead = self.parts(len(devices)), []
-        threads = threads_of_a_job(max(len(parts), 1))
-        jobs = [
-            (self.args, device, part, threads) for device, part in zip(devices, parts, strict=False)
-        ]
-        num = len(self.rest) + len(self.rest_videos)
-        with progress(num, self.console) as step, interrupts_noted() as interrupts:
-            for message in run_side_by_side(job, jobs):
-                if message.exit_code is None:
-                    step() if message.content == 1 else failures.append(message.content)
-                elif message.exit_code not in (0, INTERRUPTED_EXIT_CODE):
-                    said = f"job {message.job + 1} of {len(jobs)}, on {devices[message.job]}, ended"
-                    dead.append(f"{said} with code {message.exit_code}")
-                    self.console.print(dead[-1], style="red", markup=False)
-        self.interrupted = bool(interrupts)
-        self.sort()
-        return [] if self.interrupted else dead
-
     def end(self, num_written: int, code: int) -> int:
         """Says what became of all images and videos; returns the exit code."""
         failures = self.results.failures
@@ -236,12 +179,6 @@ class Work:
 def split(inputs: ImageList, is_done: Sequence[bool]) -> tuple[ImageList, ImageList]:
     """Returns those that are done, and the rest."""
     return inputs.where(is_done), inputs.where(not done for done in is_done)
-
-
-def counted(num_images: int, num_videos: int) -> str:
-    """Says how many there are, nothing if none."""
-    numbers = {"images": num_images, "videos": num_videos}
-    return " and ".join(f"{num} {what}" for what, num in numbers.items() if num)
 
 
 @contextmanager

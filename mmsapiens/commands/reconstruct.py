@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsapiens.commands.arguments import add_device, add_model
+from mmsapiens.commands.arguments import add_device, add_model, finite
 from mmsapiens.commands.configs import load
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, help="image, folder, pattern or .txt list")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="of the pictures")
     parser.add_argument(
-        "--mask-ratios", type=float, nargs="+", default=[0.75, 0.85, 0.95], metavar="RATIO"
+        "--mask-ratios", type=finite, nargs="+", default=[0.75, 0.85, 0.95], metavar="RATIO"
     )
     parser.add_argument(
         "--paste-visible", action="store_true", help="show the image where it was not removed"

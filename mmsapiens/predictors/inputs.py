@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -27,7 +28,7 @@ def is_one(source: Any) -> bool:
     """Whether a source is a single image, and not many."""
     if isinstance(source, str | Path):
         many = is_video(source) or Path(source).suffix.lower() == ".txt"
-        return Path(source).is_file() and not many
+        return os.path.isfile(source) and not many
     if isinstance(source, np.ndarray | torch.Tensor):
         return source.ndim <= 3
     return isinstance(source, bytes | bytearray | memoryview | Image.Image)

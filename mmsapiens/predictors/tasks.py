@@ -17,8 +17,7 @@ from pose.infer import BoxesFile, BoxSource, PeopleOfImage, PoseWriter, predict_
 from pose.infer.boxes import Boxes
 from pretrain.features import FeatureWriter
 from seg.parts.writer import SegWriter
-from seg.people import MARGIN, check_people
-from seg.people import predict_people as predict_maps
+from seg.people import MARGIN, check_people, predict_maps
 from seg.surface.writer import DepthWriter, NormalWriter
 
 
@@ -50,7 +49,7 @@ class DensePredictor(ImagePredictor[R]):
     Options of a call:
         boxes: Where the people are, as for :class:`PosePredictor`; without it, or with None, whole
             images are predicted. For what of boxes that overlap lies on top, and what is outside
-            all of them, see :func:`seg.people.predict_people`.
+            all of them, see :func:`seg.people.predict_maps`.
         box_margin: Factor of a box's width and height, at least 1.
     """
 

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from engine.data.dataset import BaseDataset
 from engine.data.sample import DataSample
-from engine.errors import ConfigError, DataError, NonFiniteError
+from engine.errors import ConfigError, NonFiniteError
 from engine.tables import format_table
-from pose.annotations import AnnotationFile, Person
-from pose.coco_format import Id, id_order, read_number, result_row
+from pose.annotations import AnnotationFile
+from pose.coco_format import Id, id_order, result_row
 from pose.metainfo import parse_metainfo
-from pose.metrics.coco_eval import MOST_PEOPLE, STATS, average_precision
+from pose.metrics.coco_eval import STATS, average_precision
+from pose.metrics.coco_truth import Truth
 from pose.metrics.nms import oks_nms, rescore
 from pose.registry import METRICS
-
-# Of a box's area, where a dataset has no areas of its own: the mean of COCO's people.
-_SHARE_OF_BOX = 0.53
-_MOST_AREA = 1e10  # pycocotools counts nobody who is larger
 
 
 @METRICS.register_module()
@@ -127,33 +123,12 @@ class CocoMetric(BaseMetric):
                 f"{type(self).__name__}: people are of the category {annotated.category_id!r}, but "
                 f"those of the dataset of {theirs!r}. Give both the same category."
             )
-        truths, image_ids = self._read_truth(annotated)
+        truth = Truth.of(annotated, self.use_area)
         records = [dataset.get_data_info(i) for i in range(len(dataset))]
-        self._check_images((record["img_id"] for record in records), image_ids)
-        self._warn_of_people(records, truths)
+        truth.check_images(record["img_id"] for record in records)
+        truth.warn_of_people(records)
         names = [name if part == "whole" else f"{part} {name}" for part in parts for name in STATS]
         return [f"{self.prefix}/{name}" for name in names]
-
-    def _warn_of_people(self, records: Sequence[dict], truths: Sequence[dict]) -> None:
-        """Warns if even predictions that are the truth would not have an AP of 1."""
-        counted = Counter(truth["image_id"] for truth in truths if truth["counts"])
-        total, most = counted.total(), max(counted.values(), default=0)
-        if "keypoints" in records[0] and len(records) != total:
-            print_log(
-                f"{self.ann_file}: {total} people count, but the dataset has {len(records)}: the "
-                "others are missed, whatever the model predicts. Give dataset and metric one file, "
-                "and no indices.",
-                "current",
-                logging.WARNING,
-            )
-        if most > MOST_PEOPLE:
-            print_log(
-                f"{self.ann_file}: up to {most} people are in one image. By COCO's rules only the "
-                f"{MOST_PEOPLE} predictions with the highest scores count there; the others are "
-                "missed.",
-                "current",
-                logging.WARNING,
-            )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the predictions of a batch.
@@ -213,14 +188,16 @@ class CocoMetric(BaseMetric):
         metainfo = self.metainfo
         parts, sigmas = self._parts(), np.array(metainfo.sigmas)
         annotated = self._open_truth()
-        truths, image_ids = self._read_truth(annotated)
-        self._check_images((result["img_id"] for result in results), image_ids)
+        truth = Truth.of(annotated, self.use_area)
+        truth.check_images(result["img_id"] for result in results)
         people = self._select(results, sigmas)
         self._write_results(people, annotated)
         body = list(metainfo.groups.get("body", range(metainfo.num_keypoints)))
         found = [_detection(person, body) for person in people]
         figures = {
-            part: average_precision(_of(truths, ids), _of(found, ids), image_ids, sigmas[ids])
+            part: average_precision(
+                _of(truth.people, ids), _of(found, ids), truth.image_ids, sigmas[ids]
+            )
             for part, ids in parts.items()
         }
         self._log(figures)
@@ -250,45 +227,6 @@ class CocoMetric(BaseMetric):
 
     def _open_truth(self) -> AnnotationFile:
         return AnnotationFile(self.ann_file, self.KEYPOINTS, self.metainfo, self.category)
-
-    def _read_truth(self, annotated: AnnotationFile) -> tuple[list[dict], list[Id]]:
-        """Returns what :func:`average_precision` takes, with keypoints (K, 3), and image ids."""
-        truths = []
-        for person in annotated.people():
-            counts = person.is_labelled and person.box_xyxy is not None
-            truths.append(
-                {
-                    "image_id": person.image["id"],
-                    "bbox": np.nan_to_num(person.box_xywh).tolist(),
-                    "area": self._area(person) if counts else 1.0,
-                    "iscrowd": int(person.is_crowd),
-                    "keypoints": person.keypoints,
-                    "counts": counts,
-                }
-            )
-        return truths, sorted(annotated.images, key=id_order)
-
-    def _area(self, person: Person) -> float:
-        found = person.annotation
-        where = f"{self.ann_file}: annotation {found['id']!r}"
-        if not self.use_area:
-            area = float(_SHARE_OF_BOX * person.box_xywh[2:].prod())
-            return read_number(area, f"{where}: the area of the box", most=_MOST_AREA)
-        hint = "Set use_area=False of the metric to derive it from the box."
-        if "area" not in found:
-            raise DataError(f"{where} has no area. {hint}")
-        try:
-            return read_number(found["area"], f"{where}: area", least=1, most=_MOST_AREA)
-        except DataError as error:
-            raise DataError(f"{error} {hint}") from error
-
-    def _check_images(self, evaluated: Iterable[Id], known: Sequence[Id]) -> None:
-        unknown = sorted(set(evaluated) - set(known), key=id_order)
-        if unknown:
-            raise DataError(
-                f"{self.ann_file} lacks {len(unknown)} of the evaluated images, such as image id "
-                f"{unknown[0]!r}. Give the metric the ann_file of the dataset."
-            )
 
     def _select(self, results: list[dict], sigmas: NDArray) -> list[dict]:
         """Scores people, and leaves out repetitions; adds ``score``."""

@@ -116,6 +116,8 @@ def raises(error):
         (raises(OSError(errno.EIO, "Input/output error")), 1, "Input/output error", True),
         (lambda: Path(__file__, "results").mkdir(), 2, "test_cli.py/results cannot be", False),
         (lambda: os.makedirs(__file__, exist_ok=True), 2, "test_cli.py cannot be used", False),
+        (lambda: Path("/proc/results").mkdir(), 2, "/proc/results cannot be used", False),
+        (lambda: Path("a" * 300).mkdir(), 2, "aaa cannot be used: File name too long", False),
         (raises(KeyboardInterrupt()), INTERRUPTED_EXIT_CODE, "", False),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import ConfigError
 from mmsapiens.cli import dispatch
+from mmsapiens.commands.infer_jobs import parts_of_rest
 from mmsapiens.commands.infer_work import Work
 from mmsapiens.jobs import device_names, parse_share, run_side_by_side, share_of
 from tests.processes import Command
@@ -210,9 +211,9 @@ def test_what_is_left_is_shared_evenly_in_whole_batches(infer_command, monkeypat
     assert dispatch(with_options(command, "--shard", "1/3")) == 0  # 4 of the 10
     (out / "00.png").unlink()
     work = work_of(command, monkeypatch)
-    parts = work.parts(3 if size == 1 else 4)
+    parts = parts_of_rest(work, 3 if size == 1 else 4)
     assert [len(part) for part in parts] == expected
     names = [image.path.stem for part in parts for image in part]
     with_neighbours = ["00", "01"] if size == 2 else ["00"]
     assert names == [*with_neighbours, *(f"{i:02}" for i in range(4, 10))]
-    assert work.parts(99) and all(work.parts(99))
+    assert parts_of_rest(work, 99) and all(parts_of_rest(work, 99))

@@ -14,7 +14,7 @@ from engine.infer import Failure, InputImage, find_images, predict_images
 from engine.model.base import build_model
 from mmsapiens.shipped import find_config
 from mmsapiens.synthetic import render, sample_person
-from seg.people import place, predict_people
+from seg.people import place, predict_maps
 from tests.conftest import TINIEST_ARCH
 
 CONFIGS = {
@@ -73,7 +73,7 @@ def alone(model, cfg, pixels):
 def predict(model, cfg, pixels, boxes, **options):
     """The prediction (C, H, W) for the people of an image, and where their boxes are."""
     rows = np.float32([[*box, 1][:5] for box in boxes]).reshape(-1, 5)
-    (found,) = predict_people(
+    (found,) = predict_maps(
         model, cfg, [as_input(pixels)], lambda image, name: rows, num_workers=0, **options
     )
     np.testing.assert_array_equal(found.pixels, pixels)
@@ -172,8 +172,8 @@ def people(tmp_path, scene):
 def test_batches_and_workers_make_no_difference(models, people, task, batch_size, num_workers):
     model, cfg = models(task)
     images, find_boxes = people
-    one_by_one = list(predict_people(model, cfg, images, find_boxes, 1, 0))
-    found = list(predict_people(model, cfg, images, find_boxes, batch_size, num_workers))
+    one_by_one = list(predict_maps(model, cfg, images, find_boxes, 1, 0))
+    found = list(predict_maps(model, cfg, images, find_boxes, batch_size, num_workers))
     assert [item.image for item in found] == images
     assert [isinstance(item, Failure) for item in found] == [False] * 5 + [True]
     for item, other in zip(found[:-1], one_by_one[:-1], strict=True):
@@ -203,7 +203,7 @@ def test_nan_in_one_person_is_a_failure_of_their_image(models, people, monkeypat
         return samples
 
     monkeypatch.setattr(model, "test_step", step)
-    found = list(predict_people(model, cfg, images, find_boxes, 8, 0))
+    found = list(predict_maps(model, cfg, images, find_boxes, 8, 0))
     failures = {item.image.path.name: item.reason for item in found if isinstance(item, Failure)}
     assert failures.pop("broken.png") and seen
     assert failures == {"2.png": "NonFiniteError: NaN or infinity in the prediction of a person"}
@@ -213,7 +213,7 @@ def test_nan_in_one_person_is_a_failure_of_their_image(models, people, monkeypat
 def test_a_bad_box_is_left_out_and_costs_nobody_else(models, scene):
     model, cfg = models("depth")
     rows = np.float32([[300, 10, 310, 20, 1], [100, 40, 160, 150, 1]])
-    failure, found = predict_people(model, cfg, [as_input(scene)], lambda *_: rows, num_workers=0)
+    failure, found = predict_maps(model, cfg, [as_input(scene)], lambda *_: rows, num_workers=0)
     assert "(300, 10, 310, 20)" in failure.reason and "it is left out" in failure.reason
     expected, _ = predict(model, cfg, scene, [rows[1]])
     torch.testing.assert_close(found.sample.pred_depth_map.data, expected, rtol=0, atol=0)

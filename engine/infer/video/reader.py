@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ _MOST_BROKEN = 100  # in a row; after the end every frame is
 
 def is_video(source: str | Path) -> bool:
     """Whether --input names a video file."""
-    return Path(source).suffix.lower() in VIDEO_SUFFIXES and Path(source).is_file()
+    return Path(source).suffix.lower() in VIDEO_SUFFIXES and os.path.isfile(source)
 
 
 class Frame(NamedTuple):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.data.geometry import SizeHW
 from engine.errors import OutputError
+from engine.infer.unfinished import hidden
 
 _CODEC = "libx264"
 _OPTIONS = {"crf": "18", "preset": "veryfast"}  # hardly visible loss; fast, as the model needs CPUs
@@ -50,7 +51,7 @@ class VideoWriter:
     def __init__(self, path: Path, fps: float, say: Callable[[str], None] | None = None) -> None:
         self.path, self.fps = path, fps
         self.say = say or (lambda sentence: print_log(sentence, "current", logging.WARNING))
-        self._temporary = path.with_name(f".unfinished-{path.stem}.mp4")
+        self._temporary = hidden(path, "unfinished")
         self._size_wh: tuple[int, int] | None = None
         self._waiting: Queue[tuple[NDArray, float] | None] = Queue(_MAX_WAITING)
         self._error: Exception | None = None

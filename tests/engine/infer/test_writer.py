@@ -8,8 +8,9 @@ import pytest
 from engine.data.sample import DataSample
 from engine.infer import build_writer
 from engine.infer.images import InputImage
+from engine.infer.manifest import Manifest
 from engine.infer.results import Results
-from engine.infer.writer import complete
+from engine.infer.unfinished import complete
 
 META = {"classes": ("skin", "hair"), "palette": ((0, 0, 0), (9, 9, 9))}
 
@@ -31,6 +32,19 @@ def test_two_that_write_the_same_file_do_not_spoil_it(tmp_path):
         assert path.read_bytes() == b"second"
         file.write(b", whole")
     assert path.read_bytes() == b"first, whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stem", ["a" * 251, "ä" * 125, "a" * 239, "a" * 240])
+def test_the_longest_names_can_be_written(tmp_path, stem):
+    """Of 255 bytes at most; what is unfinished has no room for a beginning."""
+    path, manifest = tmp_path / f"{stem}.png", Manifest(tmp_path, {})
+    with complete(path) as unfinished:
+        unfinished.write_bytes(b"whole")
+        assert unfinished.suffix == ".png" and unfinished.name.startswith(".unfinished-")
+    image = InputImage(path, stem)
+    manifest.mark(image)
+    assert path.read_bytes() == b"whole" and manifest.is_marked(image)
+    assert not manifest.is_marked(InputImage(path, f"b{stem[1:]}"))
 
 
 def test_what_was_left_unfinished_is_replaced_and_what_fails_leaves_nothing(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from mmsapiens.commands.arguments import (
     CfgOptions,
     add_flip,
+    finite,
     natural_int,
     positive_int,
     share,
@@ -22,6 +23,7 @@ from mmsapiens.commands.arguments import (
         (share, "0", 0.0),
         (share, "1", 1.0),
         (share, "0.5", 0.5),
+        (finite, "-0.5", -0.5),
     ],
 )
 def test_numbers(read, text, value):
@@ -36,6 +38,8 @@ def test_numbers(read, text, value):
         (share, "-0.001", "is not between 0 and 1"),
         (share, "1.001", "is not between 0 and 1"),
         (share, "nan", "is not between 0 and 1"),
+        (finite, "nan", "nan is not finite"),
+        (finite, "-inf", "-inf is not finite"),
     ],
 )
 def test_numbers_beyond_their_range(read, text, message):

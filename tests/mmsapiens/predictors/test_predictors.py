@@ -274,6 +274,7 @@ def test_threads_share_a_model(load, photos, task):
         ([7], "found a int"),
         ("https://example.org/a.jpg", "not downloaded"),
         ("nowhere.jpg", "no images found"),
+        ("a" * 5000, "no images found"),
     ],
 )
 def test_what_is_no_image_is_said(load, source, text):
@@ -296,6 +297,10 @@ def test_a_training_is_loaded_by_its_checkpoint(checkpoints, tmp_path, photos):
 
 
 def test_what_cannot_be_loaded_is_said(checkpoints, tmp_path):
+    with pytest.raises(ConfigError, match=r"expected a name, .* found 3\."):
+        mmsapiens.load(3)
+    with pytest.raises(ConfigError, match="aaa"):
+        mmsapiens.load("a" * 5000)
     with pytest.raises(ConfigError, match="no configs lie beside it"):
         mmsapiens.load(checkpoints("parts"))
     with pytest.raises(ConfigError, match="is a folder; give the checkpoint in it"):
