@@ -116,7 +116,7 @@ def _to_plain(value: Any) -> Any:
         return {key: _to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return (list if isinstance(value, list) else tuple)(map(_to_plain, value))
-    return value
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _from_plain(value: Any) -> Any:

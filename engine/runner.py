@@ -30,6 +30,7 @@ from engine.checkpoint import (
 from engine.compile import compile_blocks
 from engine.errors import ConfigError, OutputError
 from engine.evaluation import check_evaluation, check_files
+from engine.history import LateMessageHub
 from engine.hooks.checkpoint import CheckpointHook
 from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
 from engine.lock import hold_work_dir
@@ -74,6 +75,10 @@ class Runner(MMEngineRunner):
         super().setup_env(env_cfg)
         if self.distributed:
             introduce_rank()
+
+    def build_message_hub(self, message_hub: dict | None = None) -> LateMessageHub:
+        """Builds what holds the logged figures."""
+        return LateMessageHub.get_instance(**{"name": self._experiment_name, **(message_hub or {})})
 
     def dump_config(self) -> None:
         """Leaves the work directory as it is: another training's, until :meth:`train` holds it."""

@@ -12,11 +12,12 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from engine.errors import ConfigError, DataError, NonFiniteError
-from engine.history import bound_history
+from engine.history import longest_window
 from engine.hooks.checkpoint import STOPPED
 from engine.launch import group_timeout
 from engine.model.base import BaseModel
 from engine.model.wrappers import unwrap
+from engine.prefetch import prefetch
 from engine.replay import losses_of, save_nan_batch, seed_iteration
 from engine.resume import Position
 from engine.stop import StopRequest
@@ -69,6 +70,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Trains until ``max_epochs``."""
         self.stop_request = StopRequest(group_timeout(self.runner.cfg))
+        self.runner.message_hub.most = longest_window(self.runner)
         with self.stop_request.listening():
             self._window: dict[int, Any] = {}  # the batches of a step, by iteration
             self.runner.call_hook("before_train")
@@ -102,7 +104,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             )
         if done:
             self.dataloader.sampler.skip(done * self.dataloader.batch_size)
-        for index, data_batch in enumerate(self.dataloader, start=done):
+        model = unwrap(self.runner.model)
+        batches = prefetch(self.dataloader, model.data_preprocessor.cast_data, model.device)
+        for index, data_batch in enumerate(batches, start=done):
             self._stop_if_asked()  # where a rank without data makes the others wait on the CPU
             self.run_iter(index, data_batch)
         self._stop_if_asked()
@@ -119,7 +123,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             super().run_iter(idx, data_batch)
         except NonFiniteError as error:
             raise self._with_evidence(error) from error
-        bound_history(self.runner)
 
     def _begins_step(self) -> bool:
         """Whether no gradients of earlier iterations wait for the next step."""

@@ -84,8 +84,8 @@ class ProgressHook(Hook):
             return
         info = ""
         if mode == "train":
-            history = runner.message_hub.log_scalars.get("train/loss")
-            loss = f" loss {history.current():.4g}" if history is not None else ""
+            last = runner.message_hub.last_read("train/loss")
+            loss = f" loss {last:.4g}" if last is not None else ""
             info = f"epoch {runner.epoch + 1}/{runner.max_epochs}{loss}"
         self.progress.update(self.tasks[mode], advance=1, info=info)
 
