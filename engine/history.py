@@ -25,8 +25,8 @@ class LateMessageHub(MessageHub):
 
     most: Callable[[str], int] | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
         self._waiting: list[tuple[str, torch.Tensor, int]] = []
 
     def update_scalar(self, key: str, value: Any, count: int = 1, resumed: bool = True) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.history import LateMessageHub
 from engine.hooks import ProgressHook
 
 
@@ -13,7 +14,7 @@ def runner():
     return SimpleNamespace(
         max_iters=10, iter=2, epoch=0, max_epochs=2, val_dataloader=range(4),
         test_dataloader=range(3), logger=SimpleNamespace(handlers=[]),
-        message_hub=SimpleNamespace(log_scalars={}),
+        message_hub=LateMessageHub("progress"),
     )  # fmt: skip
 
 
@@ -29,6 +30,9 @@ def test_each_stage_has_a_bar_that_its_iterations_advance(runner, monkeypatch):
     assert done == {"train": (3, 10), "val": (2, 4)}
     assert [task.fields["info"] for task in hook.progress.tasks] == ["epoch 1/2", ""]
     assert hook.progress.console.stderr, "standard output is for results"
+    runner.message_hub.update_scalar("train/loss", 0.5)
+    hook.after_train_iter(runner, 3)
+    assert hook.progress.tasks[0].fields["info"] == "epoch 1/2 loss 0.5"
     hook.after_val_epoch(runner)
     hook.after_train(runner)
     assert hook.progress is None
