@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import cv2
@@ -136,8 +137,8 @@ def check_people(cfg: Config, margin: float = MARGIN) -> None:
     Raises:
         ConfigError: If the margin is less than 1, or the model keeps probabilities.
     """
-    if not 1 <= margin < np.inf:
-        raise ConfigError(f"the margin of boxes is a factor of at least 1; found {margin:g}.")
+    if not isinstance(margin, Real) or not 1 <= margin < np.inf:
+        raise ConfigError(f"the margin of boxes is a factor of at least 1; found {margin!r}.")
     if cfg.model.get("keep_probabilities"):
         raise ConfigError(
             "probabilities (model.keep_probabilities) are of whole images, as those of people who "

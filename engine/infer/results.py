@@ -77,8 +77,9 @@ class Results:
             self.writer.collect(sample)
 
     def _finish_first(self) -> None:
-        image, future = self._waiting.pop(0)
-        error = future.exception()
+        image, future = self._waiting[0]
+        error = future.exception()  # Ctrl-C may come here: it waits
+        del self._waiting[0]
         if error is None:
             self._num_written += 1
         else:

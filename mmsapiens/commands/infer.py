@@ -167,6 +167,7 @@ def run(
 
     from engine.device import find_device
     from engine.infer import Results, build_writer, check_results, find_images
+    from engine.infer.inputs import check_out_dir
     from engine.infer.video import is_video
     from mmsapiens.export.model import init_any
     from mmsapiens.jobs import device_names, share_of
@@ -198,6 +199,9 @@ def run(
     if part is None:
         suffixes, of_videos = writer.suffixes, videos.suffixes(inputs)
         check_results(inputs, args.output, suffixes, given_files, writer.common, of_videos)
+        of_frames = videos.of_frames.suffixes if "/" in of_videos else ()
+        all_suffixes = (*suffixes, *of_videos, *(f"/000000{end}" for end in of_frames))
+        check_out_dir(args.input, args.output, inputs, all_suffixes)
         writer.check(item for item in inputs if not is_video(item.path))
     if args.shard:
         inputs = share_of(inputs, *args.shard)

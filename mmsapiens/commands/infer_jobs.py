@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ def run_jobs(work: Work, devices: Sequence[str], job: Callable[..., None]) -> in
     left = counted(len(work.rest), len(work.rest_videos))
     if any_died and left and not interrupted:
         work.console.print(f"{left} are left; others take them over.")
-        work.results.failures.clear()  # of what is tried again
+        again = {item.path for item in (*work.rest, *work.rest_videos)}
+        failures = work.results.failures  # a box of an image that is done may be among them
+        failures[:] = [failure for failure in failures if failure.image.path not in again]
         _, interrupted = one_round(work, devices, job)
     work.results.recall(work.done)
     code = 1 if any_died else 0
@@ -48,7 +51,7 @@ def one_round(work: Work, devices: Sequence[str], job: Callable[..., None]) -> t
         for message in run_side_by_side(job, jobs):
             if message.exit_code is None:
                 step() if message.content == 1 else failures.append(message.content)
-            elif message.exit_code not in (0, INTERRUPTED_EXIT_CODE):
+            elif message.exit_code not in (0, INTERRUPTED_EXIT_CODE, -signal.SIGINT):
                 said = f"job {message.job + 1} of {len(jobs)}, on {devices[message.job]}, ended"
                 said = f"{said} with code {message.exit_code}"
                 work.console.print(said, style="red", markup=False)

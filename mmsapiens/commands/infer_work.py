@@ -88,10 +88,14 @@ class Work:
                         self.write(item)
                     step() if send is None else send(1)
             if self.rest:
-                self.console.print(pace.summary(len(self.rest)))
+                self.console.print(pace.summary(len(self.rest)), soft_wrap=True)
             self.predict_videos(model, find_boxes, foreground, send)
         except KeyboardInterrupt:
             code = INTERRUPTED_EXIT_CODE
+        except Exception:  # such as that a process was killed; said besides what failed until then
+            self.results.close()
+            report(self.results.failures, self.console)
+            raise
         num = self.results.close()
         if send is not None:
             for failure in self.results.failures:
@@ -196,6 +200,7 @@ def settings(
 ) -> dict[str, Any]:
     """Returns what the results depend on, besides the images."""
     from engine.infer import fingerprint
+    from engine.infer.manifest import NAME as MANIFEST
 
     def of_model(checkpoint: str, cfg: Config) -> dict[str, Any]:
         return {
@@ -205,6 +210,8 @@ def settings(
         }
 
     files = {name: vars(args)[name] for name in ("boxes", "detector") if vars(args)[name]}
+    if args.seg_dir is not None and (args.seg_dir / MANIFEST).exists():
+        files["seg_dir"] = args.seg_dir / MANIFEST  # new, if the masks are made by another model
     found = {
         **of_model(args.checkpoint, cfg),
         "writer": repr(cfg.writer),

@@ -32,7 +32,7 @@ def check_images(folder: str | Path | None, size_hw: tuple[int, int]) -> Tensor:
         scenes = [sample_person(rng), sample_person(rng), sample_head(rng)]
         found = [render(scene, size_hw).image for scene in scenes]
     else:
-        found = [image.read() for image in find_images(str(folder))[:NUM]]
+        found = [image.read() for image in find_images(str(folder), what="images")[:NUM]]
         found = [found[i % len(found)] for i in range(NUM)]
     small = [cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_AREA) for image in found]
     return torch.from_numpy(np.stack(small).transpose(0, 3, 1, 2).copy())

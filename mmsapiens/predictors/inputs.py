@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import IOBase
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +54,7 @@ def list_images(
     if isinstance(source, str | Path):
         if str(source).startswith(("http://", "https://")):
             raise DataError(f"{source}: images are not downloaded; give the bytes, or a file.")
-        inputs = find_images(str(source), videos=True)
+        inputs = find_images(str(source), videos=True, what="source")
         if images := [item for item in inputs if not is_video(item.path)]:
             yield images
         for item in inputs:
@@ -63,7 +64,7 @@ def list_images(
         yield [as_input(source, 0, color)]
     elif isinstance(source, Sequence) and all(isinstance(item, str | Path) for item in source):
         yield _named(source)
-    elif isinstance(source, Iterable):
+    elif isinstance(source, Iterable) and not isinstance(source, Mapping | IOBase):
         # One by one if they may be a camera's, so that an image does not wait for the next.
         are_there = isinstance(source, Sequence | np.ndarray | torch.Tensor)
         yield from _portions(source, color, num if are_there else 1)
@@ -71,6 +72,7 @@ def list_images(
         raise DataError(
             f"expected an image (path, bytes, NumPy array, PIL image, tensor), a folder, pattern, "
             f"video, or a list of images; found a {type(source).__name__}."
+            f"{' Give its bytes: .read().' if isinstance(source, IOBase) else ''}"
         )
 
 

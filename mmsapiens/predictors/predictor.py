@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from engine.data.workers import explain
 from engine.errors import ConfigError, DataError
 from engine.infer import Failure, InputImage, build_writer
 from engine.model.base import BaseModel
@@ -105,7 +106,7 @@ class Predictor(ABC, Generic[R]):
             )
         self._check_ready()
         self.check_options(**options)
-        results = self._stream(source, color, on_error, options)
+        results = _explained(self._stream(source, color, on_error, options))
         if is_one(source):
             found = list(results)
             if not found:
@@ -126,7 +127,7 @@ class Predictor(ABC, Generic[R]):
     def _check_ready(self) -> None:
         for name, least in (("batch_size", 1), ("num_workers", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"{name} is an integer of at least {least}; found {value!r}.")
         if not hasattr(self, "model"):
             raise ConfigError("The model was let go of at the end of its with block: load it anew.")
@@ -216,3 +217,14 @@ class Predictor(ABC, Generic[R]):
         self.__dict__.pop("model", None)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+
+
+def _explained(results: Iterator[R]) -> Iterator[R]:
+    """Says in a sentence of ours if a process that reads images has ended."""
+    try:
+        yield from results
+    except RuntimeError as error:
+        explained = explain(error)
+        if explained is error:
+            raise
+        raise explained from error

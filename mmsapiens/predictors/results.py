@@ -92,11 +92,14 @@ class Parts(Result):
     Attributes:
         labels: (H, W) uint8, indices into ``classes``; 0 is the background.
         classes: Names.
+        probabilities: (C, h, w) float16 of the head's size, if the model keeps them:
+            ``load(..., options={"model.keep_probabilities": True})``.
     """
 
     what = "parts"
     labels: NDArray = field(repr=False)
     classes: Sequence[str] = field(repr=False)
+    probabilities: NDArray | None = field(default=None, repr=False)
 
     @property
     def foreground(self) -> NDArray:

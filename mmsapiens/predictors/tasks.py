@@ -91,8 +91,12 @@ class PartSegmenter(DensePredictor[Parts]):
 
     def result(self, image: InputImage, sample: DataSample) -> Parts:
         """Makes the result of a data sample."""
-        labels = sample.pred_sem_seg.data[0].cpu().numpy()
-        return Parts(source=self.source(image, sample), labels=labels, classes=self.classes)
+        source, labels = self.source(image, sample), sample.pred_sem_seg.data[0].cpu().numpy()
+        kept = sample.get("seg_probabilities")
+        probabilities = None if kept is None else kept.data.cpu().numpy()
+        return Parts(
+            source=source, labels=labels, classes=self.classes, probabilities=probabilities
+        )
 
 
 class DepthPredictor(DensePredictor[Depth]):

@@ -1,6 +1,8 @@
 """Which images --input names, and that one of them which fails leaves the others alone."""
 
 import unicodedata
+from contextlib import nullcontext
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,8 +11,9 @@ import torch
 from mmengine.config import Config
 
 from engine.data.integrity import LIMIT_VARIABLE
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 from engine.infer import Failure, find_images, predict_images
+from engine.infer.inputs import check_out_dir
 from engine.model.base import BaseModel
 
 PIPELINE = [
@@ -110,6 +113,31 @@ def test_results_of_an_earlier_run_are_no_input_unless_they_are_all_there_is(pho
     (results / "earlier.png").touch()
     assert find_images(str(photos), results) == before
     assert len(find_images(str(photos), photos)) == len(before) + 1, "into the same folder"
+
+
+@pytest.mark.parametrize(
+    ("source", "suffixes", "is_taken"),
+    [
+        (".", (".npy", ".jpg"), True),
+        (".", (".npy", ".json"), False),
+        ("*", (".jpg",), True),
+        ("*.png", (".jpg",), False),
+        ("list.txt", (".jpg",), False),
+        ("0.png", (".jpg",), False),
+    ],
+)
+def test_pictures_among_the_images_would_be_input_of_the_next_run(
+    photos, monkeypatch, source, suffixes, is_taken
+):
+    monkeypatch.chdir(photos)
+    (photos / "list.txt").write_text("0.png\n1.png\n")
+    images = find_images(source, ".")
+    check_out_dir(source, Path("results"), images, suffixes)
+    with pytest.raises(ConfigError, match=r"take 0\.jpg") if is_taken else nullcontext():
+        check_out_dir(source, Path("."), images, suffixes)
+    for suffix in suffixes:
+        (photos / f"0{suffix}").write_bytes(b"")
+    assert (len(find_images(source, ".")) > len(images)) == is_taken, "what it foretells"
 
 
 @pytest.mark.parametrize("source", [".", "**/*.png"])

@@ -184,15 +184,20 @@ def test_a_share_does_not_undo_the_others(infer_command):
         dispatch(with_options(command, "--shard", "1/2", "--overwrite"))
 
 
-def test_what_a_job_leaves_that_dies_is_taken_over(infer_command):
+def test_what_a_job_leaves_that_dies_is_taken_over(infer_command, tmp_path):
     command, out = infer_command(PARTS, num=60)
-    process = Command(["-m", "mmsapiens", *with_options(command, "--devices", "cpu:2")])
+    boxes = {f"{i:02}.png": [[5, 5, 40, 60, 0.9]] for i in range(60)}
+    boxes["00.png"].append([60, 0, 80, 9, 0.5])  # outside: the image is done, and the job fails
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    words = with_options(command, "--devices", "cpu:2", "--boxes", str(tmp_path / "boxes.json"))
+    process = Command(["-m", "mmsapiens", *words])
     while process.poll() is None and not list(out.glob("3?.png")):  # of the second share
         time.sleep(0.01)
     os.kill(jobs_of(process.pid)[-1], signal.SIGKILL)
     said = process.communicate(timeout=200)[0]
     assert "job 2 of 2, on cpu, ended with code -9" in said and "others take them over" in said
     assert process.returncode == 1 and "60 of 60 images done" in said
+    assert said.count("has no area within the image") == 1, "though the image is not done again"
     assert len(contents(out)) == 180
 
 

@@ -1,8 +1,10 @@
 """A second run does what is missing, or was made with other settings or of another image."""
 
 import json
+import os
 import signal
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from mmsapiens.cli import dispatch
 from tests.processes import Command
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
+DEPTH = "depth/synthetic/sapiens_tiny_synthetic_depth-192x144"
 POSE = "pose/synthetic/sapiens_tiny_synthetic_coco-192x144"
 
 
@@ -121,3 +124,32 @@ def test_each_image_is_decoded_once(infer_command, monkeypatch, capfd):
     assert "images a second" in capfd.readouterr().err
     picture, labels = cv2.imread(str(out / "01.png")), np.load(out / "01_seg.npy")
     assert picture.shape[0] == labels.shape[0] and (picture > 0).any()
+
+
+def test_what_failed_is_said_too_when_a_reading_process_is_killed(infer_command, tmp_path):
+    command, out = infer_command(PARTS, num=60)
+    command[command.index("--num-workers") + 1] = "1"
+    (tmp_path / "in/00.png").write_bytes(b"no image")
+    process = Command(["-m", "mmsapiens", *command])
+    while process.poll() is None and not list(out.glob("0[1-9].png")):
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 2 and "ProcessError: A process that reads data" in said
+    assert "00.png (8 bytes) is not an image" in said and "Traceback" not in said
+
+
+def test_masks_of_another_model_make_other_pictures(infer_command, tmp_path):
+    command, out = infer_command(DEPTH)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for i in range(3):
+        np.save(masks / f"{i:02}.npy", np.eye(70, 50, dtype=bool))
+    (masks / ".mmsapiens.json").write_text("one model")
+    command[1:1] = ["--seg-dir", str(masks)]
+    assert dispatch(command) == 0
+    before = written(out)
+    assert dispatch(command) == 0 and not changed(before, out)
+    (masks / ".mmsapiens.json").write_text("another model")
+    assert dispatch(command) == 0 and changed(before, out) == {"00", "01", "02"}

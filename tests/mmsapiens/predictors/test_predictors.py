@@ -1,6 +1,10 @@
 """Models in Python: every task, whatever an image is given as, gives the files of ``infer``."""
 
+import io
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +20,7 @@ from PIL import Image
 import mmsapiens
 from engine.config import load_config
 from engine.data.decoding import decode_image
-from engine.errors import ConfigError, DataError, WeightsError
+from engine.errors import ConfigError, DataError, ProcessError, WeightsError
 from engine.model.base import build_model
 from mmsapiens.cli import dispatch
 from mmsapiens.predictors import Depth, Features, Normals, Parts, People
@@ -273,7 +277,9 @@ def test_threads_share_a_model(load, photos, task):
         (7, "found a int"),
         ([7], "found a int"),
         ("https://example.org/a.jpg", "not downloaded"),
-        ("nowhere.jpg", "no images found"),
+        ("nowhere.jpg", "^source 'nowhere.jpg': no images found"),
+        ({"a": np.zeros((4, 4, 3), np.uint8)}, "found a dict"),
+        (io.BytesIO(b"no image"), r"found a BytesIO. Give its bytes: .read\(\)"),
         ("a" * 5000, "no images found"),
     ],
 )
@@ -335,6 +341,31 @@ def test_numbers_that_are_none_are_said(load, photos, name):
         model(photos)
     with pytest.raises(ConfigError, match="batch_size is an integer of at least 1; found 0"):
         load("parts", batch_size=0)
+    with pytest.raises(ConfigError, match="batch_size is an integer of at least 1; found True"):
+        load("parts", batch_size=True)
+    with pytest.raises(ConfigError, match="a factor of at least 1; found '2'"):
+        load("parts")(photos, boxes=[[0, 0, 9, 9]], box_margin="2")
+
+
+def test_a_reading_process_that_is_killed_is_said(load, photos):
+    results = load("parts", num_workers=1)([photos / "0.png"] * 50, stream=True)
+    next(results)
+    (reader,) = multiprocessing.active_children()
+    with pytest.raises(ProcessError, match="was ended by the system: Killed"):
+        os.kill(reader.pid, signal.SIGKILL)
+        list(results)
+    assert not multiprocessing.active_children()
+
+
+def test_probabilities_are_of_who_asks(load, photos):
+    assert load("parts")(photos / "0.png").probabilities is None
+    model = load("parts", {"model.keep_probabilities": True, "writer.save": ["probabilities"]})
+    result = model(photos / "0.png")
+    kept = result.probabilities
+    assert kept.dtype == np.float16 and kept.shape[0] == len(result.classes)
+    np.testing.assert_allclose(kept.astype(np.float32).sum(axis=0), 1, atol=1e-2)
+    (path,) = result.save(photos / "out")
+    np.testing.assert_array_equal(np.load(path), kept)
 
 
 def test_importing_the_package_is_instant():
