@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from engine.infer.ahead import Ahead
+from engine.infer.interrupt import ignore_interrupts
 
 _NUM_AHEAD = 2
 """Batches that wait, beside those in the queues of the processes."""
@@ -41,6 +42,7 @@ def loading(
         num_workers=num_workers,
         collate_fn=collate,
         pin_memory=pin_memory,
+        worker_init_fn=ignore_interrupts,
     )
     batches = iter(loader)  # here: only the main thread hears of processes that die
     if num_workers == 0:

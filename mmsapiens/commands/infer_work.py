@@ -77,19 +77,23 @@ class Work:
         send: Callable[[Any], None] | None,
     ) -> int:
         """Predicts the rest in this process; returns the exit code."""
+        from engine.infer.interrupt import interrupts_between_batches
         from engine.infer.pace import Pace
 
         self.results.recall(self.done)
-        code, pace = 0, Pace(model, *([] if foreground is None else [foreground.model]))
+        models = [model] if foreground is None else [foreground.model, model]
+        code, pace = 0, Pace(*models)
         try:
-            with progress(len(self.rest), self.console) as step:
-                for item in self.predictions(model, find_boxes, foreground):
-                    with pace.of_writing():
-                        self.write(item)
-                    step() if send is None else send(1)
-            if self.rest:
-                self.console.print(pace.summary(len(self.rest)), soft_wrap=True)
-            self.predict_videos(model, find_boxes, foreground, send)
+            # A batch begins with the mask of the foreground, if there is one.
+            with interrupts_between_batches(models[0]):
+                with progress(len(self.rest), self.console) as step:
+                    for item in self.predictions(model, find_boxes, foreground):
+                        with pace.of_writing():
+                            self.write(item)
+                        step() if send is None else send(1)
+                if self.rest:
+                    self.console.print(pace.summary(len(self.rest)), soft_wrap=True)
+                self.predict_videos(model, find_boxes, foreground, send)
         except KeyboardInterrupt:
             code = INTERRUPTED_EXIT_CODE
         except Exception:  # such as that a process was killed; said besides what failed until then

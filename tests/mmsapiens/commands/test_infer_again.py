@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from _thread import interrupt_main
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import torch
 from engine.data.decoding import decode_image
 from engine.signals import INTERRUPTED_EXIT_CODE
 from mmsapiens.cli import dispatch
+from seg.parts.models import EncoderDecoder
 from tests.processes import Command
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
@@ -107,6 +109,34 @@ def test_a_run_that_was_ended_goes_on(infer_command, tmp_path, number):
     command[command.index("--output") + 1] = str(whole)
     assert dispatch(command) == 0
     assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in again)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_finishes_the_batch_in_hand(infer_command, monkeypatch, capfd, times):
+    """A second one does not; what comes before it is written, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell starts a command
+    command, out = infer_command(PARTS, num=8)
+    command[1:1] = ["--batch-size", "2"]
+    step, batches = EncoderDecoder.forward, []
+
+    def interrupted(self, inputs, *args, **kwargs):
+        batches.append(len(inputs))
+        if len(batches) == 2:
+            for _ in range(times):
+                interrupt_main()
+        return step(self, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(EncoderDecoder, "forward", interrupted)
+    assert dispatch(command) == INTERRUPTED_EXIT_CODE
+    said = capfd.readouterr()
+    num = 4 if times == 1 else 2
+    assert {name[:2] for name in written(out)} == {f"{i:02}" for i in range(num)}
+    assert f"{num} of 8 images done" in said.out and batches == [2, 2]
+    assert "Once more to stop at once" in said.err and "Traceback" not in said.err
+    assert "Interrupted. The same command does the rest." in said.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    assert dispatch(command) == 0 and len(written(out)) == 24
 
 
 def test_each_image_is_decoded_once(infer_command, monkeypatch, capfd):
