@@ -1,10 +1,11 @@
-"""Measures parts of a training run.
+"""Measures parts of a training run, and exported files.
 
 mmsapiens benchmark data seg/face/sapiens_1b_face-1024x768
 mmsapiens benchmark model seg/face/sapiens_1b_face-1024x768 --compare
 mmsapiens benchmark mask pretrain/humans/mae_sapiens_0.3b_humans-1024x1024
 mmsapiens benchmark pose pose/goliath/sapiens_1b_goliath-1024x768
 mmsapiens benchmark tracking
+mmsapiens benchmark export CONFIG CHECKPOINT
 """
 
 from __future__ import annotations
@@ -69,6 +70,18 @@ def _of_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=finite, default=0.005, help="in picture heights (0.005)")
 
 
+def _of_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="path of the weights")
+    formats = ["torchscript", "pt2", "aot", "onnx", "safetensors"]
+    parser.add_argument("--formats", nargs="+", choices=formats, default=formats)
+    dtypes = ["float32", "bfloat16", "float16"]
+    parser.add_argument("--dtypes", nargs="+", choices=dtypes, default=dtypes)
+    parser.add_argument("--compile", action="store_true", help="the model compiled, too")
+    parser.add_argument("--batch-size", type=positive_int, default=1, help="images (default 1)")
+    add_device(parser)
+    parser.add_argument("--rounds", type=positive_int, default=20, help="rounds (default 20)")
+
+
 def _add_rounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
 
@@ -95,6 +108,7 @@ BENCHMARKS = {
     "mask": ("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
     "pose": ("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
     "tracking": ("ids and steadiness of rendered people who walk past each other", _of_tracking),
+    "export": ("exported files: difference, size, time, figure on the test set", _of_export),
 }
 """What each module of :mod:`mmsapiens.benchmarks` measures, and what adds its own arguments."""
 WITHOUT_CONFIG = ("tracking",)

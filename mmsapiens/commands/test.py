@@ -41,29 +41,19 @@ def run(args: argparse.Namespace) -> None:
     """Runs the evaluation."""
     from engine.launch import group_timeout
     from engine.runner import Runner
-    from mmsapiens.export.model import has_graph, size_option, take_graph
+    from mmsapiens.evaluation import prepare
+    from mmsapiens.export.model import size_option
     from mmsapiens.lost_ranks import ranks_named
-    from mmsapiens.preflight.start import check_data_roots, check_runs
 
     options = {**size_option(args.checkpoint), **view_options(args), **(TTA if args.tta else {})}
     cfg = load(args, options, eval_dtype=PRECISION)
-    take_graph(cfg, args.checkpoint, args.graph)
-    check_runs(cfg, "test")
-    check_data_roots(cfg, splits=("test",))
+    prepare(cfg, args.checkpoint, args.graph)
     cfg.launcher = args.launcher
     trained_in = cfg.get("work_dir") or default_dir(args.config)
     cfg.work_dir = args.work_dir or str(Path(trained_in, "test"))  # beside the config that trained
-    cfg.load_from, cfg.resume = args.checkpoint, False
-    cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
-    unused = {"PicturesHook"}
-    if has_graph(cfg):
-        cfg.load_from = None
-        unused.add("EMAHook")  # it averages weights, of which there are none
-    hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] not in unused]
     if args.out:
-        hooks.append({"type": "PredictionsHook", "out_dir": args.out})
+        cfg.custom_hooks.append({"type": "PredictionsHook", "out_dir": args.out})
     if args.show_dir:
-        hooks.append({"type": "PicturesHook", "show_dir": args.show_dir})
-    cfg.custom_hooks = hooks
+        cfg.custom_hooks.append({"type": "PicturesHook", "show_dir": args.show_dir})
     with ranks_named(group_timeout(cfg)):
         Runner.from_cfg(cfg).test()
