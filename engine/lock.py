@@ -103,7 +103,7 @@ def _take(path: Path) -> TextIO:
     return file
 
 
-def lock(file: IO) -> bool | None:
+def lock(file: IO | int) -> bool | None:
     """Locks; returns None if another process has, and False if there are no locks here."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -108,12 +108,16 @@ class Matrix:
         return forward
 
     def evaluate(self, kind: Kind, path: str) -> dict[str, float]:
-        """Returns the figures of the test set; none of a config that has none."""
-        cfg = self.cfg(kind.dtype)
+        """Returns the figures of the test set; none of a config that has none.
+
+        Weights alone are evaluated in float32: what they lost shows.
+        """
+        cfg = self.cfg(kind.dtype if kind.format in MODELS else "float32")
         if cfg.get("test_evaluator") is None:
             return {}
         prepare(cfg, path, graph=kind.format not in (*MODELS, "safetensors"))
         cfg.log_level = "ERROR"
+        cfg.test_dataloader.update(num_workers=0, persistent_workers=False)  # which would stay
         with tempfile.TemporaryDirectory() as cfg.work_dir:
             figures: dict[str, float] = Runner.from_cfg(cfg).test()
         return figures

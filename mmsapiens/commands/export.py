@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> None:
     found = export(
         cfg, checkpoint, args.output, options, images=args.images, overwrite=args.overwrite
     )
-    print(f"{found.path}: {found.num_bytes / 2**20:.1f} MiB, {found.comparison}")
+    opset = f"opset {found.metadata['opset']}, " if "opset" in found.metadata else ""
+    print(f"{found.path}: {found.num_bytes / 2**20:.1f} MiB, {opset}{found.comparison}")
     if args.aot:
         print("A cache for this machine: another CPU or PyTorch may not run it. Keep another form.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
 from engine.errors import WeightsError
@@ -51,8 +53,16 @@ def batch_indices(batch: int | None, num: int) -> list[list[int]]:
     return [[0], list(range(num))] if batch is None else [[i % num for i in range(batch)]]
 
 
-def run_apart(path: Path, batches: list[Tensor]) -> list[Tensor]:
+def run_apart(path: Path, batches: list[Tensor], cfg: Config | None = None) -> list[Tensor]:
     """Runs a file in a fresh process.
+
+    Args:
+        path: The file.
+        batches: Images as the file takes them.
+        cfg: Of the model that runs, if the file holds weights alone.
+
+    Returns:
+        Raw output of each batch.
 
     Raises:
         WeightsError: It fails there.
@@ -60,8 +70,11 @@ def run_apart(path: Path, batches: list[Tensor]) -> list[Tensor]:
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder, "given.npz"), Path(folder, "made.npz")
         np.savez(given, *(batch.numpy() for batch in batches))
-        words = [sys.executable, "-m", "mmsapiens.export.reopen", path, given, made]
+        words: list[Any] = [sys.executable, "-m", "mmsapiens.export.reopen", path, given, made]
         words += [torch.get_num_threads()]
+        if cfg is not None:
+            words.append(Path(folder, "config"))
+            words[-1].write_bytes(pickle.dumps(cfg))
         places = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(
             list(map(str, words)), env={**os.environ, **places}, capture_output=True, text=True

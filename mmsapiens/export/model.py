@@ -146,7 +146,8 @@ def require_metadata(path: str | Path) -> dict[str, Any]:
     if metadata is None or metadata["file"] not in FORMATS:
         raise WeightsError(
             f"{path} has no graph of an export: expected a file that `mmsapiens export` made as "
-            "torchscript, pt2 or onnx. A checkpoint needs no --graph."
+            "torchscript, pt2 or onnx. Leave out --graph: the weights of a checkpoint or of a "
+            "released TorchScript are taken without."
         )
     return metadata
 

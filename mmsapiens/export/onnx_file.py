@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.errors import ConfigError, WeightsError
 from mmsapiens.export.metadata import NAME
 from mmsapiens.export.pt2 import trace
-from mmsapiens.export.writing import Text, writing
+from mmsapiens.export.writing import Text, quiet, writing
 
 ENDING = ".onnx"
 LARGEST = 2**31 - 2**24
@@ -105,11 +105,12 @@ def _require(package: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it nothing is said of torchvision, which is not needed."""
+    """Within it nothing is said of torchvision, which is not needed, and of PyTorch's own code."""
     logger = logging.getLogger(_LOGGER)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with quiet():
+            yield
     finally:
         logger.setLevel(level)

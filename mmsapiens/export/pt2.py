@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.errors import ConfigError
 from mmsapiens.export.metadata import RECORD
-from mmsapiens.export.writing import Text, writing
+from mmsapiens.export.writing import Text, quiet, writing
 
 ENDING = ".pt2"
 AOT_ENDING = "_aot.pt2"
@@ -32,7 +32,7 @@ def trace(network: nn.Module, images: Tensor, dynamic: bool) -> Any:
 def write(network: nn.Module, images: Tensor, path: Path, text: Text, dynamic: bool) -> None:
     """Writes the program; for arguments see :func:`mmsapiens.export.torchscript.write`."""
     program = trace(network, images, dynamic)
-    with writing(path):
+    with writing(path), quiet():
         torch.export.save(program, str(path), extra_files={RECORD: text()})
 
 
@@ -60,7 +60,8 @@ def write_aot(network: nn.Module, images: Tensor, path: Path, text: Text, dynami
         )
     program = trace(network, images, dynamic)
     try:
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+        with quiet():
+            torch._inductor.aoti_compile_and_package(program, package_path=str(path))
     except RuntimeError as error:
         raise ConfigError(
             f"AOTInductor could not compile the model: {str(error).splitlines()[0]}. Leave out "
