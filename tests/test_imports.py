@@ -19,7 +19,8 @@ MAY_IMPORT = {
 ROOMS = {
     "mmsapiens.synthetic": {"mmsapiens.processes"},
     "mmsapiens.preflight": {"mmsapiens.processes", "mmsapiens.synthetic"},
-    "mmsapiens.benchmarks": {"mmsapiens.synthetic"},
+    "mmsapiens.benchmarks": {"mmsapiens.evaluation", "mmsapiens.export", "mmsapiens.synthetic"},
+    "mmsapiens.evaluation": {"mmsapiens.export", "mmsapiens.preflight"},
     "mmsapiens.conversion": set(),
     "mmsapiens.export": {"mmsapiens.shipped", "mmsapiens.synthetic", "mmsapiens.zoo"},
     "mmsapiens.doctor": {"mmsapiens.shipped", "mmsapiens.hub", "mmsapiens.zoo"},

@@ -19,11 +19,12 @@ def export(model, tmp_path, *words):
     return path
 
 
-def test_an_exported_onnx_file_gives_the_same_labels(exported, photos, tmp_path, lite):
+def test_an_exported_onnx_file_gives_the_same_labels(exported, photos, tmp_path, lite, capfd):
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason=f"there is no ONNX without {name}")
     model = exported("parts")
     path = export(model, tmp_path, "--format", "onnx", "--normalise", "inside")
+    assert "opset 18, largest difference" in capfd.readouterr().out
     assert lite(TOOLS["parts"], path, "--input", photos, "--output_root", tmp_path / "lite") == 0
     full = model.infer(photos, tmp_path / "full")
     pairs = zip(arrays(full, "_seg.npy"), arrays(tmp_path / "lite", "_seg.npy"), strict=True)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from mmsapiens.export.metadata import read_metadata
 from mmsapiens.export.model import ExportedModel
 from mmsapiens.export.network import ExportedNetwork
 from mmsapiens.export.write import Options, export
+from mmsapiens.export.writing import temporary_folder
 from mmsapiens.shipped import find_config
+from tests import processes
 from tests.conftest import TINIEST_ARCH, face_options
 from tests.mmsapiens.commands.conftest import run_verb
 from tests.torchscript_files import rewrite
@@ -220,7 +224,7 @@ def test_weights_of_torchscript_and_safetensors_are_a_checkpoint(checkpoints, fi
         np.testing.assert_array_equal(model(image).labels, expected.labels)
     with safe_open(found.path, framework="np") as file:
         assert json.loads(file.metadata()["mmsapiens"])["task"] == "parts"
-    with pytest.raises(WeightsError, match="has no graph of an export"):
+    with pytest.raises(WeightsError, match=r"has no graph of an export.*Leave out --graph"):
         load("parts", found.path, OF_FILE, graph=True)
 
 
@@ -270,6 +274,51 @@ def test_a_checkpoint_too_large_for_float16_leaves_no_file(checkpoints, tmp_path
     with pytest.raises(WeightsError, match=r"not finite.*Export float32"):
         export(cfg, tmp_path / "large.pth", tmp_path / "out", Options("torchscript", "float16"))
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("file_format", ["torchscript", "safetensors"])
+def test_a_file_that_no_other_process_opens_is_not_kept(
+    checkpoints, tmp_path, monkeypatch, file_format
+):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(WeightsError, match="does not run in a process of its own"):
+        export(*checkpoints("depth"), tmp_path, Options(file_format))
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, pathlib
+from mmsapiens.export.writing import temporary_folder
+with temporary_folder(pathlib.Path({folder!r})) as place:
+    (place / "half.onnx").write_bytes(bytes(9))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
+    assert processes.run(["-c", KILLED.format(folder=str(tmp_path))]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    with temporary_folder(tmp_path) as place:
+        assert list(tmp_path.iterdir()) == [place] != [left]
+        with temporary_folder(tmp_path) as other:
+            assert place.exists(), "of an export that runs"
+        assert not other.exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="AOTInductor needs a C++ compiler")
+def test_a_compiled_program_predicts_what_the_model_does(checkpoints, files, image):
+    found = files("features", "pt2", aot=True)
+    assert found.path.name == "features_float32_aot.pt2" and found.comparison.relative < 1e-5
+    said = read_metadata(found.path)
+    assert (said["file"], said["input"]["batch"]) == ("aot", "dynamic")
+    with pytest.raises(ConfigError, match="may run code that is in it"):
+        load("features", found.path, OF_FILE)
+    with pytest.raises(ConfigError, match="was compiled for a CPU"):
+        Graph(found.path, said, torch.device("meta"))
+    exported = load("features", found.path, OF_FILE, graph=True)
+    expected = load("features", checkpoints("features")[1], SMALL, dtype="float32")(image)
+    np.testing.assert_allclose(exported(image).features, expected.features, atol=1e-4, rtol=1e-4)
 
 
 def test_the_verb_exports_and_others_take_the_file(checkpoints, tmp_path, capsys, image):
