@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from engine.signals import LOST_RANK_EXIT_CODE
+
 
 class MMSapiensError(ValueError):
     """Base of all errors that a user of this project can mend."""
+
+    exit_code = 2
+    """Of a command that ends with it."""
 
 
 class ConfigError(MMSapiensError):
@@ -57,7 +62,13 @@ class OutputError(MMSapiensError, OSError):
 
 
 class ProcessError(MMSapiensError):
-    """Processes are in each other's way, do not meet, or one of them does not answer."""
+    """Processes are in each other's way, or do not meet."""
+
+
+class LostRankError(ProcessError):
+    """Another process of the run has ended, or does not answer."""
+
+    exit_code = LOST_RANK_EXIT_CODE
 
 
 def shorten(value: object, length: int = 60) -> str:

@@ -10,6 +10,8 @@ STOPPED_EXIT_CODE = 75
 """Of a run that saved its state and stopped on a signal (EX_TEMPFAIL: try again)."""
 INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 """Of what Ctrl-C stopped, as shells have it; nobody wants it to be tried again."""
+LOST_RANK_EXIT_CODE = 76
+"""Of a rank that cannot go on without another, which has ended or does not answer (EX_PROTOCOL)."""
 
 STOP_SIGNALS = {
     signal.SIGTERM: STOPPED_EXIT_CODE,

@@ -14,7 +14,9 @@ import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -24,6 +26,7 @@ VERBS = (
     "train",
     "test",
     "infer",
+    "submit",
     "gallery",
     "models",
     "check",
@@ -124,6 +127,7 @@ def _report(error: Exception) -> int:
         return READER_LEFT_EXIT_CODE
     if isinstance(error, ImportError):
         traceback.print_exception(error)
+        _leave_error(error)
         sys.stderr.write("`mmsapiens doctor` looks for what is wrong with the installation.\n")
         return 1
     # Not above: they may be what is wrong.
@@ -134,6 +138,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         what = f"{error.filename or 'A file'} cannot be used: {error.strerror}."
         error = OutputError(f"{what} Mend the rights or make room, or name another folder.")
+    _leave_error(error)
     if not isinstance(error, MMSapiensError):
         traceback.print_exception(error)
         return 1
@@ -141,7 +146,15 @@ def _report(error: Exception) -> int:
 
     text = f"{type(error).__name__}: {error}"
     Console(stderr=True, soft_wrap=True).print(text, style="red", markup=False)
-    return 2
+    return error.exit_code
+
+
+def _leave_error(error: Exception) -> None:
+    """Tells the job that this process is a rank of what went wrong; see mmsapiens.cluster.rank."""
+    path = os.environ.get("MMSAPIENS_ERROR_FILE")
+    if path:
+        with suppress(OSError):
+            Path(path).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
 
 
 def _reader_left() -> bool:

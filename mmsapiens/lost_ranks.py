@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from engine.errors import ProcessError
+from engine.errors import LostRankError, ProcessError
 from engine.launch import default_store
 
 _PATIENCE_SECONDS = 5.0
@@ -25,15 +25,16 @@ def ranks_named(timeout: timedelta | None) -> Iterator[None]:
         timeout: How long ranks wait for each other, for the sentence; None for torch's default.
 
     Raises:
-        ProcessError: If ranks do not meet, or one has left the others or does not answer.
+        ProcessError: If ranks do not meet.
+        LostRankError: If one has left the others or does not answer.
     """
     try:
         yield
     except RuntimeError as error:
-        sentence = _what_is_wrong(error, _within(timeout))
-        if sentence is None:
+        wrong = _what_is_wrong(error, _within(timeout))
+        if wrong is None:
             raise
-        raise ProcessError(sentence) from error
+        raise wrong from error
 
 
 def _within(timeout: timedelta | None) -> str:
@@ -42,29 +43,29 @@ def _within(timeout: timedelta | None) -> str:
     return f"within {timeout.total_seconds():g} s (env_cfg.dist_cfg.timeout)"
 
 
-def _what_is_wrong(error: RuntimeError, within: str) -> str | None:
+def _what_is_wrong(error: RuntimeError, within: str) -> ProcessError | None:
     text = str(error)
     if not isinstance(error, dist.DistError) and "/gloo/" not in text:
         return None
     where = f"{os.environ.get('MASTER_ADDR')}, port {os.environ.get('MASTER_PORT')}"
     if "EADDRINUSE" in text:
-        return (
+        return ProcessError(
             f"Rank 0 cannot wait for the others at {where}: another program, perhaps another "
             "training, uses the port. Set MASTER_PORT to a free one; scripts/node.sh finds one."
         )
     if not dist.is_initialized():
-        return (
+        return ProcessError(
             f"The {os.environ.get('WORLD_SIZE')} processes did not meet at {where}, {within}: "
             f"{text.splitlines()[0]} Look whether all were started, and can reach that machine."
         )
     if re.search("by peer|pair closure|broken pipe|remote process", text, re.IGNORECASE):
-        return (
+        return LostRankError(
             f"Rank {dist.get_rank()} cannot go on: another one has ended. The first error in the "
             "output, or on the other machines, says why."
         )
     if re.search("tim(e|ed|ing) ?out", text, re.IGNORECASE):
         silent = " and ".join(_silent_ranks()) or "A rank"
-        return (
+        return LostRankError(
             f"{silent} did not answer {within}: stopped, or stuck in reading data or in waiting "
             "for a file system. Look at it, or let ranks wait longer."
         )
