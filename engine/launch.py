@@ -22,6 +22,8 @@ from engine.config.keys import reject_unknown
 from engine.errors import ConfigError
 
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+CHECK_TIMEOUT = "check_timeout"
+"""Key of ``env_cfg.dist_cfg`` that is ours, not PyTorch's; see :mod:`engine.roll_call`."""
 
 
 def group_timeout(cfg: Mapping[str, Any]) -> timedelta | None:
@@ -32,6 +34,7 @@ def group_timeout(cfg: Mapping[str, Any]) -> timedelta | None:
     """
     dist_cfg = (cfg.get("env_cfg") or {}).get("dist_cfg") or {}
     known = {*inspect.signature(dist.init_process_group).parameters, "init_backend", "port"}
+    known.add(CHECK_TIMEOUT)
     reject_unknown("env_cfg.dist_cfg", dist_cfg, known)
     seconds = dist_cfg.get("timeout")
     if seconds is None:
@@ -73,11 +76,11 @@ def check_launcher(launcher: str) -> None:
 def init_cpu_group(launcher: str, timeout: timedelta | None = None) -> None:
     """Joins the gloo process group that ``launcher`` describes in the environment."""
     if launcher == "slurm":
-        _translate_slurm()
+        translate_slurm()
     dist.init_process_group("gloo", timeout=timeout)
 
 
-def _translate_slurm() -> None:
+def translate_slurm() -> None:
     """Sets torch's variables from those of a Slurm task, as MMEngine does for GPUs."""
     os.environ["RANK"] = os.environ["SLURM_PROCID"]
     os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]

@@ -32,12 +32,20 @@ from engine.errors import ConfigError, OutputError
 from engine.evaluation import check_evaluation, check_files
 from engine.history import LateMessageHub
 from engine.hooks.checkpoint import CheckpointHook
-from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
+from engine.launch import (
+    CHECK_TIMEOUT,
+    check_launcher,
+    group_timeout,
+    init_cpu_group,
+    introduce_rank,
+    translate_slurm,
+)
 from engine.lock import hold_work_dir
 from engine.model.base import build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
 from engine.resume import position_of, restore
+from engine.roll_call import Report, call_roll
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop
 
@@ -61,18 +69,26 @@ class Runner(MMEngineRunner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._draws = DeferredDraws()
+        self._present: list[Report] = []
         super().__init__(*args, **kwargs)
+        for rank, report in enumerate(self._present):
+            self.logger.info(f"Rank {rank}: {report}")
         self._started = self.timestamp
 
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
         keep_freed_memory()
         timeout = group_timeout({"env_cfg": env_cfg})
+        dist_cfg = dict(env_cfg.get("dist_cfg") or {})
         if self.distributed and not dist.is_initialized():
             check_launcher(self._launcher)
+            if self._launcher == "slurm":
+                translate_slurm()
+            self._present = call_roll(self.cfg.to_dict(), dist_cfg)
             if not torch.cuda.is_available():
                 init_cpu_group(self._launcher, timeout)
-        super().setup_env(env_cfg)
+        dist_cfg.pop(CHECK_TIMEOUT, None)
+        super().setup_env({**env_cfg, "dist_cfg": dist_cfg})
         if self.distributed:
             introduce_rank()
 

@@ -3,7 +3,8 @@ randomness = dict(seed=0)
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),  # timeout=SECONDS: how long ranks wait for each other
+    # timeout=SECONDS: how long ranks wait for each other; check_timeout=60: at the start
+    dist_cfg=dict(backend="nccl"),
 )
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

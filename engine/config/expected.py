@@ -25,6 +25,7 @@ class _Distributed(TypedDict, total=False):
     init_backend: Literal["torch", "smddp", "deepspeed"]
     init_method: str
     timeout: Annotated[float, Range(1)]
+    check_timeout: Annotated[float, Range(1)] | None
     port: Positive
 
 

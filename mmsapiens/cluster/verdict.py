@@ -47,6 +47,8 @@ class End(NamedTuple):
     def sentence(self) -> str:
         """How it ended, as a clause with its rank and host."""
         who = f"Rank {self.rank} on {self.host}"
+        if self.kind == STOPPED:
+            return f"{who} has stopped on a signal" + " and saved" * (self.code > 0)
         if self.code < 0:
             return f"{who} was killed by {signal.Signals(-self.code).name}"
         return f"{who} ended with exit code {self.code}" + (self.reason and f": {self.reason}")

@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from engine.errors import ProcessError
 from engine.launch import init_cpu_group
+from engine.signals import LOST_RANK_EXIT_CODE
 from mmsapiens import lost_ranks
 from mmsapiens.lost_ranks import ranks_named
 from tests.engine.test_resume import command, start, wait_for_iterations
@@ -85,6 +86,7 @@ import os, signal
 from datetime import timedelta
 import torch.distributed as dist
 from engine.launch import init_cpu_group
+from engine.signals import LOST_RANK_EXIT_CODE
 from mmsapiens import lost_ranks
 lost_ranks._PATIENCE_SECONDS = 1.0
 init_cpu_group("pytorch")
@@ -104,7 +106,7 @@ finally:
 def test_rank_0_is_named_if_it_is_stopped_with_what_the_ranks_know_of_each_other():
     command = [sys.executable, "-m", "mmsapiens.ranks", "2", "-c", RANK_0_STOPS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "ProcessError: Rank 0 did not answer within 2 s" in done.stderr
+    assert "LostRankError: Rank 0 did not answer within 2 s" in done.stderr
 
 
 def ranks_of(launcher):
@@ -122,8 +124,8 @@ def test_a_stopped_rank_is_named_after_the_time_that_the_config_sets(faces_dir, 
     output = ""
     for line in process.stdout:
         output += line
-        if "ProcessError" in line:
+        if "LostRankError" in line:
             os.kill(stopped, signal.SIGCONT)  # to find that the other has gone
     process.wait(timeout=60)
-    assert process.returncode == 2 and "Traceback" not in output
+    assert process.returncode == LOST_RANK_EXIT_CODE and "Traceback" not in output
     assert re.search(rf"Rank 1 \(process {stopped} on .*\) did not answer within 5 s", output)
