@@ -51,7 +51,8 @@ class End(NamedTuple):
             return f"{who} has stopped on a signal" + " and saved" * (self.code > 0)
         if self.code < 0:
             return f"{who} was killed by {signal.Signals(-self.code).name}"
-        return f"{who} ended with exit code {self.code}" + (self.reason and f": {self.reason}")
+        reason = " ".join(self.reason.split()).rstrip(".")
+        return f"{who} ended with exit code {self.code}" + (reason and f": {reason}")
 
 
 class Verdict(NamedTuple):

@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     from mmsapiens.cli import build_parser
     from mmsapiens.cluster.settings import read_settings
 
+    if {"-h", "--help"} & set(words):
+        build_parser("submit").print_help()
     of_verb = build_parser(args.what).parse_args(words)
     if own.array > 1 and args.what != "infer":
         raise ConfigError(f"--array: a {args.what} has no shares; it goes with infer.")

@@ -20,8 +20,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 import mmsapiens
-from engine.errors import DataError
-from engine.signals import INTERRUPTED_EXIT_CODE
+from engine.errors import DataError, LostRankError
+from engine.signals import INTERRUPTED_EXIT_CODE, LOST_RANK_EXIT_CODE
 from mmsapiens.cli import (
     READER_LEFT_EXIT_CODE,
     VERBS,
@@ -39,6 +39,7 @@ FACES = {
     "train": "train",
     "test": "test",
     "infer": "infer",
+    "submit": "submit",
     "check_data": "check",
     "browse_data": "browse",
     "convert_checkpoint": "convert",
@@ -76,7 +77,7 @@ def test_every_verb_says_what_it_does(verb, capsys):
 @pytest.mark.parametrize("name, verb", FACES.items())
 def test_the_files_of_tools_are_verbs_with_all_their_arguments(name, verb):
     assert FACES.keys() == {path.stem for path in (ROOT / "tools").glob("*.py")}
-    kind = {"benchmark": ["data"], "synthesize": ["face"]}.get(verb, [])
+    kind = {"benchmark": ["data"], "synthesize": ["face"], "submit": ["test"]}.get(verb, [])
     words = [ROOT / "tools" / f"{name}.py", *kind, *"abcde", "--help"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert done.returncode == 0 and f"usage: mmsapiens {verb}" in done.stdout
@@ -127,6 +128,19 @@ def test_endings(function, code, printed, traceback, capsys):
     err = capsys.readouterr().err
     assert end.value.code == code
     assert printed in err and ("Traceback" in err) == traceback
+
+
+@pytest.mark.parametrize("error", [DataError("No data."), KeyError("a"), ImportError("cv2")])
+def test_a_rank_of_a_job_leaves_its_error_to_the_job(error, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MMSAPIENS_ERROR_FILE", str(tmp_path / "error"))
+    with pytest.raises(SystemExit):
+        run_main(raises(error))
+    assert (tmp_path / "error").read_text() == f"{type(error).__name__}: {error}"
+
+
+def test_a_rank_that_has_lost_another_says_so_by_its_exit_code(capsys):
+    with pytest.raises(SystemExit, match=str(LOST_RANK_EXIT_CODE)):
+        run_main(raises(LostRankError("Rank 1 did not answer.")))
 
 
 def test_a_data_worker_that_is_killed_ends_a_command_with_a_sentence(capsys):
