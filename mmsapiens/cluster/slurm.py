@@ -64,7 +64,7 @@ def requeue(job_id: str) -> None:
 
 
 def check_there(options: Mapping[str, Any], num_nodes: int) -> None:
-    """Checks that the partition is one, and that enough of its nodes answer.
+    """Checks that jobs are taken here, the partition is one, and enough of its nodes answer.
 
     Args:
         options: Of sbatch, with underscores: ``partition`` and ``nodelist`` count.
@@ -73,6 +73,7 @@ def check_there(options: Mapping[str, Any], num_nodes: int) -> None:
     Raises:
         ConfigError: If not; else the job would wait for ever.
     """
+    ask("sbatch", "--version")
     states: dict[str, dict[str, str]] = {}
     default = ""
     for line in ask("sinfo", "--noheader", "--Node", "--format", "%P|%N|%T").splitlines():

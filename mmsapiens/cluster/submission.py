@@ -65,14 +65,12 @@ def executor_of(settings: Settings, folder: Path, python: str) -> Executor:
     return executor
 
 
-def submit(jobs: Sequence[Job], executor: Executor, settings: Settings) -> list[str]:
+def submit(jobs: Sequence[Job], executor: Executor) -> list[str]:
     """Puts a job, or an array of several, into the queue; returns their ids.
 
     Raises:
-        ConfigError: If there is no Slurm, or it refuses.
+        ConfigError: If Slurm refuses.
     """
-    slurm.ask("sbatch", "--version")
-    slurm.check_there(settings.options, settings.nodes)
     for name in list(os.environ):
         # Of the job that this shell may be in: sbatch would take them for options of the new one.
         if name.startswith("SLURM_") and name != "SLURM_CONF":

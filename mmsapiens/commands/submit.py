@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +65,17 @@ def add_own(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Submits; returns the exit code."""
+def split(args: argparse.Namespace) -> tuple[argparse.Namespace, list[str]]:
+    """Returns the options of this verb, wherever they stand, and the words of the other one."""
     parser = argparse.ArgumentParser(prog="mmsapiens submit", add_help=False, allow_abbrev=False)
     add_own(parser)
     parser.set_defaults(**{k: v for k, v in vars(args).items() if k not in ("what", "words")})
-    own, words = parser.parse_known_args(args.words)
+    return parser.parse_known_args(args.words)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Submits; returns the exit code."""
+    own, words = split(args)
     if args.what == "follow":
         return follow_again(words)
     from engine.errors import ConfigError
@@ -124,9 +130,11 @@ def submit(
         settings: Of the environment.
         own: The options of this verb.
     """
+    from engine.errors import ConfigError
     from mmsapiens.cluster.follow import follow, log_of
     from mmsapiens.cluster.frozen import JOBS, freeze, new_folder
     from mmsapiens.cluster.interpreter import find_python
+    from mmsapiens.cluster.slurm import check_there
     from mmsapiens.cluster.submission import executor_of, submit
 
     python = find_python(settings.conda_env, os.environ)
@@ -139,8 +147,13 @@ def submit(
         print(executor.script(len(jobs)))
         return 0
     command = ["mmsapiens", "submit", verb, *words]
+    check_there(settings.options, settings.nodes)
     freeze(folder, cfg, source, command, python)
-    ids = submit(jobs, executor, settings)
+    try:
+        ids = submit(jobs, executor)
+    except ConfigError:
+        shutil.rmtree(folder)
+        raise
     (folder / JOBS).write_text(json.dumps(ids), encoding="utf-8")
     name = ids[0] if len(ids) == 1 else f"{ids[0].split('_')[0]}, {len(ids)} shares"
     print(f"Submitted job {name}. Log: {log_of(folder, ids[0])}", file=sys.stderr)
