@@ -10,6 +10,7 @@ import torch
 from engine.config import load_config
 from engine.runner import Runner
 from mmsapiens.cli import VERBS, build_parser, command_of
+from mmsapiens.commands import submit
 from mmsapiens.commands.configs import load
 from mmsapiens.shipped import find_config
 from mmsapiens.zoo import RELEASED
@@ -50,11 +51,14 @@ def test_every_command_is_one(page, words):
     words = [w for w in words if not re.fullmatch(r"[A-Z_]+=\S*", w)]  # DEVICES=0,1 scripts/...
     if words[0].startswith("scripts/"):
         assert (ROOT / words[0]).is_file(), f"{page} names {words[0]}, which does not exist"
-        words = ["mmsapiens", "train", *words[1:]]
+        submits = words[0] == "scripts/slurm.sh"
+        words = ["mmsapiens", *["submit"] * submits, "train", *words[1:]]
     assert words[0] in ("mmsapiens", "make", "pip", "export"), f"{page}: what is {words[0]}?"
     if words[0] != "mmsapiens" or len(words) == 1:
         return
     args = build_parser(words[1]).parse_args(words[2:])
+    if words[1] == "submit" and args.what != "follow":
+        args = build_parser(args.what).parse_args(submit.split(args)[1])
     if "config" in args and not args.config.endswith("CONFIG"):
         is_name = args.config in RELEASED
         name = RELEASED[args.config].config if is_name else args.config

@@ -59,7 +59,10 @@ class Follower:
         if time.monotonic() - self._asked < QUEUE_SECONDS:
             return True
         self._asked = time.monotonic()
-        state, reason = slurm.state_of(self.job_id)
+        answer = slurm.state_of(self.job_id)
+        if answer is None:
+            return True
+        state, reason = answer
         if state == "PENDING" and reason not in ("None", self._waits_for):
             sys.stderr.write(f"Job {self.job_id} waits: {reason}.\n")
         self._waits_for = reason if state == "PENDING" else ""
@@ -84,7 +87,7 @@ def follow(folder: Path, job_ids: Sequence[str]) -> int:
                 ends[job.job_id] = end
         if len(ends) < len(jobs):
             time.sleep(LOG_SECONDS)
-    failed = {job: end for job, end in ends.items() if end[0]}
+    failed = {job: ends[job] for job in job_ids if ends[job][0]}
     if len(jobs) > 1:
         shares = {job: f"{job_ids.index(job) + 1}/{len(jobs)}" for job in failed}
         text = f"Failed: {', '.join(shares.values())}." if failed else f"All {len(jobs)} are done."

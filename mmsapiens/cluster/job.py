@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from mmsapiens.cluster.verdict import FINISHED, Verdict, judge, stalled, why_not
 
 OUTCOME = "outcome.json"
 STARTS = "starts.json"
+REQUEUE_SECONDS = (1, 10, 30, 60, 60)
+"""Between attempts to requeue, as controllers are restarted, too."""
 FIRST_PORT, NUM_PORTS = 10000, 20000  # below those that systems lend
 
 
@@ -124,18 +127,28 @@ class Job:
         ]
 
     def _requeue(self, own: Path, sentence: str) -> None:
+        """Goes back into the queue, unless somebody has requeued or cancelled the job.
+
+        As soon as Slurm has taken the order it ends all that is here, this process's scontrol
+        before it can report: the state of the job says more than its exit code.
+        """
         job_id = os.environ["SLURM_JOB_ID"]
-        state, _ = slurm.state_of(job_id)
-        if state != "RUNNING":  # somebody has requeued, or cancelled it
-            _say(f"{sentence}. Slurm has decided what follows ({state.lower()}).")
-            sys.exit(STOPPED_EXIT_CODE)
-        _say(f"{sentence}. The job goes back into the queue.")
-        try:
-            slurm.requeue(job_id)
-        except ConfigError as error:
-            how = "Submit it again with RESUME_FROM=auto"
-            self._end(own, STOPPED_EXIT_CODE, f"{sentence}, but: {error} {how}.")
-        sys.exit(STOPPED_EXIT_CODE)
+        problem = "Slurm does not answer."
+        for wait in REQUEUE_SECONDS:
+            state = slurm.state_of(job_id)
+            if state is not None and state[0] != "RUNNING":
+                _say(f"{sentence}. Slurm has decided what follows.")
+                sys.exit(STOPPED_EXIT_CODE)
+            if state is not None:
+                _say(f"{sentence}. The job goes back into the queue.")
+                try:
+                    slurm.requeue(job_id)
+                    sys.exit(STOPPED_EXIT_CODE)
+                except ConfigError as error:
+                    problem = str(error)
+            time.sleep(wait)
+        how = "Submit it again with RESUME_FROM=auto"
+        self._end(own, STOPPED_EXIT_CODE, f"{sentence}, but: {problem} {how}.")
 
     def _end(self, own: Path, exit_code: int, sentence: str) -> None:
         self._note(own, exit_code, sentence)

@@ -27,7 +27,7 @@ def ask(*words: str) -> str:
             f"There is no {words[0]} here: jobs are submitted on a login node of a Slurm cluster. "
             "scripts/node.sh trains on this machine; --dry-run prints the batch script."
         )
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(refusal(words[0], done.stderr))
     return done.stdout
@@ -45,10 +45,16 @@ def this_node() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def state_of(job_id: str) -> tuple[str, str]:
-    """Returns the state of a job, as RUNNING, and why it waits; ("", "") if it has left."""
+def state_of(job_id: str) -> tuple[str, str] | None:
+    """Returns the state of a job, as RUNNING, and why it waits.
+
+    Returns:
+        ("", "") if it has left the queue; None if Slurm does not answer.
+    """
     words = ["squeue", "--noheader", "--jobs", job_id, "--format", "%T|%r"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode and "Invalid job id" not in done.stderr:
+        return None
     line = (done.stdout.strip().splitlines() or ["|"])[0]
     state, _, reason = line.partition("|")
     return state, reason

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from mmsapiens.cluster import job
 from mmsapiens.cluster.job import Job, newest
 
 SRUN = """#!/bin/sh
@@ -91,6 +92,31 @@ def test_what_the_cluster_ended_goes_back_into_the_queue(start, tmp_path, codes,
 def test_what_slurm_has_decided_stays(start, tmp_path):
     found, said = start(ENDS, 75, 75, state="COMPLETING")
     assert found == 75 and "scontrol" not in said
+
+
+def replace(tmp_path, name, *lines):
+    """Puts another script in the place of one of Slurm's programs."""
+    (tmp_path / "bin" / name).write_text("\n".join(["#!/bin/sh", *lines, ""]))
+
+
+def test_slurm_ends_scontrol_before_it_can_report(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "REQUEUE_SECONDS", (0, 0))
+    replace(tmp_path, "squeue", "echo 'RUNNING|None'")
+    ends = f"sed -i s/RUNNING/COMPLETING/ {tmp_path}/bin/squeue; kill -9 $$"
+    replace(tmp_path, "scontrol", 'echo "scontrol $*" >> "$SAID"', ends)
+    found, said = start(ENDS, 75, 75)
+    assert found == 75 and said.count("scontrol") == 1 and outcome(tmp_path) is None
+
+
+def test_a_controller_that_does_not_answer_is_asked_again(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "REQUEUE_SECONDS", (0, 0))
+    up = tmp_path / "up"
+    replace(tmp_path, "squeue", f"[ -e {up} ] || {{ touch {up}; exit 1; }}", "echo RUNNING")
+    found, said = start(ENDS, 75, 75)
+    assert found == 75 and "scontrol requeue 7" in said and outcome(tmp_path) is None
+    replace(tmp_path, "scontrol", "echo 'scontrol: error: disabled' >&2; exit 1")
+    start(ENDS, 75, 75)
+    assert "Slurm refuses (scontrol): disabled. Submit it again" in outcome(tmp_path)["sentence"]
 
 
 def test_a_crash_ends_the_job_and_is_the_last_line(start, tmp_path, capsys):
