@@ -105,7 +105,7 @@ def test_slurm_ends_scontrol_before_it_can_report(start, tmp_path, monkeypatch):
     ends = f"sed -i s/RUNNING/COMPLETING/ {tmp_path}/bin/squeue; kill -9 $$"
     replace(tmp_path, "scontrol", 'echo "scontrol $*" >> "$SAID"', ends)
     found, said = start(ENDS, 75, 75)
-    assert found == 75 and said.count("scontrol") == 1 and outcome(tmp_path) is None
+    assert found == 75 and said.count("scontrol requeue") == 1 and outcome(tmp_path) is None
 
 
 def test_a_controller_that_does_not_answer_is_asked_again(start, tmp_path, monkeypatch):
