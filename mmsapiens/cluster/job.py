@@ -100,10 +100,10 @@ class Job:
         num_ranks = self.nodes * self.tasks_per_node
         job_id = os.environ["SLURM_JOB_ID"]
         env = {
-            "MASTER_ADDR": slurm.this_node(),
             "MASTER_PORT": str(FIRST_PORT + int(job_id) % NUM_PORTS),
             "OMP_NUM_THREADS": "1",
             **os.environ,
+            "MASTER_ADDR": slurm.this_node(),
             **({"CUDA_VISIBLE_DEVICES": ""} if self.on_cpu else {}),
         }
         words = [*self.srun(os.environ), sys.executable, "-m", rank.__name__, str(records)]

@@ -18,7 +18,7 @@ from mmsapiens.cluster.settings import Settings
 
 SIGNAL_SECONDS = 120
 """Before a time limit, when ranks are asked to save; ``--set signal=USR2@600`` for another."""
-SETUP = ["trap '' TERM USR2  # for the ranks; this shell waits for them"]
+SETUP = "trap '' TERM USR2  # for the ranks; this shell waits for them"
 
 
 class Executor(SlurmExecutor):
@@ -44,6 +44,9 @@ def executor_of(settings: Settings, folder: Path, python: str) -> Executor:
         folder: Of the submission, for script, log and the pickled job.
         python: Interpreter of the job.
     """
+    setup = [SETUP]
+    if settings.conda_env:
+        setup.append(f'export PATH={shlex.quote(os.path.dirname(python))}:"$PATH"')
     executor = Executor(folder, python=shlex.quote(python))
     # All of sbatch's go by this name: submitit knows some of them, and checks their types.
     options: dict[str, Any] = {
@@ -57,7 +60,7 @@ def executor_of(settings: Settings, folder: Path, python: str) -> Executor:
     executor.update_parameters(
         time=None,  # not submitit's five minutes, nor its key
         wckey=None,
-        setup=SETUP,
+        setup=setup,
         use_srun=False,  # the job starts its ranks itself
         stderr_to_stdout=True,
         additional_parameters=options,

@@ -48,7 +48,7 @@ class End(NamedTuple):
         """How it ended, as a clause with its rank and host."""
         who = f"Rank {self.rank} on {self.host}"
         if self.kind == STOPPED:
-            return f"{who} has stopped on a signal" + " and saved" * (self.code > 0)
+            return f"{who} has stopped on a signal"
         if self.code < 0:
             return f"{who} was killed by {signal.Signals(-self.code).name}"
         reason = " ".join(self.reason.split()).rstrip(".")
@@ -73,9 +73,11 @@ def judge(ends: Mapping[int, End], first: int | None, num_ranks: int) -> Verdict
     """
     missing = [rank for rank in range(num_ranks) if rank not in ends]
     cause = ends.get(first) if first is not None else None
+    noticed = ""
     if cause is not None and cause.kind == LOST:
         # It noticed that another has gone, whose own record is late, or never comes.
         others = {end.kind: end for end in ends.values()}
+        noticed = cause.reason and f" ({cause.reason})"
         known = [others[kind] for kind in (FAILED, KILLED, STOPPED) if kind in others]
         cause = None if missing else next(iter(known), cause)
     if cause is not None:
@@ -83,7 +85,9 @@ def judge(ends: Mapping[int, End], first: int | None, num_ranks: int) -> Verdict
         return Verdict(cause.kind, cause.sentence, code)
     if missing:
         who = f"Rank {missing[0]}" if len(missing) < num_ranks else "All ranks"
-        return Verdict(KILLED, f"{who} ended without a word, killed or on a lost node", 137)
+        return Verdict(
+            KILLED, f"{who} ended without a word, killed or on a lost node{noticed}", 137
+        )
     return Verdict(FINISHED, "All ranks have finished", 0)
 
 

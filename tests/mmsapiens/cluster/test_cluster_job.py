@@ -69,6 +69,7 @@ def test_all_ranks_finish(start, tmp_path):
 
 def test_ranks_know_their_place_and_meet(start, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    monkeypatch.setenv("MASTER_ADDR", "of-the-shell-that-submitted")
     names = "MASTER_ADDR MASTER_PORT OMP_NUM_THREADS CUDA_VISIBLE_DEVICES"
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     code = f"text = ' '.join(os.environ[n] for n in '{names}'.split())\n"

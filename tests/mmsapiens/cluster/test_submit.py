@@ -60,6 +60,15 @@ def test_the_batch_script(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists(), "nothing is written"
 
 
+def test_the_batch_script_of_another_environment(tmp_path, monkeypatch, capsys):
+    program(tmp_path, "python", "exit 0")
+    monkeypatch.setenv("CONDA_ENV", str(tmp_path))
+    assert dispatch(["submit", "train", TRIAL, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f'export PATH={tmp_path}/bin:"$PATH"' in lines
+    assert any(line.startswith(f"{tmp_path}/bin/python -u -m submitit") for line in lines)
+
+
 @pytest.mark.parametrize("where", [["--dry-run"], []])
 def test_options_of_the_job_stand_anywhere(where, capsys):
     rest = [] if where else ["--dry-run"]

@@ -48,6 +48,8 @@ def test_the_reason_is_in_the_sentence():
     end = End(3, "n7", 1, "KeyError: 'a'")
     found = judge({3: end, **{r: End(r, "n1", 76) for r in range(3)}}, 3, 4)
     assert found.sentence == "Rank 3 on n7 ended with exit code 1: KeyError: 'a'"
+    hung = judge({0: End(0, "n1", 76, "Rank 1 did not answer.")}, 0, 2).sentence
+    assert hung.startswith("Rank 1 ended without a word") and "(Rank 1 did not answer.)" in hung
     assert verdict([76, KILL], 1).sentence == "Rank 1 on n1 was killed by SIGKILL"
 
 
