@@ -13,6 +13,8 @@ from mmsapiens.cluster.job import OUTCOME
 
 LOG_SECONDS, QUEUE_SECONDS = 1.0, 10.0
 """Between looks at the log, and questions to Slurm."""
+LEFT = (1, "It has left the queue without a word, as a job that was cancelled does.")
+"""Exit code and sentence of such a job."""
 
 
 class Follower:
@@ -52,7 +54,7 @@ class Follower:
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
             return found["exit_code"], found["sentence"]
-        return None if self._in_queue() else (1, "It has left the queue without a word: cancelled?")
+        return None if self._in_queue() else LEFT
 
     def _in_queue(self) -> bool:
         """Whether Slurm knows the job; what was not there twice has left."""
@@ -95,6 +97,8 @@ def follow(folder: Path, job_ids: Sequence[str]) -> int:
             f"  {shares[job]}: {end[1]} ({log_of(folder, job)})" for job, end in failed.items()
         ]
         sys.stdout.write("\n".join([text, *lines, ""]))
+    elif LEFT in failed.values():
+        sys.stderr.write(f"{LEFT[1]}\n")
     return next((code for code, _ in failed.values()), 0)
 
 

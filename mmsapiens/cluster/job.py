@@ -151,8 +151,8 @@ class Job:
         self._end(own, STOPPED_EXIT_CODE, f"{sentence}, but: {problem} {how}.")
 
     def _end(self, own: Path, exit_code: int, sentence: str) -> None:
+        _say(sentence)  # the last line of the log, there before who follows it sees the end
         self._note(own, exit_code, sentence)
-        _say(sentence)  # the last line of the log
         sys.exit(exit_code)
 
     def _note(self, own: Path, exit_code: int, sentence: str) -> None:
