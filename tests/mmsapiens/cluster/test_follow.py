@@ -11,7 +11,7 @@ from mmsapiens.cluster import follow
 
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
-    """A squeue that answers with the lines of a file, one a question; after the last the job left."""
+    """A squeue that answers with the lines of a file, one a question."""
     lines, program = tmp_path / "lines", tmp_path / "bin" / "squeue"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\nhead -n 1 {lines}; sed -i 1d {lines}\n")
