@@ -28,7 +28,7 @@ from engine.errors import ConfigError, ProcessError
 from engine.launch import CHECK_TIMEOUT
 
 DEFAULT_SECONDS = 60.0
-_HEARD_SECONDS = 5.0  # rank 0 holds what the others read
+_HEARD_SECONDS = 10.0  # the others read what rank 0 holds
 _MUST_AGREE = {"device": "device", "driver": "driver", "torch": "PyTorch", "config": "config"}
 
 
@@ -95,20 +95,22 @@ def _call(report: Report, seconds: float) -> list[Report]:
     if rank == 0:
         reports = _collect(store, num, seconds)
         wrong = _missing(reports, num, seconds) + _differing(reports)
-        store.set("wrong", json.dumps([wrong, list(reports.values())]))
-        with suppress(dist.DistStoreError):
+        found = list(reports.values())
+        store.set("found", json.dumps([wrong, found]))
+        with suppress(dist.DistStoreError):  # the store is gone when this process ends
             heard = [f"heard/{other}" for other in reports if other]
-            store.wait(heard or ["wrong"], timedelta(seconds=_HEARD_SECONDS))
+            store.wait(heard or ["found"], timedelta(seconds=_HEARD_SECONDS))
     else:
-        with suppress(dist.DistStoreError):
-            store.wait(["wrong"], timedelta(seconds=seconds + _HEARD_SECONDS))
-        if not store.check(["wrong"]):
-            raise ProcessError(_no_first_rank(seconds))
-        store.set(f"heard/{rank}", "")
-    wrong, found = json.loads(store.get("wrong"))
+        try:
+            store.wait(["found"], timedelta(seconds=seconds + _HEARD_SECONDS))
+            wrong, values = json.loads(store.get("found"))
+            store.set(f"heard/{rank}", "")
+        except dist.DistError as error:
+            raise ProcessError(_no_first_rank(seconds)) from error
+        found = [Report(*each) for each in values]
     if wrong:
         raise ProcessError(" ".join(wrong))
-    return [Report(*values) for values in found]
+    return found
 
 
 @cache  # it lives as long as the process: the group's store is the same server

@@ -15,12 +15,6 @@ from engine.roll_call import Report, _call, _hosts, call_roll
 REPORT = Report("a", "gpu, 80 GiB", "550.1", "2.13", "c0ffee", 70.0)
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("", 0))
-        return sock.getsockname()[1]
-
-
 def run_rank(queue, rank, reports, seconds, port):
     env = {
         "RANK": rank,
@@ -43,15 +37,18 @@ def answers(monkeypatch):
 
     def call(reports, seconds=20.0):
         fork = multiprocessing.get_context("fork")
-        queue, port = fork.Queue(), free_port()
+        queue = fork.Queue()
         present = [rank for rank, report in enumerate(reports) if report is not None]
-        arguments = [(queue, rank, reports, seconds, port) for rank in present]
-        processes = [fork.Process(target=run_rank, args=words) for words in arguments]
-        for process in processes:
-            process.start()
-        found = dict(queue.get(timeout=60) for _ in present)
-        for process in processes:
-            process.join()
+        with socket.socket() as sock:  # bound, so that no other program is given the port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("", 0))
+            arguments = [(queue, r, reports, seconds, sock.getsockname()[1]) for r in present]
+            processes = [fork.Process(target=run_rank, args=words) for words in arguments]
+            for process in processes:
+                process.start()
+            found = dict(queue.get(timeout=60) for _ in present)
+            for process in processes:
+                process.join()
         return found
 
     return call
@@ -113,9 +110,9 @@ def test_the_time_is_seconds(seconds):
 def test_no_roll_call_and_what_a_rank_reports(monkeypatch):
     assert call_roll({}, {"check_timeout": None}) == []
     monkeypatch.setattr(roll_call, "_call", lambda report, seconds: [report, seconds])
-    here, seconds = call_roll({"lr": 1, "f": free_port}, {})
-    again, _ = call_roll({"lr": 1, "f": free_port}, {})
-    other, _ = call_roll({"lr": 2, "f": free_port}, {})
+    here, seconds = call_roll({"lr": 1, "f": run_rank}, {})
+    again, _ = call_roll({"lr": 1, "f": run_rank}, {})
+    other, _ = call_roll({"lr": 2, "f": run_rank}, {})
     assert seconds == 60 and here.host == socket.gethostname()
     assert here.torch == torch.__version__ and here.free > 0
     assert here.config == again.config != other.config
