@@ -108,7 +108,7 @@ class Job:
         }
         words = [*self.srun(os.environ), sys.executable, "-m", rank.__name__, str(records)]
         subprocess.run([*words, *self.words, *more], env=env)
-        return judge(*rank.read(records), num_ranks)
+        return judge(*rank.read(records, num_ranks), num_ranks)
 
     def srun(self, environ: Mapping[str, str]) -> list[str]:
         """Returns how ranks are started.

@@ -27,6 +27,8 @@ ERROR_FILE = "MMSAPIENS_ERROR_FILE"
 FIRST = "first"
 """File of the rank that was the first to end otherwise than well."""
 POLL_SECONDS = 0.2
+SEEN_SECONDS = 35
+"""For which network file systems may believe that a folder is as it was."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,8 +67,14 @@ def write(records: Path, end: End) -> None:
     part.replace(path)
 
 
-def read(records: Path) -> tuple[dict[int, End], int | None]:
-    """Returns the records by rank, and which rank was the first to end otherwise than well."""
+def read(records: Path, num_ranks: int) -> tuple[dict[int, End], int | None]:
+    """Returns the records by rank, and which rank was the first to end otherwise than well.
+
+    Those of other machines may need a while to be seen here.
+    """
+    deadline = time.monotonic() + SEEN_SECONDS
+    while len(list(records.glob("*.json"))) < num_ranks and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
     ends = [End(**json.loads(path.read_text("utf-8"))) for path in records.glob("*.json")]
     first = records / FIRST
     text = first.read_text().strip() if first.is_file() else ""

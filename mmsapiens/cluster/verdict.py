@@ -12,6 +12,8 @@ FINISHED, STOPPED, LOST, KILLED = "finished", "stopped", "lost", "killed"
 INTERRUPTED, FAILED = "interrupted", "failed"
 AGAIN = (STOPPED, LOST, KILLED)
 """What a job does not end of; the cluster did it."""
+BY_WEIGHT = (FAILED, KILLED, INTERRUPTED, STOPPED, LOST)
+"""Which of several ends is the cause of the others, where nothing says which was the first."""
 
 _BY_CODE = {
     0: FINISHED,
@@ -74,20 +76,18 @@ def judge(ends: Mapping[int, End], first: int | None, num_ranks: int) -> Verdict
     missing = [rank for rank in range(num_ranks) if rank not in ends]
     cause = ends.get(first) if first is not None else None
     noticed = ""
-    if cause is not None and cause.kind == LOST:
-        # It noticed that another has gone, whose own record is late, or never comes.
-        others = {end.kind: end for end in ends.values()}
-        noticed = cause.reason and f" ({cause.reason})"
-        known = [others[kind] for kind in (FAILED, KILLED, STOPPED) if kind in others]
-        cause = None if missing else next(iter(known), cause)
+    if cause is None or cause.kind == LOST:
+        # A rank that notices that another has gone may be the first to say so.
+        noticed = cause.reason and f" ({cause.reason})" if cause else ""
+        kinds = {ends[rank].kind: ends[rank] for rank in sorted(ends, reverse=True)}
+        cause = next((kinds[kind] for kind in BY_WEIGHT if kind in kinds and not missing), None)
     if cause is not None:
         code = cause.code if cause.code > 0 else 128 - cause.code
         return Verdict(cause.kind, cause.sentence, code)
     if missing:
         who = f"Rank {missing[0]}" if len(missing) < num_ranks else "All ranks"
-        return Verdict(
-            KILLED, f"{who} ended without a word, killed or on a lost node{noticed}", 137
-        )
+        how = "ended without a word, killed or on a lost node"
+        return Verdict(KILLED, f"{who} {how}{noticed}", 137)
     return Verdict(FINISHED, "All ranks have finished", 0)
 
 
@@ -103,7 +103,11 @@ def why_not_again(
         places: Where it was, as names of its newest checkpoint, when each start began, and now.
     """
     if verdict.kind not in AGAIN:
-        return "it would end the same way again" if verdict.kind == FAILED else "nobody wants it"
+        return (
+            "it would end the same way again"
+            if verdict.kind == FAILED
+            else "it was interrupted by hand"
+        )
     if max_requeues is not None and restarts >= max_requeues:
         return f"it has been requeued {restarts} times, as --max-requeues allows"
     return stalled(places)

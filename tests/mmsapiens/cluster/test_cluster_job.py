@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from mmsapiens.cluster import job
+from mmsapiens.cluster import job, rank
 from mmsapiens.cluster.job import Job, newest
 
 SRUN = """#!/bin/sh
@@ -88,6 +88,13 @@ def test_what_the_cluster_ended_goes_back_into_the_queue(start, tmp_path, codes,
     assert found == 75 and "scontrol requeue 7" in said
     assert outcome(tmp_path) is None
     assert capsys.readouterr().err.endswith(". The job goes back into the queue.\n")
+
+
+def test_a_rank_that_leaves_no_record_was_killed(start, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rank, "SEEN_SECONDS", 0)
+    code = "if r == '1': os.kill(os.getppid(), signal.SIGKILL)\n"
+    start(code + ENDS, 0, 0)
+    assert capsys.readouterr().err.startswith("Rank 1 ended without a word, killed or on a lost")
 
 
 def test_what_slurm_has_decided_stays(start, tmp_path):

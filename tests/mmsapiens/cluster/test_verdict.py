@@ -34,6 +34,7 @@ def verdict(codes, first=None):
         ([-signal.SIGSEGV, 76], 0, "killed", 0),
         ([76, 76], 0, "lost", 0),
         ([130, 130], 0, "interrupted", 0),
+        ([0, 1], None, "failed", 1),  # the file that says who was first is not seen here yet
     ],
 )
 def test_what_ended_a_start(codes, first, kind, rank):
@@ -62,7 +63,7 @@ def test_the_reason_is_in_the_sentence():
         ([76, KILL], 1, 2, ["", "a", "b", "b"], "no progress .* b is the newest"),
         ([75, 75], 0, 3, ["", "a", "b", "c", "d"], "3 times"),
         ([1, 76], 0, 0, ["", "a"], "same way"),
-        ([130, 130], 0, 0, ["", "a"], "nobody"),
+        ([130, 130], 0, 0, ["", "a"], "by hand"),
     ],
 )
 def test_when_a_job_does_not_go_on(codes, first, restarts, places, reason):
