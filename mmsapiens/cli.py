@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mmsapiens import __version__
 
@@ -111,6 +111,9 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     try:
         code = main() or 0
         sys.stdout.flush()
+    except SystemExit:
+        _end_group()
+        raise
     except KeyboardInterrupt:
         from engine.signals import INTERRUPTED_EXIT_CODE  # not above: it may be broken
 
@@ -119,6 +122,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         code = _report(error)
     if code:
         _leave_group(code)
+    _end_group()
     sys.exit(code)
 
 
@@ -167,10 +171,21 @@ def _reader_left() -> bool:
     return True
 
 
+def _group() -> Any:
+    """Returns ``torch.distributed`` of a rank, else None; it is not imported for this question."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist and dist.is_available() and dist.is_initialized() else None
+
+
 def _leave_group(code: int) -> None:
     """Ends a failed rank at once: an orderly exit waits for ranks that wait for this one."""
-    dist = sys.modules.get("torch.distributed")  # not imported for this question
-    if dist is not None and dist.is_available() and dist.is_initialized():
+    if _group():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_group() -> None:
+    """Ends the threads of the group: one that Python's end finds at work aborts the process."""
+    if dist := _group():
+        dist.destroy_process_group()

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 from torch.utils.data import DataLoader
 
 import mmsapiens
@@ -141,6 +142,14 @@ def test_a_rank_of_a_job_leaves_its_error_to_the_job(error, tmp_path, monkeypatc
 def test_a_rank_that_has_lost_another_says_so_by_its_exit_code(capsys):
     with pytest.raises(SystemExit, match=str(LOST_RANK_EXIT_CODE)):
         run_main(raises(LostRankError("Rank 1 did not answer.")))
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_a_rank_that_is_done_ends_its_group_before_python_ends(code):
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    with pytest.raises(SystemExit, match=str(code)):
+        run_main(raises(SystemExit(code)) if code else lambda: None)
+    assert not dist.is_initialized()
 
 
 def test_a_data_worker_that_is_killed_ends_a_command_with_a_sentence(capsys):
