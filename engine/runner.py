@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import broadcast, master_only
+from mmengine.device import get_device
+from mmengine.dist import broadcast, broadcast_object_list, is_main_process, master_only
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop
@@ -28,15 +29,16 @@ from engine.checkpoint import (
     training_state,
 )
 from engine.compile import compile_blocks
-from engine.errors import ConfigError, OutputError
+from engine.errors import ConfigError, MMSapiensError, OutputError
 from engine.evaluation import check_evaluation, check_files
 from engine.history import LateMessageHub
 from engine.hooks.checkpoint import CheckpointHook
 from engine.launch import check_launcher, group_timeout, init_cpu_group, introduce_rank
 from engine.lock import hold_work_dir
-from engine.model.base import build_model
+from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
+from engine.parallel import Sharding, gathered, is_sharded, parallelize, sharded_dtype
 from engine.resume import position_of, restore
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop
@@ -61,6 +63,7 @@ class Runner(MMEngineRunner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._draws = DeferredDraws()
+        self._evaluation = ExitStack()
         super().__init__(*args, **kwargs)
         self._started = self.timestamp
 
@@ -100,11 +103,13 @@ class Runner(MMEngineRunner):
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the model; what a part refuses is a ConfigError."""
-        with self._draws if self._reads_weights else nullcontext():
+        with self._drawing:
             return build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Moves the model to the device and wraps it; on CPUs without device ids."""
+        """Moves the model to the device and wraps it, on CPUs without device ids; or shards it."""
+        if self._sharding is not None:
+            return self._shard(model, self._sharding)
         if self.distributed and not torch.cuda.is_available() and model_wrapper_cfg is None:
             return MMDistributedDataParallel(
                 module=model,
@@ -113,12 +118,67 @@ class Runner(MMEngineRunner):
             )
         return super().wrap_model(model_wrapper_cfg, model)
 
+    @cached_property
+    def _sharding(self) -> Sharding | None:
+        """How the config shards a model; None if it does not, or there is one process."""
+        options = self.cfg.get("sharding")
+        if options and not self.distributed:
+            self.logger.info("sharding: there is one process, which holds all.")
+        return Sharding(**options) if options and self.distributed else None
+
+    def _shard(self, model: Any, sharding: Sharding) -> nn.Module:
+        """Spreads the model, with the weights that it starts from, over all processes.
+
+        Rank 0 alone draws or reads them, as one process does, and sends each process its part.
+        """
+        tensors, errors = None, list[MMSapiensError | None]([None])
+        if is_main_process():
+            try:
+                self._first_weights(model)
+                tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+            except MMSapiensError as error:
+                errors = [error]
+        broadcast_object_list(errors)  # else the others would wait for the weights
+        if errors[0] is not None:
+            raise errors[0]
+        self._has_loaded = self._checkpoint_to_load is not None and not self._resume
+        self._draws = DeferredDraws()
+        return parallelize(
+            model,
+            tensors,
+            device=torch.device(get_device()),
+            sharding=sharding,
+            dtype=sharded_dtype(self.cfg),
+            compile=self.cfg.get("compile", False),
+        )
+
+    def _first_weights(self, model: BaseModel) -> None:
+        """Draws or reads the weights that the model starts from; nothing if it will resume."""
+        path = self._checkpoint_to_load
+        if path is not None and self._resume:
+            return
+        with self._drawing:
+            model.init_weights(load_pretrained=path is None)
+        if path is not None:
+            allowed = self.cfg.get("allow_missing", ())
+            with self._draws:
+                apply_weights(model, read_checkpoint(path), source=path, allow_missing=allowed)
+        self._draws.finish(model)
+
     def _init_model_weights(self) -> None:
+        if is_sharded(self.model):
+            return
         follows = self._checkpoint_to_load is not None
-        with self._draws if self._reads_weights else nullcontext():
+        with self._drawing:
             unwrap(self.model).init_weights(load_pretrained=not follows)
         if not follows:
             self._complete_weights()
+
+    @property
+    def _drawing(self) -> AbstractContextManager:
+        """Puts off what would be drawn, where most of it a file, or another process, replaces."""
+        is_filled = self._sharding is not None and not is_main_process()
+        return self._draws if self._reads_weights or is_filled else nullcontext()
 
     @cached_property
     def _reads_weights(self) -> bool:
@@ -133,7 +193,17 @@ class Runner(MMEngineRunner):
         for tensor in model.state_dict().values():
             broadcast(tensor)
 
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls all hooks; a sharded model is whole from the start to the end of an evaluation."""
+        if fn_name in ("after_val_epoch", "after_test_epoch"):
+            self._evaluation.close()
+        super().call_hook(fn_name, **kwargs)
+        if fn_name in ("before_val_epoch", "before_test_epoch"):
+            self._evaluation.enter_context(gathered(self.model))
+
     def _maybe_compile(self, target: str) -> None:
+        if is_sharded(self.model):  # which has compiled
+            return
         blocks = compile_blocks(unwrap(self.model), self.cfg.get("compile", False))
         if blocks:
             self.logger.info(f"torch.compile: {blocks} blocks, compiled when they first run.")

@@ -71,6 +71,16 @@ class _ParamRule(TypedDict, total=False):
     decay_mult: AnyNumber
 
 
+class _Kind(TypedDict):
+    type: Literal["fsdp2"]
+
+
+class _Sharding(_Kind, total=False):
+    replicate: Positive
+    reshard_after_forward: bool
+    cpu_offload: bool
+
+
 _PRIORITIES = [spelt for name in Priority.__members__ for spelt in (name, name.lower())]
 
 #: The keys of ``optim_wrapper.paramwise_cfg`` that are no factors.
@@ -99,6 +109,7 @@ EXPECTED: dict[str, Any] = {
     "Runner.model_wrapper_cfg": dict | None,
     "Runner.param_scheduler": dict | Sequence[dict] | None,
     "Runner.randomness": _Randomness,
+    "Runner.sharding": _Sharding | None,
     "Runner.sync_bn": Literal["torch", "mmcv"] | None,
     "Runner.test_evaluator": dict | Sequence[dict] | None,
     "Runner.val_evaluator": dict | Sequence[dict] | None,
