@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -58,6 +60,16 @@ class OutputError(MMSapiensError, OSError):
 
 class ProcessError(MMSapiensError):
     """Processes are in each other's way, do not meet, or one of them does not answer."""
+
+
+def not_written(path: Path, reason: object) -> OutputError:
+    """Returns the error of a checkpoint that cannot be written: for a full disk, say."""
+    free = shutil.disk_usage(path.parent).free / 2**30
+    text = " ".join(str(reason).strip().splitlines()[-1:])
+    return OutputError(
+        f"{path} could not be written ({text:.200}); {free:.2f} GiB are free there. Earlier "
+        "checkpoints are whole: make room and go on with --resume."
+    )
 
 
 def shorten(value: object, length: int = 60) -> str:

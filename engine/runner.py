@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.device import get_device
-from mmengine.dist import broadcast, broadcast_object_list, is_main_process, master_only
+from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop
@@ -26,10 +26,12 @@ from engine.checkpoint import (
     latest_checkpoint,
     model_meta,
     read_checkpoint,
+    read_sharded,
     training_state,
 )
+from engine.checkpoint.sharded import SUFFIX, is_sharded_checkpoint
 from engine.compile import compile_blocks
-from engine.errors import ConfigError, MMSapiensError, OutputError
+from engine.errors import ConfigError, MMSapiensError, not_written
 from engine.evaluation import check_evaluation, check_files
 from engine.history import LateMessageHub
 from engine.hooks.checkpoint import CheckpointHook
@@ -39,6 +41,8 @@ from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
 from engine.parallel import Sharding, gathered, is_sharded, parallelize, sharded_dtype
+from engine.parallel.saving import Saver
+from engine.parallel.state import read_part, save_weights, state_of
 from engine.resume import position_of, restore
 from engine.stop import end_workers_at_exit, ignore_stop_signals
 from engine.train_loop import ResumableTrainLoop
@@ -94,7 +98,11 @@ class Runner(MMEngineRunner):
         """
         with hold_work_dir(self.work_dir):
             super().dump_config()
-            return super().train()
+            model = super().train()
+            if is_sharded(self.model):
+                self.finish_saving()
+                save_weights(self)
+            return model
 
     def test(self) -> dict:
         """Evaluates; returns the figures."""
@@ -143,6 +151,7 @@ class Runner(MMEngineRunner):
             raise errors[0]
         self._has_loaded = self._checkpoint_to_load is not None and not self._resume
         self._draws = DeferredDraws()
+        self._saver = Saver(group_timeout(self.cfg))
         return parallelize(
             model,
             tensors,
@@ -235,19 +244,27 @@ class Runner(MMEngineRunner):
         Returns:
             The whole checkpoint; when resuming, what :func:`training_state` leaves of it.
         """
-        checkpoint, model = read_checkpoint(filename), unwrap(self.model)
+        checkpoint, model = self._read(filename), unwrap(self.model)
         if self._resume:
             checkpoint = training_state(checkpoint, filename, self)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         allowed = () if strict or self._resume else self.cfg.get("allow_missing", ())
         with self._draws:
             apply_weights(model, checkpoint, source=filename, allow_missing=allowed)
-        self._complete_weights()
+        if not is_sharded(model):
+            self._complete_weights()
         if not self._resume:  # hooks look for the model's own names, which a file need not have
             checkpoint = {**checkpoint, "state_dict": model.state_dict()}
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self._has_loaded = True
         return checkpoint
+
+    def _read(self, path: str) -> dict:
+        """Reads a checkpoint; to resume a sharded training, each process its own part."""
+        if self._resume and is_sharded(self.model):
+            return read_part(path, self)
+        whole = self._resume and is_sharded_checkpoint(path)
+        return read_sharded(path) if whole else read_checkpoint(path)
 
     @cached_property
     def _checkpoint_to_load(self) -> str | None:
@@ -321,34 +338,68 @@ class Runner(MMEngineRunner):
         elif own != seed:
             self.logger.warning(f"The seed was {seed} so far, and is {own} from here on.")
 
-    @master_only
     def save_checkpoint(
-        self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
+        self,
+        out_dir: str,
+        filename: str,
+        *args: Any,
+        meta: dict | None = None,
+        then: Callable[[], Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Writes a checkpoint under a temporary name, then renames it.
 
+        That of a sharded model is a folder, which all ranks write while the training goes on.
+
+        Args:
+            out_dir: The folder for it.
+            filename: Its name; of a folder the suffix is ``.dcp``.
+            *args: See MMEngine.
+            meta: Likewise.
+            then: Called when it is there, by the first rank.
+            **kwargs: See MMEngine.
+
         Raises:
-            OutputError: If it cannot be written; checkpoints written before are untouched.
+            OutputError: If it, or the folder before it, cannot be written; checkpoints written
+                before are untouched.
         """
-        path, temporary = Path(out_dir, filename), Path(out_dir, f"{filename}.tmp")
         place = {
             "started": self._started,
             "epoch_iters": len(self.train_loop.dataloader),
             "batch_size": self._samples_an_iteration(),
         }
         meta = {**(meta or {}), **model_meta(self.model), **place}
+        if is_sharded(self.model):
+            path = Path(out_dir, self.checkpoint_name(filename))
+            self._saver.save(state_of(self, meta, **kwargs), path, then)
+        elif is_main_process():
+            self._save_file(Path(out_dir, filename), *args, meta=meta, **kwargs)
+            if then is not None:
+                then()
+
+    def checkpoint_name(self, filename: str) -> str:
+        """Returns the name of a checkpoint, which is a folder of a sharded training."""
+        return str(Path(filename).with_suffix(SUFFIX)) if is_sharded(self.model) else filename
+
+    def _save_file(self, path: Path, *args: Any, **kwargs: Any) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
         try:
-            super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
+            super().save_checkpoint(str(path.parent), temporary.name, *args, **kwargs)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
             temporary.unlink(missing_ok=True)
-            free = shutil.disk_usage(out_dir).free / 2**30
-            raise OutputError(
-                f"{path} could not be written ({error}); {free:.2f} GiB are free there. Earlier "
-                "checkpoints are whole: make room and go on with --resume."
-            ) from error
+            raise not_written(path, error) from error
         temporary.replace(path)
+
+    def finish_saving(self) -> None:
+        """Waits until what was saved is written; a sharded training goes on meanwhile.
+
+        Raises:
+            OutputError: It cannot be.
+        """
+        if is_sharded(self.model):
+            self._saver.wait()
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop and checks that its files exist."""

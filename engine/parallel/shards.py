@@ -42,17 +42,15 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor] | None, device: torch.d
         else:
             tensor = tensors[name].detach().to(device).contiguous()
         dist.broadcast(tensor, 0)
-        copy_part(target, tensor)
+        local(target).copy_(local(part(tensor, target)) if isinstance(target, DTensor) else tensor)
 
 
-@torch.no_grad()
-def copy_part(target: Tensor, tensor: Tensor) -> None:
-    """Copies into a tensor of this process, sharded or not, what is its part of a whole one."""
-    if isinstance(target, DTensor):
-        part = distribute_tensor(tensor, target.device_mesh, target.placements, src_data_rank=None)
-        target.to_local().copy_(part.to_local())
-    else:
-        target.copy_(tensor)
+def part(tensor: Tensor, like: DTensor) -> DTensor:
+    """Returns what is this process's part of a whole tensor, that is sharded as another one is."""
+    device = like.device_mesh.device_type
+    return distribute_tensor(
+        tensor.to(device), like.device_mesh, like.placements, src_data_rank=None
+    )
 
 
 @contextmanager
