@@ -59,7 +59,7 @@ def read_checkpoint(
     """
     path = Path(path)
     if path.is_dir() and is_sharded_checkpoint(path):
-        return read_sharded(path, training=False, checksums=checksums)
+        return read_sharded(path, training=False)
     try:
         _check_file(path)
     except OSError as error:
@@ -80,7 +80,6 @@ def read_sharded(
     *,
     like: Callable[[Mapping[str, Any]], Like] = lambda rest: lambda path: None,
     training: bool = True,
-    checksums: bool = False,
 ) -> dict[str, Any]:
     """Reads a sharded checkpoint: what :func:`read_checkpoint` returns of a file.
 
@@ -90,7 +89,6 @@ def read_sharded(
             ``optimizer/17/exp_avg``, of what form it is to be: as a tensor of its shape, or, for
             None, whole and on the CPU.
         training: Whether to read averages and the states of the optimizer, besides the weights.
-        checksums: Whether to read all and compare checksums.
 
     Raises:
         WeightsError: It cannot be read.
@@ -99,7 +97,7 @@ def read_sharded(
     rest = read_checkpoint(folder / STATE)
     if not training:
         rest = {key: value for key, value in rest.items() if key in ("meta", "state_dict")}
-    tensors = read_tensors(folder, rest.keys(), like(rest), checksums)
+    tensors = read_tensors(folder, rest.keys(), like(rest))
     return join(tensors, rest, str(folder))
 
 

@@ -74,21 +74,18 @@ def is_sharded_checkpoint(path: str | Path) -> bool:
     return Path(path, ".metadata").is_file()
 
 
-def read_tensors(
-    folder: Path, tables: Collection[str], like: Like, checksums: bool
-) -> dict[str, Tensor]:
+def read_tensors(folder: Path, tables: Collection[str], like: Like) -> dict[str, Tensor]:
     """Reads tensors by their paths, of each the part that this process is to have.
 
     Args:
         folder: The checkpoint.
         tables: Which: those whose paths begin with one of these.
         like: Of what form each shall be, if of its shape.
-        checksums: See :func:`read_index`.
 
     Raises:
         WeightsError: The folder cannot be read.
     """
-    index = read_index(folder, checksums)
+    index = read_index(folder)
     tensors = {}
     for path, found in index.state_dict_metadata.items():
         if path.partition("/")[0] in tables and isinstance(found, TensorStorageMetadata):

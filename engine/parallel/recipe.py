@@ -116,7 +116,7 @@ def parallelize(
         tensors: On rank 0 its parameters and buffers by name; None on the others.
         device: Where this process computes.
         sharding: How.
-        dtype: That matrix products are cast to, in which weights are sent, too. Shards, sums of
+        dtype: That matrix products are cast to; GPUs send weights in it, too. Shards, sums of
             gradients, and what lies outside blocks and heads, are float32 in any case.
         compile: See :func:`engine.compile.compile_blocks`.
 
@@ -130,7 +130,10 @@ def parallelize(
     compile_blocks(model, compile)
     _forget_values(model)
     offload = CPUOffloadPolicy() if sharding.cpu_offload else OffloadPolicy()
-    low = MixedPrecisionPolicy(autocast_dtype(dtype), torch.float32, cast_forward_inputs=False)
+    # Autocast casts activations where it does without shards: tokens add up in float32. The layer
+    # norm of a CPU, which autocast leaves alone there, takes no float32 with weights in bfloat16.
+    sent = None if device.type == "cpu" else autocast_dtype(dtype)
+    low = MixedPrecisionPolicy(sent, torch.float32, cast_forward_inputs=False)
     whole = MixedPrecisionPolicy(cast_forward_inputs=False)
     for block in _blocks(model):
         fully_shard(
