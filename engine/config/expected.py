@@ -71,6 +71,10 @@ class _ParamRule(TypedDict, total=False):
     decay_mult: AnyNumber
 
 
+class _Checkpointing(TypedDict):
+    every: Positive
+
+
 class _Kind(TypedDict):
     type: Literal["fsdp2"]
 
@@ -94,7 +98,7 @@ PARAMWISE = {
 #: By ``Class.argument``, or by the name of an argument of any class of MMEngine, PyTorch, and ours;
 #: a user's own may mean something else by it.
 EXPECTED: dict[str, Any] = {
-    "Runner.activation_checkpointing": bool,
+    "Runner.activation_checkpointing": bool | _Checkpointing,
     "Runner.allow_missing": str | Sequence[str],
     "Runner.auto_scale_lr": _AutoScaleLr | None,
     "Runner.compile": bool | dict,
