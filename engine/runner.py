@@ -40,7 +40,14 @@ from engine.lock import hold_work_dir
 from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
-from engine.parallel import Sharding, gathered, is_sharded, parallelize, sharded_dtype
+from engine.parallel import (
+    Sharding,
+    gathered,
+    is_sharded,
+    parallelize,
+    sharded_dtype,
+    with_host_backend,
+)
 from engine.parallel.saving import Saver
 from engine.parallel.state import read_part, save_weights, state_of
 from engine.resume import position_of, restore
@@ -74,6 +81,7 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
         keep_freed_memory()
+        env_cfg = with_host_backend(env_cfg, self.cfg.get("sharding"))
         timeout = group_timeout({"env_cfg": env_cfg})
         if self.distributed and not dist.is_initialized():
             check_launcher(self._launcher)
@@ -139,6 +147,7 @@ class Runner(MMEngineRunner):
 
         Rank 0 alone draws or reads them, as one process does, and sends each process its part.
         """
+        device = torch.device(get_device())
         tensors, errors = None, list[MMSapiensError | None]([None])
         if is_main_process():
             try:
@@ -151,11 +160,12 @@ class Runner(MMEngineRunner):
             raise errors[0]
         self._has_loaded = self._checkpoint_to_load is not None and not self._resume
         self._draws = DeferredDraws()
+        model.data_preprocessor.to(device)
         self._saver = Saver(group_timeout(self.cfg))
         return parallelize(
             model,
             tensors,
-            device=torch.device(get_device()),
+            device=device,
             sharding=sharding,
             dtype=sharded_dtype(self.cfg),
             compile=self.cfg.get("compile", False),

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from engine.checkpoint.sharded_metadata import SafeReader, read_index
@@ -98,7 +99,7 @@ def read_tensors(folder: Path, tables: Collection[str], like: Like) -> dict[str,
         with warnings.catch_warnings():  # each process reads on its own, which it warns of
             warnings.simplefilter("ignore", UserWarning)
             dcp.load(tensors, storage_reader=SafeReader(folder, index), no_dist=True)
-    except Exception as error:  # a damaged file can raise anything
+    except (Exception, CheckpointException) as error:  # a damaged file can raise anything
         raise WeightsError(
             f"{folder} cannot be read ({str(error).splitlines()[-1]:.200}). Copy it again, or take "
             "an earlier one."

@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 from engine.checkpoint.values import is_finite
 from engine.config.keys import reject_unknown
 from engine.errors import ConfigError, NonFiniteError
-from engine.parallel.shards import whole
+from engine.parallel.shards import device_of, whole
 from engine.precision import autocast_context, autocast_dtype
 
 # fairseq gives up at this scale too: the gradients overflow whatever they are scaled by.
@@ -95,8 +95,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @property
     def device_type(self) -> str:
-        """Type of the device that the parameters are on."""
-        return self.optimizer.param_groups[0]["params"][0].device.type
+        """Type of the device that the parameters compute on."""
+        return device_of(self.optimizer.param_groups[0]["params"][0]).type
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -144,6 +144,7 @@ class AutocastOptimWrapper(OptimWrapper):
         norm_type = kwargs.pop("norm_type", 2.0)
         norm = whole(get_total_norm([param.grad for param in params], norm_type))
         if self._loss is not None:
+            norm = norm.to(self._loss.device)  # from the host, if gradients are offloaded
             all_reduce(self._loss)  # a loss that is infinite on one rank must stop or skip them all
         checked = norm if self._loss is None else norm + 0 * self._loss
         value, scale = torch.stack([checked, self.scaler.scale(torch.ones_like(norm))]).tolist()

@@ -4,5 +4,5 @@
 """
 # ruff: noqa: F401
 
-from engine.parallel.recipe import Sharding, parallelize, sharded_dtype
+from engine.parallel.recipe import Sharding, parallelize, sharded_dtype, with_host_backend
 from engine.parallel.shards import gathered, is_sharded, local, whole

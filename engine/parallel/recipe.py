@@ -99,6 +99,14 @@ def sharded_dtype(cfg: Mapping[str, Any]) -> torch.dtype | None:
     return dtype
 
 
+def with_host_backend(env_cfg: dict, sharding: Mapping[str, Any] | None) -> dict:
+    """Lets processes talk of what is in the host's memory, too, if shards are offloaded to it."""
+    if not sharding or not sharding.get("cpu_offload") or not torch.cuda.is_available():
+        return env_cfg
+    dist_cfg = {**env_cfg.get("dist_cfg", {}), "backend": "cpu:gloo,cuda:nccl"}
+    return {**env_cfg, "dist_cfg": dist_cfg}
+
+
 def parallelize(
     model: nn.Module,
     tensors: Mapping[str, Tensor] | None,

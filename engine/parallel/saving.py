@@ -16,6 +16,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from mmengine.dist import is_main_process
 from torch.distributed.checkpoint import FileSystemWriter
+from torch.distributed.checkpoint.api import CheckpointException
 
 from engine.checkpoint.sharded import STATE, split
 from engine.errors import not_written
@@ -90,7 +91,7 @@ class Saver:
         (path, running), self._running = self._running, None
         try:
             running.result()
-        except Exception as error:  # PyTorch wraps those of all ranks in one of its own
+        except (Exception, CheckpointException) as error:  # that of all ranks is no Exception
             del self._saved[path]
             raise not_written(path, str(error)) from error
         dist.barrier(self.group)

@@ -22,6 +22,13 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def device_of(tensor: Tensor) -> torch.device:
+    """Returns where a tensor computes, which is not where a shard rests that is offloaded."""
+    if isinstance(tensor, DTensor):
+        return torch.device(tensor.device_mesh.device_type)
+    return tensor.device
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Returns all of a tensor on each process, which all must ask for; see :func:`local`."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -20,19 +20,17 @@ def difference(a, b):
     return max(float((a.weights[name] - b.weights[name]).abs().max()) for name in names)
 
 
-@pytest.mark.parametrize("name", ["fsdp", "hsdp", "compiled", "sharded", "unsharded"])
+@pytest.mark.parametrize("name", ["fsdp", "compiled", "sharded"])
 def test_two_ranks_train_as_with_whole_copies(two, name):
     """With layer decay, clipping, accumulation and an average; evaluated unevenly."""
     for trained in two[name]:
         assert difference(trained, two["ddp"][0]) < 1e-5
-    assert two[name][0].logged["train/grad_norm"][-2:] == pytest.approx(
-        two["ddp"][0].logged["train/grad_norm"][-2:], rel=1e-4
-    )
+    norms = (two[key][0].logged["train/grad_norm"][-1] for key in (name, "ddp"))
+    assert next(norms) == pytest.approx(next(norms), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["fsdp4", "hsdp4", "resumed4"])
-def test_four_ranks_train_as_two(four, two, name):
-    for trained in four[name]:
+def test_four_ranks_go_on_in_two_groups_as_two_in_one(four, two):
+    for trained in four["four"]:
         assert difference(trained, two["fsdp"][0]) < 1e-5
 
 
@@ -49,12 +47,10 @@ def test_a_resumed_training_is_exact(two):
 
 def test_each_process_holds_its_share(one, two, four):
     whole = one["alone"].elements
-    assert two["ddp"][0].elements == two["hsdp"][0].elements == whole
+    assert two["ddp"][0].elements == whole
     for trained in two["fsdp"]:
         assert trained.elements == pytest.approx(whole / 2, rel=0.02)
-    for trained in four["fsdp4"]:
-        assert trained.elements == pytest.approx(whole / 4, rel=0.04)
-    for trained in four["hsdp4"]:
+    for trained in four["four"]:
         assert trained.elements == pytest.approx(whole / 2, rel=0.02)
 
 
@@ -62,11 +58,6 @@ def test_evaluations_of_ranks_see_the_same_weights(one, two):
     name = "val/mIoU"
     assert two["fsdp"][0].logged[name] == pytest.approx(one["alone"].logged[name], abs=0.5)
     assert two["fsdp"][0].logged[name] == two["fsdp"][1].logged[name]
-
-
-def test_pictures_of_the_first_rank_do_not_hold_up_the_others(two):
-    for trained in two["pictures"]:
-        assert trained.error is None and len(trained.logged["train/loss"]) == 8
 
 
 def test_a_diverged_training_says_so_on_all_ranks(two, folder):
