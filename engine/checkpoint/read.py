@@ -58,7 +58,7 @@ def read_checkpoint(
         WeightsError: The file is missing, damaged, no checkpoint, or needs ``trust``.
     """
     path = Path(path)
-    if path.is_dir() and is_sharded_checkpoint(path):
+    if is_sharded_checkpoint(path):
         return read_sharded(path, training=False)
     try:
         _check_file(path)

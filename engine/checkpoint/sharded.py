@@ -9,6 +9,7 @@ distributed checkpoints. A folder under its final name is complete.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -72,7 +73,7 @@ def join(tensors: Mapping[str, Tensor], rest: Mapping[str, Any], source: str) ->
 
 def is_sharded_checkpoint(path: str | Path) -> bool:
     """Whether a path is a folder of this kind."""
-    return Path(path, ".metadata").is_file()
+    return os.path.isfile(Path(path, ".metadata"))  # also of what is no path: no error
 
 
 def read_tensors(folder: Path, tables: Collection[str], like: Like) -> dict[str, Tensor]:
