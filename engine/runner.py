@@ -67,6 +67,7 @@ class Runner(MMEngineRunner):
     * What an evaluation needs besides predictions is checked before the training.
     * ``compile`` of a config works block by block.
     * Several processes work on CPUs, over gloo.
+    * ``sharding`` spreads the model over them, and its checkpoints are folders.
     """
 
     optim_wrapper: Any  # configs until they are built

@@ -1,6 +1,6 @@
 """The recipe by which a model is spread over processes, in the order in which it is applied.
 
-    model = parallelize(model, device=device, compile=True, sharding=Sharding(replicate=2))
+    parallelize(model, tensors, device=device, compile=True, sharding=Sharding(replicate=2))
 
 1. *Freezing* is done: which parameters learn was said when the model was built. A shard takes it
    over from its parameter, so a layer that is frozen later would have gradients all the same.
@@ -58,8 +58,14 @@ class Sharding:
         """Returns the processes, in one row, or in ``replicate`` rows with a whole model each.
 
         Raises:
-            ConfigError: They cannot be dealt to as many rows, or nothing can be offloaded.
+            ConfigError: PyTorch is too old, they cannot be dealt to as many rows, or nothing can be
+                offloaded.
         """
+        if not hasattr(FSDPModule, "set_reshard_after_forward"):
+            raise ConfigError(
+                f"sharding: PyTorch {torch.__version__} cannot gather a model for an evaluation. "
+                "Install a newer one, or remove the key."
+            )
         world_size = dist.get_world_size()
         if world_size % self.replicate:
             raise ConfigError(

@@ -57,7 +57,7 @@ class Saver:
         self.wait()
         tensors, rest = split(checkpoint)
         iteration = checkpoint["meta"]["iter"]
-        temporary = path.with_name(f"{path.name}.tmp")
+        temporary = _temporary_of(path)
         state = io.BytesIO()
         torch.save(rest, state)
         again, errors = self._saved.get(path) == iteration, list[str | None]([None])
@@ -93,8 +93,15 @@ class Saver:
             running.result()
         except (Exception, CheckpointException) as error:  # that of all ranks is no Exception
             del self._saved[path]
+            if is_main_process():
+                shutil.rmtree(_temporary_of(path), ignore_errors=True)
             raise not_written(path, str(error)) from error
         dist.barrier(self.group)
+
+
+def _temporary_of(path: Path) -> Path:
+    """Returns what a file or folder is called until it is whole."""
+    return path.with_name(f"{path.name}.tmp")
 
 
 def _then(done: Future, act: Callable[[], None]) -> Future:
@@ -117,14 +124,14 @@ def _finish(path: Path, then: Callable[[], Any] | None) -> None:
     if is_main_process():
         if path.exists():
             remove(path)
-        path.with_name(f"{path.name}.tmp").rename(path)
+        _temporary_of(path).rename(path)
         if then is not None:
             then()
 
 
 def _write(path: Path, content: bytes) -> None:
     """Writes a file that is there whole, or as it was."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = _temporary_of(path)
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
