@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from engine.signals import LOST_RANK_EXIT_CODE
@@ -69,6 +71,16 @@ class LostRankError(ProcessError):
     """Another process of the run has ended, or does not answer."""
 
     exit_code = LOST_RANK_EXIT_CODE
+
+
+def not_written(path: Path, reason: object) -> OutputError:
+    """Returns the error of a checkpoint that cannot be written: for a full disk, say."""
+    free = shutil.disk_usage(path.parent).free / 2**30
+    text = " ".join(str(reason).strip().splitlines()[-1:])
+    return OutputError(
+        f"{path} could not be written ({text:.200}); {free:.2f} GiB are free there. Earlier "
+        "checkpoints are whole: make room and go on with --resume."
+    )
 
 
 def shorten(value: object, length: int = 60) -> str:

@@ -18,6 +18,7 @@ from engine.checkpoint.values import check_kinds, is_finite
 from engine.data.sample import DataSample
 from engine.errors import MMSapiensError, WeightsError
 from engine.model.base import BaseModel
+from engine.parallel.shards import whole
 from engine.tables import format_table
 
 _ELEMENTS = {kind.__name__: kind for kind in (DataSample, PixelData, InstanceData)}
@@ -54,7 +55,7 @@ def save_nan_batch(
         "data_batch": _to_plain(data_batch),
         "img_paths": [str(sample.get("img_path")) for sample in data_batch["data_samples"]],
         "losses": losses,
-        "state_dict": model.state_dict(),
+        "state_dict": {name: whole(value) for name, value in model.state_dict().items()},
         "seed": seed,
         "rank": rank,
         "iter": iteration,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import broadcast, master_only
+from mmengine.device import get_device
+from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop
@@ -25,10 +26,12 @@ from engine.checkpoint import (
     latest_checkpoint,
     model_meta,
     read_checkpoint,
+    read_sharded,
     training_state,
 )
+from engine.checkpoint.sharded import SUFFIX, is_sharded_checkpoint
 from engine.compile import compile_blocks
-from engine.errors import ConfigError, OutputError
+from engine.errors import ConfigError, MMSapiensError, not_written
 from engine.evaluation import check_evaluation, check_files
 from engine.history import LateMessageHub
 from engine.hooks.checkpoint import CheckpointHook
@@ -41,9 +44,19 @@ from engine.launch import (
     translate_slurm,
 )
 from engine.lock import hold_work_dir
-from engine.model.base import build_model
+from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
+from engine.parallel import (
+    Sharding,
+    gathered,
+    is_sharded,
+    parallelize,
+    sharded_dtype,
+    with_host_backend,
+)
+from engine.parallel.saving import Saver
+from engine.parallel.state import read_part, save_weights, state_of
 from engine.resume import position_of, restore
 from engine.roll_call import Report, call_roll
 from engine.stop import end_workers_at_exit, ignore_stop_signals
@@ -62,6 +75,7 @@ class Runner(MMEngineRunner):
     * What an evaluation needs besides predictions is checked before the training.
     * ``compile`` of a config works block by block.
     * Several processes work on CPUs, over gloo.
+    * ``sharding`` spreads the model over them, and its checkpoints are folders.
     """
 
     optim_wrapper: Any  # configs until they are built
@@ -70,6 +84,7 @@ class Runner(MMEngineRunner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._draws = DeferredDraws()
         self._present: list[Report] = []
+        self._evaluation = ExitStack()
         super().__init__(*args, **kwargs)
         for rank, report in enumerate(self._present):
             self.logger.info(f"Rank {rank}: {report}")
@@ -78,6 +93,7 @@ class Runner(MMEngineRunner):
     def setup_env(self, env_cfg: dict) -> None:
         """Sets up processes; without a GPU the group is made here, as MMEngine's needs one."""
         keep_freed_memory()
+        env_cfg = with_host_backend(env_cfg, self.cfg.get("sharding"))
         timeout = group_timeout({"env_cfg": env_cfg})
         dist_cfg = dict(env_cfg.get("dist_cfg") or {})
         if self.distributed and not dist.is_initialized():
@@ -107,7 +123,11 @@ class Runner(MMEngineRunner):
         """
         with hold_work_dir(self.work_dir):
             super().dump_config()
-            return super().train()
+            model = super().train()
+            if is_sharded(self.model):
+                self.finish_saving()
+                save_weights(self)
+            return model
 
     def test(self) -> dict:
         """Evaluates; returns the figures."""
@@ -116,11 +136,13 @@ class Runner(MMEngineRunner):
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the model; what a part refuses is a ConfigError."""
-        with self._draws if self._reads_weights else nullcontext():
+        with self._drawing:
             return build_model(model)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Moves the model to the device and wraps it; on CPUs without device ids."""
+        """Moves the model to the device and wraps it, on CPUs without device ids; or shards it."""
+        if self._sharding is not None:
+            return self._shard(model, self._sharding)
         if self.distributed and not torch.cuda.is_available() and model_wrapper_cfg is None:
             return MMDistributedDataParallel(
                 module=model,
@@ -129,12 +151,70 @@ class Runner(MMEngineRunner):
             )
         return super().wrap_model(model_wrapper_cfg, model)
 
+    @cached_property
+    def _sharding(self) -> Sharding | None:
+        """How the config shards a model; None if it does not, or there is one process."""
+        options = self.cfg.get("sharding")
+        if options and not self.distributed:
+            self.logger.info("sharding: there is one process, which holds all.")
+        return Sharding(**options) if options and self.distributed else None
+
+    def _shard(self, model: Any, sharding: Sharding) -> nn.Module:
+        """Spreads the model, with the weights that it starts from, over all processes.
+
+        Rank 0 alone draws or reads them, as one process does, and sends each process its part.
+        """
+        device = torch.device(get_device())
+        tensors, errors = None, list[MMSapiensError | None]([None])
+        if is_main_process():
+            try:
+                self._first_weights(model)
+                tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+            except MMSapiensError as error:
+                errors = [error]
+        broadcast_object_list(errors)  # else the others would wait for the weights
+        if errors[0] is not None:
+            raise errors[0]
+        self._has_loaded = self._checkpoint_to_load is not None and not self._resume
+        self._draws = DeferredDraws()
+        model.data_preprocessor.to(device)
+        self._saver = Saver(group_timeout(self.cfg))
+        return parallelize(
+            model,
+            tensors,
+            device=device,
+            sharding=sharding,
+            dtype=sharded_dtype(self.cfg),
+            compile=self.cfg.get("compile", False),
+        )
+
+    def _first_weights(self, model: BaseModel) -> None:
+        """Draws or reads the weights that the model starts from; nothing if it will resume."""
+        path = self._checkpoint_to_load
+        if path is not None and self._resume:
+            return
+        with self._drawing:
+            model.init_weights(load_pretrained=path is None)
+        if path is not None:
+            allowed = self.cfg.get("allow_missing", ())
+            with self._draws:
+                apply_weights(model, read_checkpoint(path), source=path, allow_missing=allowed)
+        self._draws.finish(model)
+
     def _init_model_weights(self) -> None:
+        if is_sharded(self.model):
+            return
         follows = self._checkpoint_to_load is not None
-        with self._draws if self._reads_weights else nullcontext():
+        with self._drawing:
             unwrap(self.model).init_weights(load_pretrained=not follows)
         if not follows:
             self._complete_weights()
+
+    @property
+    def _drawing(self) -> AbstractContextManager:
+        """Puts off what would be drawn, where most of it a file, or another process, replaces."""
+        is_filled = self._sharding is not None and not is_main_process()
+        return self._draws if self._reads_weights or is_filled else nullcontext()
 
     @cached_property
     def _reads_weights(self) -> bool:
@@ -149,7 +229,17 @@ class Runner(MMEngineRunner):
         for tensor in model.state_dict().values():
             broadcast(tensor)
 
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Calls all hooks; a sharded model is whole from the start to the end of an evaluation."""
+        if fn_name in ("after_val_epoch", "after_test_epoch"):
+            self._evaluation.close()
+        super().call_hook(fn_name, **kwargs)
+        if fn_name in ("before_val_epoch", "before_test_epoch"):
+            self._evaluation.enter_context(gathered(self.model))
+
     def _maybe_compile(self, target: str) -> None:
+        if is_sharded(self.model):  # which has compiled
+            return
         blocks = compile_blocks(unwrap(self.model), self.cfg.get("compile", False))
         if blocks:
             self.logger.info(f"torch.compile: {blocks} blocks, compiled when they first run.")
@@ -181,19 +271,27 @@ class Runner(MMEngineRunner):
         Returns:
             The whole checkpoint; when resuming, what :func:`training_state` leaves of it.
         """
-        checkpoint, model = read_checkpoint(filename), unwrap(self.model)
+        checkpoint, model = self._read(filename), unwrap(self.model)
         if self._resume:
             checkpoint = training_state(checkpoint, filename, self)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         allowed = () if strict or self._resume else self.cfg.get("allow_missing", ())
         with self._draws:
             apply_weights(model, checkpoint, source=filename, allow_missing=allowed)
-        self._complete_weights()
+        if not is_sharded(model):
+            self._complete_weights()
         if not self._resume:  # hooks look for the model's own names, which a file need not have
             checkpoint = {**checkpoint, "state_dict": model.state_dict()}
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self._has_loaded = True
         return checkpoint
+
+    def _read(self, path: str) -> dict:
+        """Reads a checkpoint; to resume a sharded training, each process its own part."""
+        if self._resume and is_sharded(self.model):
+            return read_part(path, self)
+        whole = self._resume and is_sharded_checkpoint(path)
+        return read_sharded(path) if whole else read_checkpoint(path)
 
     @cached_property
     def _checkpoint_to_load(self) -> str | None:
@@ -267,34 +365,68 @@ class Runner(MMEngineRunner):
         elif own != seed:
             self.logger.warning(f"The seed was {seed} so far, and is {own} from here on.")
 
-    @master_only
     def save_checkpoint(
-        self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
+        self,
+        out_dir: str,
+        filename: str,
+        *args: Any,
+        meta: dict | None = None,
+        then: Callable[[], Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Writes a checkpoint under a temporary name, then renames it.
 
+        That of a sharded model is a folder, which all ranks write while the training goes on.
+
+        Args:
+            out_dir: The folder for it.
+            filename: Its name; of a folder the suffix is ``.dcp``.
+            *args: See MMEngine.
+            meta: Likewise.
+            then: Called when it is there, by the first rank.
+            **kwargs: See MMEngine.
+
         Raises:
-            OutputError: If it cannot be written; checkpoints written before are untouched.
+            OutputError: If it, or the folder before it, cannot be written; checkpoints written
+                before are untouched.
         """
-        path, temporary = Path(out_dir, filename), Path(out_dir, f"{filename}.tmp")
         place = {
             "started": self._started,
             "epoch_iters": len(self.train_loop.dataloader),
             "batch_size": self._samples_an_iteration(),
         }
         meta = {**(meta or {}), **model_meta(self.model), **place}
+        if is_sharded(self.model):
+            path = Path(out_dir, self.checkpoint_name(filename))
+            self._saver.save(state_of(self, meta, **kwargs), path, then)
+        elif is_main_process():
+            self._save_file(Path(out_dir, filename), *args, meta=meta, **kwargs)
+            if then is not None:
+                then()
+
+    def checkpoint_name(self, filename: str) -> str:
+        """Returns the name of a checkpoint, which is a folder of a sharded training."""
+        return str(Path(filename).with_suffix(SUFFIX)) if is_sharded(self.model) else filename
+
+    def _save_file(self, path: Path, *args: Any, **kwargs: Any) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
         try:
-            super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
+            super().save_checkpoint(str(path.parent), temporary.name, *args, **kwargs)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
             temporary.unlink(missing_ok=True)
-            free = shutil.disk_usage(out_dir).free / 2**30
-            raise OutputError(
-                f"{path} could not be written ({error}); {free:.2f} GiB are free there. Earlier "
-                "checkpoints are whole: make room and go on with --resume."
-            ) from error
+            raise not_written(path, error) from error
         temporary.replace(path)
+
+    def finish_saving(self) -> None:
+        """Waits until what was saved is written; a sharded training goes on meanwhile.
+
+        Raises:
+            OutputError: It cannot be.
+        """
+        if is_sharded(self.model):
+            self._saver.wait()
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop and checks that its files exist."""

@@ -11,6 +11,7 @@ from mmengine.dist import barrier, get_rank
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
+from engine.checkpoint.values import is_finite
 from engine.errors import ConfigError, DataError, NonFiniteError
 from engine.history import longest_window
 from engine.hooks.checkpoint import STOPPED
@@ -156,7 +157,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """
         runner = self.runner
         losses: dict[int, dict[str, float]] = {}
-        bad_gradients = []
+        # All batches on all ranks, as those of a sharded model compute together.
+        bad_losses: list[int] = []
+        bad_gradients: list[int] = []
         for iteration, batch in self._window.items():
             model.zero_grad()
             position = (runner.seed, get_rank(), iteration)
@@ -164,13 +167,13 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 total, terms = losses_of(model, runner.optim_wrapper, batch, *position)
             losses[iteration] = {name: float(value.detach()) for name, value in terms.items()}
             if not all(map(math.isfinite, losses[iteration].values())):
-                return iteration, losses[iteration]
+                bad_losses.append(iteration)
             if len(self._window) > 1:
                 total.backward()
                 gradients = [p.grad for p in model.parameters() if p.grad is not None]
-                if not all(gradient.isfinite().all() for gradient in gradients):
+                if not all(map(is_finite, gradients)):
                     bad_gradients.append(iteration)
-        iteration = next(iter(bad_gradients), self._iter)
+        iteration = next(iter([*bad_losses, *bad_gradients]), self._iter)
         return iteration, losses[iteration]
 
     def _stop_if_asked(self) -> None:
@@ -178,11 +181,12 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         exit_code = self.stop_request.agreed() if self._begins_step() else 0
         if not exit_code:
             return
-        name = STOPPED.format(self._iter)
+        name = self.runner.checkpoint_name(STOPPED.format(self._iter))
         self.runner.logger.warning(f"Stopping on a signal: saving {name}; --resume goes on here.")
         position = {"epoch": self._epoch, "iter": self._iter}
         position["evaluated"] = self._batches_done() == 0
         self.runner.save_checkpoint(self.runner.work_dir, name, meta=position)
+        self.runner.finish_saving()
         barrier()  # no rank may leave, and end the job, before the file is written
         self.runner.call_hook("after_train")
         sys.exit(exit_code)

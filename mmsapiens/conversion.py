@@ -41,7 +41,7 @@ def convert_checkpoint(
     model, such as its patch padding, is kept all the same; see :func:`flat_with_meta`.
 
     Args:
-        source: A ``.pth``, ``.pt`` or ``.safetensors`` file.
+        source: A ``.pth``, ``.pt`` or ``.safetensors`` file, or the folder of a sharded training.
         target: The file to write; it appears under its name only when complete.
         backbone_only: Take the backbone's tensors only, without ``backbone.`` in their names.
         overwrite: Whether the target may exist; never may it be the source.

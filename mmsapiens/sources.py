@@ -13,8 +13,8 @@ from mmsapiens.shipped import find_config, shipped_configs
 from mmsapiens.zoo import RELEASED, Released, find, like
 
 PathName = str | PathLike[str]
-WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors", ".onnx")
-"""Suffixes of checkpoints, and of exported files, which take their place."""
+WEIGHTS = (".pth", ".pt", ".pt2", ".safetensors", ".onnx", ".dcp")
+"""Suffixes of checkpoints, ``.dcp`` of folders, and of exported files, which take their place."""
 
 
 def find_model(source: PathName | tuple[PathName, PathName]) -> tuple[Path, Path]:

@@ -121,7 +121,7 @@ class MAEPretrainDecoder(nn.Module):
         decoder_num_heads: Heads of each.
         mlp_ratio: Their hidden channels, in multiples of ``decoder_embed_dim``.
         activation_checkpointing: Recompute each layer in the backward pass instead of storing its
-            activations. They are many: the decoder sees all patches.
+            activations; of a number n, each nth layer. They are many: the decoder sees all patches.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class MAEPretrainDecoder(nn.Module):
         decoder_depth: int = 8,
         decoder_num_heads: int = 16,
         mlp_ratio: int = 4,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: bool | int = False,
     ) -> None:
         super().__init__()
         self.grid_hw = (isqrt(num_patches), isqrt(num_patches))
@@ -186,8 +186,9 @@ class MAEPretrainDecoder(nn.Module):
         patches = torch.cat((x[:, 1:], removed), dim=1)
         patches = patches.gather(1, restore[..., None].expand(-1, -1, patches.shape[-1]))
         x = torch.cat((x[:, :1], patches), dim=1) + self.decoder_pos_embed
-        recompute = self.activation_checkpointing and torch.is_grad_enabled()
-        for block in self.decoder_blocks:
+        every = self.activation_checkpointing if torch.is_grad_enabled() else 0
+        for i, block in enumerate(self.decoder_blocks):
+            recompute = every and i % every == 0
             x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
         return self.decoder_pred(self.ln1(x))[:, 1:]
 

@@ -58,7 +58,7 @@ class VisionTransformer(nn.Module):
         frozen_stages: Freezes the embeddings (0) and the first n layers (n), at most all of them.
             -1 freezes nothing.
         activation_checkpointing: Recompute each layer in the backward pass instead of storing its
-            activations.
+            activations; of a number n, each nth layer.
         init_cfg: Stored for MMEngine; read by the model that holds this one.
 
     Attributes:
@@ -91,7 +91,7 @@ class VisionTransformer(nn.Module):
         patch_cfg: dict[str, Any] | None = None,
         pos_embed_init: str = "trunc_normal",
         frozen_stages: int = -1,
-        activation_checkpointing: bool = False,
+        activation_checkpointing: bool | int = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -222,9 +222,10 @@ class VisionTransformer(nn.Module):
 
     def run_layers(self, x: Tensor) -> list[Tensor]:
         """Tokens (B, N, D) with positions -> those (B, N, D) after each of ``out_indices``."""
-        recompute = self.activation_checkpointing and torch.is_grad_enabled()
+        every = self.activation_checkpointing if torch.is_grad_enabled() else 0
         outputs = []
         for i, layer in enumerate(self.layers):
+            recompute = every and i % every == 0
             x = checkpoint(layer, x, use_reentrant=False) if recompute else layer(x)
             if self.final_norm and i == self.num_layers - 1:
                 x = self.ln1(x)

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,21 @@ from mmengine.logging import print_log
 from safetensors import safe_open
 from torch.serialization import safe_globals
 
+from engine.checkpoint.sharded import (
+    STATE,
+    SUFFIX,
+    Like,
+    is_sharded_checkpoint,
+    join,
+    read_tensors,
+)
+from engine.checkpoint.sharded_metadata import read_index
 from engine.checkpoint.torchscript import is_torchscript, read_torchscript
 from engine.checkpoint.unpickle import check_names, plain, stand_ins
 from engine.errors import WeightsError
 
 _WEB_PAGE = (b"<!doctype", b"<html", b"<head", b"<?xml")
-_NAME = re.compile(r"(epoch|iter)_\d+\.pth")
+_NAME = re.compile(r"(epoch|iter)_\d+\.(pth|dcp)")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -30,6 +39,9 @@ def read_checkpoint(
     path: str | Path, *, trust: bool = False, checksums: bool = True
 ) -> dict[str, Any]:
     """Reads a ``.safetensors`` file, TorchScript, or what ``torch.save`` wrote, to the CPU.
+
+    Of a sharded checkpoint the weights are read, whole, and not the training's state; see
+    :func:`read_sharded`.
 
     Args:
         path: The file. Its tensors may stay mapped to it, so it must not be overwritten in place.
@@ -46,6 +58,8 @@ def read_checkpoint(
         WeightsError: The file is missing, damaged, no checkpoint, or needs ``trust``.
     """
     path = Path(path)
+    if is_sharded_checkpoint(path):
+        return read_sharded(path, training=False)
     try:
         _check_file(path)
     except OSError as error:
@@ -61,13 +75,39 @@ def read_checkpoint(
     return checkpoint
 
 
+def read_sharded(
+    path: str | Path,
+    *,
+    like: Callable[[Mapping[str, Any]], Like] = lambda rest: lambda path: None,
+    training: bool = True,
+) -> dict[str, Any]:
+    """Reads a sharded checkpoint: what :func:`read_checkpoint` returns of a file.
+
+    Args:
+        path: The folder.
+        like: Makes of the checkpoint without its tensors what says of a tensor's path, such as
+            ``optimizer/17/exp_avg``, of what form it is to be: as a tensor of its shape, or, for
+            None, whole and on the CPU.
+        training: Whether to read averages and the states of the optimizer, besides the weights.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    folder = Path(path)
+    rest = read_checkpoint(folder / STATE)
+    if not training:
+        rest = {key: value for key, value in rest.items() if key in ("meta", "state_dict")}
+    tensors = read_tensors(folder, rest.keys(), like(rest))
+    return join(tensors, rest, str(folder))
+
+
 def latest_checkpoint(work_dir: str | Path) -> str | None:
     """Returns the path of the checkpoint that has come farthest, or None if there is none.
 
     Of several trainings that were started in the folder, that of the file that was written last
     counts. Files that are truncated or cannot be read are reported and left out.
     """
-    paths = {path for path in Path(work_dir).glob("*.pth") if _NAME.fullmatch(path.name)}
+    paths = {path for path in Path(work_dir).glob("*") if _NAME.fullmatch(path.name)}
     places: dict[Path, _Place] = {}
     for path in paths:
         with _left_out_if_bad(path):
@@ -78,7 +118,10 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
     of_the_last = [path for path, place in places.items() if place.started == started]
     for path in sorted(of_the_last, key=lambda path: places[path][1:], reverse=True):
         with _left_out_if_bad(path):
-            read_checkpoint(path)
+            if path.suffix == SUFFIX:  # each process reads a part of it, and not all here
+                read_index(path)
+            else:
+                read_checkpoint(path)
             return str(path)
     return None
 
@@ -94,10 +137,11 @@ class _Place(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> _Place:
-        meta = read_checkpoint(path, checksums=False).get("meta")
+        file = path / STATE if path.suffix == SUFFIX else path
+        meta = read_checkpoint(file, checksums=False).get("meta")
         meta = meta if isinstance(meta, dict) else {}
         epoch, iteration = (x if type(x := meta.get(k)) is int else 0 for k in ("epoch", "iter"))
-        written = path.stat().st_mtime_ns
+        written = file.stat().st_mtime_ns
         started = meta["started"] if isinstance(meta.get("started"), str) else None
         return cls(started, epoch, iteration, bool(meta.get("evaluated")), written)
 

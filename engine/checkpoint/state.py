@@ -18,6 +18,7 @@ from engine.checkpoint.match import check_complete, compare, tensors_of
 from engine.checkpoint.meta import meta_of
 from engine.checkpoint.values import FLOATS, check_finite, check_kinds, is_finite
 from engine.errors import WeightsError
+from engine.parallel.shards import local
 
 _LIMITS = {"epoch": math.inf, "iter": math.inf, "seed": 2**32}
 _SET_BY_THE_RUN = frozenset(
@@ -145,7 +146,7 @@ def _check_states(state: Any, groups: Sequence[dict], optimizer: Any, where: str
             if isinstance(value, Tensor):
                 is_number = value.shape == shape and value.dtype in FLOATS and is_finite(value)
             if key in _NOT_NEGATIVE and is_number:
-                is_number = bool((torch.as_tensor(value) >= 0).all())
+                is_number = bool((torch.as_tensor(local(value)) >= 0).all())
             if value is not None and not is_number:
                 sign = ", not negative" if key in _NOT_NEGATIVE else ""
                 expected = f"finite, of {shape}{sign}"

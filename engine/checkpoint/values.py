@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.checkpoint.match import listing
 from engine.errors import WeightsError
+from engine.parallel.shards import local
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Of weights. 8-bit floats go with a scale, which no model of ours has."""
@@ -47,7 +48,7 @@ def check_whole(tensors: Mapping[str, Tensor], source: str) -> None:
     """
     repeated = [
         key
-        for key, tensor in tensors.items()
+        for key, tensor in ((key, local(tensor)) for key, tensor in tensors.items())
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
     ]
     if repeated:
@@ -79,8 +80,12 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; those that are no floats of weights need not be looked at."""
+    """Whether all numbers are finite, of a shard this process's.
+
+    Those that are no floats of weights need not be looked at.
+    """
     if tensor.dtype not in FLOATS:
         return True
+    tensor = local(tensor)
     # The sum, of which anything else makes NaN or infinity, is 30 times faster than a look at each.
     return bool(torch.isfinite(tensor.sum())) or bool(tensor.isfinite().all())

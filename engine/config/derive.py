@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, MODELS, TRANSFORMS, VISUALIZERS
 
+from engine.config.values import problems
 from engine.config.walk import Node, parameters
 from engine.data.mirror import index_flip_pairs
 from engine.errors import ConfigError, collect
@@ -83,13 +84,16 @@ def fill_precision(cfg: Config, nodes: list[Node], eval_dtype: str | None = None
 def fill_checkpointing(cfg: Config, nodes: list[Node]) -> None:
     """Turns the top-level ``activation_checkpointing`` into the switches of the model's parts.
 
+    With ``dict(every=2)``, parts made of layers recompute every second one, others all they have.
     MMEngine would read a list of module names under this key, so it does not stay.
 
     Raises:
         ConfigError: If no part has such a switch.
     """
-    if not cfg.pop("activation_checkpointing", False):
+    switch = cfg.pop("activation_checkpointing", False)
+    if not switch:
         return
+    every = switch["every"] if isinstance(switch, dict) else True
     parts = [
         node
         for node in nodes
@@ -101,7 +105,8 @@ def fill_checkpointing(cfg: Config, nodes: list[Node]) -> None:
             "key."
         )
     for part in parts:
-        part.cfg["activation_checkpointing"] = True
+        hint = parameters(part.target).named["activation_checkpointing"].annotation
+        part.cfg["activation_checkpointing"] = True if problems("", 2, hint) else every
 
 
 def fill_flip_pairs(nodes: list[Node]) -> None:

@@ -72,6 +72,20 @@ class _ParamRule(TypedDict, total=False):
     decay_mult: AnyNumber
 
 
+class _Checkpointing(TypedDict):
+    every: Positive
+
+
+class _Kind(TypedDict):
+    type: Literal["fsdp2"]
+
+
+class _Sharding(_Kind, total=False):
+    replicate: Positive
+    reshard_after_forward: bool
+    cpu_offload: bool
+
+
 _PRIORITIES = [spelt for name in Priority.__members__ for spelt in (name, name.lower())]
 
 #: The keys of ``optim_wrapper.paramwise_cfg`` that are no factors.
@@ -85,7 +99,7 @@ PARAMWISE = {
 #: By ``Class.argument``, or by the name of an argument of any class of MMEngine, PyTorch, and ours;
 #: a user's own may mean something else by it.
 EXPECTED: dict[str, Any] = {
-    "Runner.activation_checkpointing": bool,
+    "Runner.activation_checkpointing": bool | _Checkpointing,
     "Runner.allow_missing": str | Sequence[str],
     "Runner.auto_scale_lr": _AutoScaleLr | None,
     "Runner.compile": bool | dict,
@@ -100,6 +114,7 @@ EXPECTED: dict[str, Any] = {
     "Runner.model_wrapper_cfg": dict | None,
     "Runner.param_scheduler": dict | Sequence[dict] | None,
     "Runner.randomness": _Randomness,
+    "Runner.sharding": _Sharding | None,
     "Runner.sync_bn": Literal["torch", "mmcv"] | None,
     "Runner.test_evaluator": dict | Sequence[dict] | None,
     "Runner.val_evaluator": dict | Sequence[dict] | None,

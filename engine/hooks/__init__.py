@@ -3,6 +3,7 @@
 
 import engine.hooks.file_client
 from engine.hooks.checkpoint import CheckpointHook
+from engine.hooks.ema import EMAHook
 from engine.hooks.log_processor import SignificantLogProcessor
 from engine.hooks.predictions import PredictionsHook
 from engine.hooks.progress import ProgressHook

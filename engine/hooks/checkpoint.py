@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 
+from engine.checkpoint.sharded import SUFFIX
 from engine.config.keys import did_you_mean
 from engine.errors import ConfigError
-from engine.prune import keep_last
+from engine.prune import keep_last, remove
 
 STOPPED = "iter_{}.pth"
 """Name of the checkpoint of a run that stopped on a signal."""
@@ -85,11 +87,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.last_ckpt: Path | None = None
         if is_main_process():
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.glob("*.pth.tmp"):
-                path.unlink()
+            for path in [*self.folder.glob("*.pth.tmp"), *self.folder.glob(f"*{SUFFIX}*.tmp")]:
+                remove(path)
             keep_last(runner.work_dir, STOPPED, self.max_keep_ckpts, runner.iter)
         resumed = self._path(self._progress(runner))
-        if runner.iter and resumed.is_file():
+        if runner.iter and (resumed.is_file() or resumed.with_suffix(SUFFIX).is_dir()):
             self.last_ckpt = resumed
         runner.logger.info(f"Checkpoints will be saved to {self.folder}.")
 
@@ -108,10 +110,13 @@ class CheckpointHook(MMEngineCheckpointHook):
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
             meta=meta,
+            then=lambda: self._keep_last(runner.work_dir, step, meta["iter"]),
         )
-        if is_main_process():
-            keep_last(self.last_ckpt.parent, self.filename_tmpl, self.max_keep_ckpts, step)
-            keep_last(runner.work_dir, STOPPED, self.max_keep_ckpts, meta["iter"])
+
+    def _keep_last(self, work_dir: str, step: int, iteration: int) -> None:
+        assert self.folder is not None
+        keep_last(self.folder, self.filename_tmpl, self.max_keep_ckpts, step)
+        keep_last(work_dir, STOPPED, self.max_keep_ckpts, iteration)
 
     def _save_best_checkpoint(self, runner: Any, metrics: Mapping[str, Any]) -> None:
         if not self.save_best or self.folder is None:
@@ -130,11 +135,11 @@ class CheckpointHook(MMEngineCheckpointHook):
                 name.format(step),
                 save_optimizer=False,
                 save_param_scheduler=False,
-                meta=meta,
+                meta=dict(meta),
+                then=partial(keep_last, self.folder, name, 1, step),
             )
-            if is_main_process():
-                keep_last(self.folder, name, 1, step)
-            runner.logger.info(f"{key} is best so far, {metrics[key]:.4f}: {name.format(step)}.")
+            where = runner.checkpoint_name(name.format(step))
+            runner.logger.info(f"{key} is best so far, {metrics[key]:.4f}: {where}.")
         if better and self.last_ckpt == self._path(step):  # it knows nothing of the new best yet
             self._save_checkpoint_with_step(runner, step, {**meta, "evaluated": True})
 

@@ -19,6 +19,7 @@ from engine.data.packing import give_targets
 from engine.hooks.predictions import name_outputs
 from engine.image_files import image_rgb, write_rgb
 from engine.model.wrappers import unwrap
+from engine.parallel.shards import gathered
 
 
 @HOOKS.register_module()
@@ -49,9 +50,14 @@ class PicturesHook(Hook):
     ) -> None:
         """Draws the first samples of the batch, after augmentation, with the model's prediction."""
         step = runner.iter + 1
-        if not self.train_interval or step % self.train_interval or not is_main_process():
+        if not self.train_interval or step % self.train_interval:
             return
         model = unwrap(runner.model)
+        with gathered(model):  # by all ranks
+            if is_main_process():
+                self._draw(runner, model, data_batch, step)
+
+    def _draw(self, runner: Any, model: Any, data_batch: Any, step: int) -> None:
         images = data_batch["inputs"][: self.num_samples]
         as_seen = [sample.clone() for sample in data_batch["data_samples"]]
         give_targets(as_seen, data_batch["targets"])

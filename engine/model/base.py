@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engine.data.packing import give_targets, stack_targets
 from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
+from engine.parallel.shards import device_of
 from engine.precision import autocast_context, autocast_dtype
 
 
@@ -51,8 +52,8 @@ class BaseModel(MMEngineBaseModel):
 
     @property
     def device(self) -> torch.device:
-        """Device of the parameters."""
-        return next(self.parameters()).device
+        """Device that the parameters compute on."""
+        return device_of(next(self.parameters()))
 
     def init_weights(self, load_pretrained: bool = True) -> None:
         """Initialises all parts, then loads the pretrained weights that their ``init_cfg`` names.

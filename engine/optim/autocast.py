@@ -12,10 +12,13 @@ from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
+from engine.checkpoint.values import is_finite
 from engine.config.keys import reject_unknown
 from engine.errors import ConfigError, NonFiniteError
+from engine.parallel.shards import device_of, whole
 from engine.precision import autocast_context, autocast_dtype
 
 # fairseq gives up at this scale too: the gradients overflow whatever they are scaled by.
@@ -92,12 +95,14 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @property
     def device_type(self) -> str:
-        """Type of the device that the parameters are on."""
-        return self.optimizer.param_groups[0]["params"][0].device.type
+        """Type of the device that the parameters compute on."""
+        return device_of(self.optimizer.param_groups[0]["params"][0]).type
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Enters autocast, and holds back gradient synchronisation while accumulating."""
+        if isinstance(model, FSDPModule):  # it has no context for this, but a switch
+            model.set_requires_gradient_sync(self.should_sync())
         with super().optim_context(model), autocast_context(self.device_type, self.dtype):
             yield
 
@@ -137,8 +142,9 @@ class AutocastOptimWrapper(OptimWrapper):
         ]
         kwargs = dict(self.clip_grad_kwargs or {})
         norm_type = kwargs.pop("norm_type", 2.0)
-        norm = get_total_norm([param.grad for param in params], norm_type)
+        norm = whole(get_total_norm([param.grad for param in params], norm_type))
         if self._loss is not None:
+            norm = norm.to(self._loss.device)  # from the host, if gradients are offloaded
             all_reduce(self._loss)  # a loss that is infinite on one rank must stop or skip them all
         checked = norm if self._loss is None else norm + 0 * self._loss
         value, scale = torch.stack([checked, self.scaler.scale(torch.ones_like(norm))]).tolist()
@@ -176,7 +182,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def _describe_nonfinite(self) -> str:
         groups = self.optimizer.param_groups
         params = [(i, j, p) for i, g in enumerate(groups) for j, p in enumerate(g["params"])]
-        bad = [(i, j) for i, j, p in params if p.grad is not None and not p.grad.isfinite().all()]
+        bad = [(i, j) for i, j, p in params if p.grad is not None and not is_finite(whole(p.grad))]
         if not bad:
             return "though each entry is: the norm overflows"
         group, index = bad[0]

@@ -4,6 +4,7 @@ mmsapiens benchmark data seg/face/sapiens_1b_face-1024x768
 mmsapiens benchmark model seg/face/sapiens_1b_face-1024x768 --compare
 mmsapiens benchmark mask pretrain/humans/mae_sapiens_0.3b_humans-1024x1024
 mmsapiens benchmark pose pose/goliath/sapiens_1b_goliath-1024x768
+mmsapiens benchmark scaling seg/goliath/sapiens_1b_goliath-1024x768
 mmsapiens benchmark tracking
 mmsapiens benchmark export CONFIG CHECKPOINT
 """
@@ -64,6 +65,17 @@ def _of_pose(parser: argparse.ArgumentParser) -> None:
     _add_rounds(parser)
 
 
+def _of_scaling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gpus", type=positive_int, nargs="+", default=[8, 16, 32, 64, 128, 256, 512]
+    )
+    parser.add_argument("--batch-size", type=positive_int, default=1, help="of a GPU (default 1)")
+    parser.add_argument("--gpu", default="H100", help="whose data sheet (default H100)")
+    parser.add_argument("--mfu", type=finite, default=0.5, help="share of it (default 0.5)")
+    parser.add_argument("--nvlink", type=finite, default=360.0, help="GB/s (default 360)")
+    parser.add_argument("--network", type=finite, default=40.0, help="GB/s a GPU (default 40)")
+
+
 def _of_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=finite, default=4.0, help="of the film (default 4)")
     parser.add_argument("--fps", type=finite, default=30.0, help="frames a second (default 30)")
@@ -107,6 +119,7 @@ BENCHMARKS = {
     "model": ("time and memory of a training step, part by part", _of_model),
     "mask": ("how a step of masked autoencoding gets cheaper with the mask", _of_mask),
     "pose": ("drawing and reading heatmaps, and what 4K pictures cost", _of_pose),
+    "scaling": ("what sharded training would cost on many GPUs, by counting", _of_scaling),
     "tracking": ("ids and steadiness of rendered people who walk past each other", _of_tracking),
     "export": ("exported files: difference, size, time, figure on the test set", _of_export),
 }

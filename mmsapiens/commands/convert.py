@@ -3,6 +3,7 @@
     mmsapiens convert work_dirs/mae/epoch_1600.pth
     mmsapiens convert work_dirs/mae/epoch_1600.pth mae_clean.pth --backbone
     mmsapiens convert work_dirs/face/epoch_20.pth face.safetensors
+    mmsapiens convert work_dirs/face/epoch_20.dcp face.pth    # a folder of a sharded training
 
 The suffix of TARGET says the format. Weights and meta are kept, the training state (optimizer,
 schedules, logs) is not. --backbone writes the backbone alone, to .pth in the flat form of the
@@ -16,7 +17,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Says what the verb takes."""
-    parser.add_argument("source", help=".pth, .pt or .safetensors")
+    parser.add_argument("source", help=".pth, .pt or .safetensors; or a .dcp folder")
     parser.add_argument("target", nargs="?", help="the file to write; without it, only print")
     parser.add_argument("--backbone", action="store_true", help="write the backbone alone")
     parser.add_argument("--overwrite", action="store_true", help="replace TARGET if it exists")

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from engine.checkpoint.sharded import is_sharded_checkpoint
 from engine.config.walk import typed_nodes
 from engine.errors import ConfigError
 
@@ -85,7 +86,7 @@ def check_weights_exist(cfg: Config) -> None:
     if not cfg.get("load_from") and not cfg.get("resume"):
         places["model.backbone.init_cfg.checkpoint"] = init_cfg.get("checkpoint")
     for place, path in places.items():
-        if path is not None and not Path(path).is_file():
+        if path is not None and not (Path(path).is_file() or is_sharded_checkpoint(path)):
             raise ConfigError(
                 f'{cfg.filename}: {place}: there is no file "{path}" (seen from {Path.cwd()}). Set '
                 "the environment variable SAPIENS_CHECKPOINT_ROOT to the folder of the downloaded "

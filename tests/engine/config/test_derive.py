@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 
 from engine.config import load_config
 from engine.config.derive import fill_checkpointing, fill_schedule, fill_sizes
@@ -80,6 +80,17 @@ def test_activation_checkpointing_without_a_part_that_has_it_is_an_error():
     cfg = Config({"model": {"type": "Linear"}, "activation_checkpointing": True})
     with pytest.raises(ConfigError, match=r"no part of Linear has this switch\. Remove the key"):
         fill_checkpointing(cfg, [])
+
+
+def test_every_second_layer_may_be_recomputed_alone(face_config, count_calls):
+    """A head, which has no list of layers, recomputes all."""
+    cfg = face_config(activation_checkpointing=dict(every=2))
+    assert cfg.model.backbone.activation_checkpointing == 2
+    assert cfg.model.decode_head.activation_checkpointing is True
+    backbone = MODELS.build({**cfg.model.backbone, "_scope_": "seg"})
+    calls = count_calls(backbone.layers)
+    backbone(torch.rand(1, 3, *cfg.input_size_hw))[0].sum().backward()
+    assert calls == [2 - i % 2 for i in range(len(backbone.layers))]
 
 
 @pytest.mark.parametrize("category", ["person", 0])

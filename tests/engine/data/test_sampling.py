@@ -40,7 +40,7 @@ def test_one_rank_gets_a_permutation_with_seed_and_epoch():
     assert all(type(key.index) is int for key in dealt)
 
 
-@pytest.mark.parametrize("world_size", [2, 3, 8])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4, 8])
 def test_all_ranks_together_have_the_order_of_one(world_size):
     (order,) = keys()
     ranks = keys(world_size)
