@@ -21,9 +21,11 @@ class LateMessageHub(MessageHub):
     Attributes:
         most: How many values of a figure are remembered, by its name; None for MMEngine's million,
             all of which are copied to add one.
+        ask_first: Called before all figures are read; adds what it knows.
     """
 
     most: Callable[[str], int] | None = None
+    ask_first: Callable[[], object] | None = None
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
@@ -43,6 +45,8 @@ class LateMessageHub(MessageHub):
 
     def _read(self, key: str | None = None) -> None:
         """Takes over what waits, if something of the key does; None for any."""
+        if key is None and self.ask_first is not None:
+            self.ask_first()
         if not self._waiting or key not in (None, *(name for name, *_ in self._waiting)):
             return
         waiting, self._waiting = self._waiting, []

@@ -18,6 +18,7 @@ from engine.hooks.checkpoint import STOPPED
 from engine.launch import group_timeout
 from engine.model.base import BaseModel
 from engine.model.wrappers import unwrap
+from engine.optim.autocast import AutocastOptimWrapper
 from engine.prefetch import prefetch
 from engine.replay import losses_of, save_nan_batch, seed_iteration
 from engine.resume import Position
@@ -73,7 +74,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.stop_request = StopRequest(group_timeout(self.runner.cfg))
         self.runner.message_hub.most = longest_window(self.runner)
         with self.stop_request.listening():
-            self._window: dict[int, Any] = {}  # the batches of a step, by iteration
+            # The batches of a step by iteration: of the one before, and of the present one.
+            self._windows: list[dict[int, Any]] = [{}]
             self.runner.call_hook("before_train")
             if self._iter > 0 and self._batches_done() == 0 and not self._evaluated:
                 self._validate()
@@ -110,6 +112,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         for index, data_batch in enumerate(batches, start=done):
             self._stop_if_asked()  # where a rank without data makes the others wait on the CPU
             self.run_iter(index, data_batch)
+        self._settle()
         self._stop_if_asked()
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -117,31 +120,47 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Runs one iteration."""
         if self._begins_step():
-            self._window.clear()
-        self._window[self._iter] = data_batch
+            self._windows = [*self._windows[-1:], {}]
+        self._windows[-1][self._iter] = data_batch
         seed_iteration(self.runner.seed, get_rank(), self._iter)
         try:
             super().run_iter(idx, data_batch)
         except NonFiniteError as error:
-            raise self._with_evidence(error) from error
+            raise self._with_evidence(error, self._iter) from error
+
+    def _settle(self) -> None:
+        """Waits until it is known how the last step went."""
+        wrapper = self.runner.optim_wrapper
+        try:
+            if isinstance(wrapper, AutocastOptimWrapper):
+                wrapper.settle()
+        except NonFiniteError as error:
+            raise self._with_evidence(error, self._iter - 1) from error
 
     def _begins_step(self) -> bool:
         """Whether no gradients of earlier iterations wait for the next step."""
         return self._iter % self.runner.optim_wrapper._accumulative_counts == 0
 
-    def _with_evidence(self, error: NonFiniteError) -> NonFiniteError:
-        """Saves the batch, and says where it is and which loss term, if one, is not finite."""
-        runner, seed = self.runner, self.runner.seed
-        model, iteration = unwrap(runner.model), self._iter
+    def _with_evidence(self, error: NonFiniteError, done: int) -> NonFiniteError:
+        """Saves the batch, and says where it is and which loss term, if one, is not finite.
+
+        Args:
+            error: Of a step, which may be known of late.
+            done: The last iteration.
+        """
+        runner, seed, wrapper = self.runner, self.runner.seed, self.runner.optim_wrapper
+        last = done - (wrapper._inner_count - wrapper.last_count)
+        window = next(window for window in self._windows if last in window)
+        model, iteration = unwrap(runner.model), last
         losses: dict[str, float] = {}
         try:
-            iteration, losses = self._find_bad(model)
-            finding = _first_bad(losses)
+            iteration, losses, bad = self._find_bad(model, window)
+            finding = _first_bad(losses, bad)
         except DataError as reason:
             finding = f"{reason} "
         except Exception as again:  # the batch is wanted all the more
             finding = f"its loss could not be computed again ({again!r}); "
-        batch = self._window[iteration]
+        batch = window[iteration]
         try:
             path = save_nan_batch(runner.work_dir, model, batch, losses, seed, iteration)
             evidence = f"The batch is saved: run it again with --replay {path}."
@@ -149,38 +168,41 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             evidence = f"The batch could not be saved ({str(again).splitlines()[0]})."
         return NonFiniteError(f"Iteration {iteration + 1}: {finding}{error} {evidence}")
 
-    def _find_bad(self, model: BaseModel) -> tuple[int, dict[str, float]]:
-        """Finds which batch of the step is at fault: by its losses, else by its gradients.
+    def _find_bad(
+        self, model: BaseModel, window: dict[int, Any]
+    ) -> tuple[int, dict[str, float], list[str]]:
+        """Finds which batch of a step is at fault: by its losses, else by its gradients.
 
         Returns:
-            Its iteration, the last one if none is at fault alone, and its loss terms.
+            Its iteration, the last one if none is at fault alone; its loss terms; and the names of
+            the parameters whose gradients are not finite.
         """
         runner = self.runner
         losses: dict[int, dict[str, float]] = {}
+        gradients: dict[int, list[str]] = {}
         # All batches on all ranks, as those of a sharded model compute together.
-        bad_losses: list[int] = []
-        bad_gradients: list[int] = []
-        for iteration, batch in self._window.items():
+        for iteration, batch in window.items():
             model.zero_grad()
             position = (runner.seed, get_rank(), iteration)
-            with torch.set_grad_enabled(len(self._window) > 1):
-                total, terms = losses_of(model, runner.optim_wrapper, batch, *position)
+            total, terms = losses_of(model, runner.optim_wrapper, batch, *position)
             losses[iteration] = {name: float(value.detach()) for name, value in terms.items()}
-            if not all(map(math.isfinite, losses[iteration].values())):
-                bad_losses.append(iteration)
-            if len(self._window) > 1:
-                total.backward()
-                gradients = [p.grad for p in model.parameters() if p.grad is not None]
-                if not all(map(is_finite, gradients)):
-                    bad_gradients.append(iteration)
-        iteration = next(iter([*bad_losses, *bad_gradients]), self._iter)
-        return iteration, losses[iteration]
+            total.backward()
+            gradients[iteration] = [
+                name
+                for name, p in model.named_parameters()
+                if p.grad is not None and not is_finite(p.grad)
+            ]
+        bad = [i for i, found in losses.items() if not all(map(math.isfinite, found.values()))]
+        bad += [i for i, found in gradients.items() if found]
+        iteration = next(iter([*bad, max(window)]))
+        return iteration, losses[iteration], gradients[iteration]
 
     def _stop_if_asked(self) -> None:
         """Saves and exits if a signal asks for it, unless gradients wait for their step."""
         exit_code = self.stop_request.agreed() if self._begins_step() else 0
         if not exit_code:
             return
+        self._settle()
         name = self.runner.checkpoint_name(STOPPED.format(self._iter))
         self.runner.logger.warning(f"Stopping on a signal: saving {name}; --resume goes on here.")
         position = {"epoch": self._epoch, "iter": self._iter}
@@ -192,10 +214,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         sys.exit(exit_code)
 
 
-def _first_bad(losses: dict[str, float]) -> str:
-    """Names the first term that is not finite; the sum of all, "loss", only if no term of it is."""
+def _first_bad(losses: dict[str, float], gradients: list[str]) -> str:
+    """Names the first term that is not finite; the sum of all, "loss", only if no term of it is.
+
+    If all are, the first gradient; of finite gradients only the norm is not.
+    """
     bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
     if bad:
         name = next((name for name in bad if name != "loss"), "loss")
         return f"{name} is {bad[name]}; "
-    return f"this batch's loss is finite on rank {get_rank()}; "
+    found = f"computed again, {len(gradients)} gradients are not finite"
+    first = f", the first being that of {gradients[0]}" if gradients else ""
+    return f"this batch's loss is finite on rank {get_rank()}; {found}{first}; "

@@ -15,9 +15,10 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
-from engine.checkpoint.values import is_finite
 from engine.config.keys import reject_unknown
 from engine.errors import ConfigError, NonFiniteError
+from engine.history import LateMessageHub
+from engine.optim.verdict import Verdict, skipping_if, skips_on_device
 from engine.parallel.shards import device_of, whole
 from engine.precision import autocast_context, autocast_dtype
 
@@ -43,6 +44,9 @@ class AutocastOptimWrapper(OptimWrapper):
         clip_grad: ``dict(max_norm=..., norm_type=2)``, or ``dict(type="value", clip_value=...)``.
         on_nonfinite: ``"raise"``, or ``"skip"`` for steps whose loss or gradient is not finite.
         max_skipped: With ``"skip"``, so many such steps in a row are skipped; the next one raises.
+
+    Attributes:
+        last_count: Backward passes until the last step of which it is known how it went.
 
     Raises:
         ConfigError: For float16 on a CPU, ``loss_scale`` without float16, or an unknown key.
@@ -84,6 +88,11 @@ class AutocastOptimWrapper(OptimWrapper):
         self._skipped_in_a_row = 0
         self._global_step = 0  # the first scheduler sets it to -1, and counts steps from there
         self._loss: torch.Tensor | None = None  # sum over the accumulation window
+        self._pending: Verdict | None = None  # of the last step, until it is read
+        self._error: NonFiniteError | None = None
+        self.last_count = 0
+        if isinstance(self.message_hub, LateMessageHub):
+            self.message_hub.ask_first = self._learn
         # A number stays what it is; GradScaler would let it grow.
         self._constant_scale = None if isinstance(loss_scale, (str, dict)) else loss_scale
         autocast_context(self.device_type, self.dtype)  # float16 on a CPU fails here, not later
@@ -117,92 +126,104 @@ class AutocastOptimWrapper(OptimWrapper):
     def step(self, **kwargs: Any) -> None:
         """Clips the gradients and updates the parameters, if loss and gradients are finite.
 
+        A fused optimizer, the default on a GPU, learns that on the device, and nobody waits: what
+        this step does not take is known when the next one begins; see :meth:`settle`.
+
         Raises:
             NonFiniteError: If they are not, and such steps are not to be skipped or too many were;
                 or if float16 gradients overflow at every loss scale. Nothing has been updated then.
         """
+        self.settle()
         self.scaler.unscale_(self.optimizer)
-        if self._clip_grad():
-            self.optimizer.step(**kwargs)
-            self._skipped_in_a_row = 0
-        self._loss = None
-        self.scaler.update(self._constant_scale)
-
-    def _clip_grad(self) -> bool:
-        """Clips; returns whether gradients and loss are finite, which one number tells.
-
-        The number is the norm of all gradients plus 0 times the loss, of all ranks. It is read
-        together with the loss scale: only there a step waits for the device.
-        """
         params = [
             param
             for group in self.optimizer.param_groups
             for param in group["params"]
             if param.grad is not None
         ]
-        kwargs = dict(self.clip_grad_kwargs or {})
-        norm_type = kwargs.pop("norm_type", 2.0)
+        norm_type = (self.clip_grad_kwargs or {}).get("norm_type", 2.0)
         norm = whole(get_total_norm([param.grad for param in params], norm_type))
-        if self._loss is not None:
-            norm = norm.to(self._loss.device)  # from the host, if gradients are offloaded
-            all_reduce(self._loss)  # a loss that is infinite on one rank must stop or skip them all
-        checked = norm if self._loss is None else norm + 0 * self._loss
-        value, scale = torch.stack([checked, self.scaler.scale(torch.ones_like(norm))]).tolist()
-        if self.scaler.is_enabled():
-            self._check_loss_scale(scale)
-        if not math.isfinite(value):
-            self._on_nonfinite(float(norm))
-            return False
-        if "max_norm" in kwargs:
-            clip_grads_with_norm_(params, total_norm=norm, **kwargs)
-        elif "clip_value" in kwargs:
-            clip_grad_value_(params, **kwargs)
-        self.message_hub.update_scalar("train/grad_norm", value)
-        return True
+        loss, self._loss = self._loss, None
+        loss = torch.zeros_like(norm) if loss is None else loss.to(norm.dtype)
+        norm = norm.to(loss.device)  # from the host, if gradients are offloaded
+        all_reduce(loss)  # a loss that is infinite on one rank must stop or skip them all
+        scale = self.scaler.scale(torch.ones_like(norm))
+        self._pending = Verdict(torch.stack([norm, loss, scale]), self._inner_count)
+        found = (~(norm + 0 * loss).isfinite()).float()
+        if skips_on_device(self.optimizer, found):
+            self._clip(params, norm)
+            with skipping_if(self.optimizer, found):
+                self.optimizer.step(**kwargs)
+        elif self.settle():
+            self._clip(params, norm)
+            self.optimizer.step(**kwargs)
+        self.scaler.update(self._constant_scale)
 
-    def _on_nonfinite(self, norm: float) -> None:
-        loss = 0.0 if self._loss is None else float(self._loss)
-        self._loss = None
+    def _clip(self, params: list[torch.Tensor], norm: torch.Tensor) -> None:
+        options = {k: v for k, v in (self.clip_grad_kwargs or {}).items() if k != "norm_type"}
+        if "max_norm" in options:
+            clip_grads_with_norm_(params, total_norm=norm, **options)
+        elif "clip_value" in options:
+            clip_grad_value_(params, **options)
+
+    def settle(self) -> bool:
+        """Reads whether the last step was taken, if that is not known yet; returns it.
+
+        Raises:
+            NonFiniteError: See :meth:`step`.
+        """
+        is_taken = self._learn()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return is_taken
+
+    def _learn(self) -> bool:
+        """Reads it, and keeps what is to be raised: where a log is written not all ranks are."""
+        if self._pending is None:
+            return True
+        pending, self._pending = self._pending, None
+        norm, loss, scale = pending.read()
+        if self.scaler.is_enabled():
+            self.message_hub.update_scalar("train/grad_scale", scale)
+        self.last_count = pending.count
+        if math.isfinite(norm + 0 * loss):
+            self._skipped_in_a_row = 0
+            self.message_hub.update_scalar("train/grad_norm", norm)
+        else:
+            self._error = self._count_skipped(norm, loss)
+        if self.scaler.is_enabled() and scale < _MIN_LOSS_SCALE:
+            self._error = NonFiniteError(
+                f"The float16 gradients overflow even at a loss scale of {scale:.2g}: the training "
+                'has diverged. Lower the learning rate, or use optim_wrapper.dtype="bfloat16".'
+            )
+        return math.isfinite(norm + 0 * loss)
+
+    def _count_skipped(self, norm: float, loss: float) -> NonFiniteError | None:
+        """Counts a step that was not taken; returns what is to be said if it must not be."""
         overflow = self.scaler.is_enabled() and math.isfinite(loss)
         self.skipped_steps += 1
         self._skipped_in_a_row += 1
         too_many = not overflow and self._skipped_in_a_row > self.max_skipped
-        if too_many or (self.on_nonfinite == "raise" and not overflow):
-            if math.isfinite(loss):
-                what = f"the gradients are not finite (norm {norm}), {self._describe_nonfinite()}"
-            else:
-                what = f"the loss, of all ranks and accumulated batches, is {loss}"
-            row = f" This was step {self._skipped_in_a_row} in a row." if too_many else ""
-            raise NonFiniteError(
-                f"{what}; the step was not taken.{row} Look at the batch, lower the learning rate, "
-                'or skip and count such steps with optim_wrapper.on_nonfinite="skip".'
-            )
-        self.message_hub.update_scalar("train/skipped_steps", self.skipped_steps)
-
-    def _describe_nonfinite(self) -> str:
-        groups = self.optimizer.param_groups
-        params = [(i, j, p) for i, g in enumerate(groups) for j, p in enumerate(g["params"])]
-        bad = [(i, j) for i, j, p in params if p.grad is not None and not is_finite(whole(p.grad))]
-        if not bad:
-            return "though each entry is: the norm overflows"
-        group, index = bad[0]
-        names = groups[group].get("param_names")
-        first = names[index] if names else f"parameter {index} of group {group}"
-        return f"in {len(bad)} of {len(params)} tensors, the first being {first}"
-
-    def _check_loss_scale(self, scale: float) -> None:
-        self.message_hub.update_scalar("train/grad_scale", scale)
-        if scale < _MIN_LOSS_SCALE:
-            raise NonFiniteError(
-                f"The float16 gradients overflow even at a loss scale of {scale:.2g}: the training "
-                'has diverged. Lower the learning rate, or use optim_wrapper.dtype="bfloat16".'
-            )
+        if not too_many and (self.on_nonfinite == "skip" or overflow):
+            self.message_hub.update_scalar("train/skipped_steps", self.skipped_steps)
+            return None
+        if math.isfinite(loss):
+            what = f"the gradients are not finite (norm {norm})"
+        else:
+            what = f"the loss, of all ranks and accumulated batches, is {loss}"
+        row = f" This was step {self._skipped_in_a_row} in a row." if too_many else ""
+        return NonFiniteError(
+            f"{what}; the step was not taken.{row} Look at the batch, lower the learning rate, "
+            'or skip and count such steps with optim_wrapper.on_nonfinite="skip".'
+        )
 
     def state_dict(self) -> dict:
         """Returns the optimizer's state, with the scaler's under ``loss_scaler``.
 
         ``skipped`` is how many steps were, and how many of them in a row up to now.
         """
+        self.settle()
         state = super().state_dict()
         state["skipped"] = (self.skipped_steps, self._skipped_in_a_row)
         if self.scaler.is_enabled():

@@ -50,7 +50,8 @@ def test_a_replay_repeats_the_loss_exactly_and_may_use_another_config(face_confi
     runner = Runner.from_cfg(cfg)
     name = break_gradient(runner, {4})
     with pytest.raises(
-        NonFiniteError, match=rf"Iteration 5: .*finite on rank 0; the gradients .*{re.escape(name)}"
+        NonFiniteError,
+        match=rf"Iteration 5: .*finite on rank 0; .*, 1 gradients .*{re.escape(name)}",
     ):
         runner.train()
     report = replay_in(cfg)
@@ -115,9 +116,11 @@ def test_a_term_may_be_a_list_of_tensors_as_mmengine_allows(face_config):
 
 
 @pytest.mark.parametrize("fault", ["loss", "gradient"])
-def test_of_the_batches_of_a_step_the_one_at_fault_is_saved(face_config, fault):
+@pytest.mark.parametrize("fused", [False, True])
+def test_of_the_batches_of_a_step_the_one_at_fault_is_saved(face_config, fault, fused):
     cfg = face_config(train_dataloader__batch_size=2, optim_wrapper__accumulative_counts=3)
     cfg.optim_wrapper.dtype = "float32"
+    cfg.optim_wrapper.optimizer.fused = fused  # then it is known a step later
     runner = Runner.from_cfg(cfg)
     seen, loss = [], runner.model.loss
 
@@ -139,6 +142,41 @@ def test_of_the_batches_of_a_step_the_one_at_fault_is_saved(face_config, fault):
         runner.train()
     saved = torch.load(Path(cfg.work_dir, "nan_batch.pth"), weights_only=False)
     assert saved["img_paths"] == seen[1] and saved["iter"] == 1
+
+
+@pytest.mark.parametrize("index", [1, 5])
+@pytest.mark.parametrize("fault", ["loss", "gradient"])
+def test_what_is_known_a_step_later_is_said_of_its_batch(face_config, index, fault):
+    """As on a GPU; the last step of an epoch is known at its end."""
+    cfg = face_config(train_dataloader__batch_size=2, optim_wrapper__dtype="float32")
+    cfg.optim_wrapper.optimizer.fused = True
+    runner = Runner.from_cfg(cfg)
+    assert len(runner.train_dataloader) == 6
+    loss, seen, name = runner.model.loss, [], "decode_head.conv_seg.bias"
+
+    def spoilt(inputs, targets, data_samples):
+        losses = loss(inputs, targets, data_samples)
+        seen.append([sample.img_path for sample in data_samples])
+        if seen.index(seen[-1]) != index:
+            return losses
+        if fault == "loss":
+            return {**losses, "decode.loss_ce": losses["decode.loss_ce"] * float("nan")}
+        bias = dict(runner.model.named_parameters())[name]
+        handle = bias.register_hook(lambda grad: handle.remove() or grad * float("nan"))
+        return losses
+
+    runner.model.loss = spoilt
+    of = (
+        r"decode\.loss_ce is nan"
+        if fault == "loss"
+        else rf"the first being that of {re.escape(name)}"
+    )
+    with pytest.raises(NonFiniteError, match=f"Iteration {index + 1}: .*{of}.*step was not taken"):
+        runner.train()
+    assert len(seen) == (index + 3 if index == 1 else index + 2)
+    saved = read_checkpoint(Path(cfg.work_dir, "nan_batch.pth"))
+    assert saved["img_paths"] == seen[index] and saved["iter"] == index
+    assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
 def test_the_batch_is_saved_even_if_its_loss_cannot_be_computed_again(face_config):
