@@ -1,4 +1,4 @@
-"""A training step waits for the device once: where it reads whether its numbers are finite.
+"""A training never waits for the device in a step: what it reads is of an earlier step, or logged.
 
 Counted on a CPU, by the operations that wait on a GPU.
 """
@@ -9,12 +9,15 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from engine.config import load_config
 from engine.model.base import build_model
 from engine.optim.autocast import AutocastOptimWrapper
+from engine.optim.verdict import Verdict
+from engine.runner import Runner
+from engine.train_loop import ResumableTrainLoop
 from tests.conftest import ROOT
 
 CONFIGS = [
@@ -110,14 +113,27 @@ def test_what_does_not_wait_is_not(code):
     assert not found
 
 
+@pytest.fixture
+def verdicts(monkeypatch):
+    """Lists of which steps it was read how they went; that is no waiting, as they are behind."""
+    read, of_steps = Verdict.read, []
+
+    def late(verdict):
+        with torch._C.DisableTorchFunction(), _disable_current_modes():
+            of_steps.append(verdict.count)
+            return read(verdict)
+
+    monkeypatch.setattr(Verdict, "read", late)
+    return of_steps
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("scaler", [False, True])
-def test_a_step_of_every_task_waits_once(name, scaler):
+def test_a_step_of_every_task_waits_for_nothing(name, scaler, verdicts):
     cfg = load_config(ROOT / f"configs/{name}.py")
     init_default_scope(cfg.default_scope)
     model = build_model(cfg.model).train()
-    # Of SGD without momentum nothing is counted; AdamW reads its step, which is on the CPU always.
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)  # as on a GPU
     wrapper = AutocastOptimWrapper(optimizer, accumulative_counts=2, clip_grad={"max_norm": 1.0})
     if scaler:
         wrapper.scaler = torch.amp.GradScaler("cpu")  # as float16 has one on a GPU
@@ -126,9 +142,34 @@ def test_a_step_of_every_task_waits_once(name, scaler):
     batch = {"inputs": inputs, "targets": targets, "data_samples": None}
     before = [p.detach().clone() for p in model.parameters()]
     with waits() as found:
-        model.train_step(batch, wrapper)
-        assert not found, "half a step"
-        model.train_step(batch, wrapper)
-    assert found == ["tolist"]
+        for _ in range(4):
+            model.train_step(batch, wrapper)
+    assert not found and verdicts == [2]  # of the first step, in the second
     after = list(model.parameters())
     assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "it stepped"
+
+
+def test_an_optimizer_that_is_not_fused_waits_once(verdicts):
+    model = torch.nn.Linear(2, 1)
+    wrapper = AutocastOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    with waits() as found:
+        for _ in range(2):
+            wrapper.update_params(model(torch.ones(1, 2)).sum())
+    assert not found and verdicts == [1, 2]
+
+
+def test_a_training_with_all_its_hooks_waits_where_it_logs(face_config, monkeypatch, verdicts):
+    cfg = face_config(train_dataloader__batch_size=1, default_hooks__logger__interval=4)
+    cfg.optim_wrapper.optimizer.fused = True
+    runner, run_iter, by_iteration = Runner.from_cfg(cfg), ResumableTrainLoop.run_iter, {}
+
+    def watched(loop, index, batch):
+        with waits() as found:
+            run_iter(loop, index, batch)
+        by_iteration[loop.iter] = found
+
+    monkeypatch.setattr(ResumableTrainLoop, "run_iter", watched)
+    runner.train()
+    assert len(by_iteration) == 24
+    assert {i for i, found in by_iteration.items() if found} == {4, 8, 12, 16, 20, 24}
+    assert by_iteration[8] == ["tolist"]
