@@ -32,12 +32,18 @@ def two(folder: Path, faces_dir: Path) -> dict[str, list[Trained]]:
         ],
         "default_hooks__checkpoint__max_keep_ckpts": 1,
     }
+    fused_diverged = {
+        "optim_wrapper__optimizer__lr": 1e36,
+        "optim_wrapper__optimizer__fused": True,
+    }
     jobs = {
         "ddp": {},
         "fsdp": FSDP,
         "compiled": compiled,
         "resumed": {**FSDP, **from_folder},
         "sharded": {**FSDP, **from_file},
+        "fused": {**FSDP, "optim_wrapper__optimizer__fused": True},
+        "fused diverged": {**FSDP, **fused_diverged},
         "diverged": {**FSDP, "optim_wrapper__optimizer__lr": 1e36},
         "no weights": {**FSDP, "model__backbone__init_cfg": missing},
         "not dealt": {"sharding": {"type": "fsdp2", "replicate": 3}},
