@@ -102,7 +102,8 @@ def run_side_by_side(
     processes = []
     for index, values in enumerate(arguments):
         receiver, sender = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=_run, args=(sender, target, values))
+        how = multiprocessing.get_start_method()
+        process = spawn.Process(target=_run, args=(sender, target, values, how))
         process.start()
         sender.close()  # so that its end is seen
         ours[receiver] = index
@@ -118,8 +119,12 @@ def run_side_by_side(
                 yield Message(index, None, processes[index].exitcode)
 
 
-def _run(sender: Connection, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _run(
+    sender: Connection, target: Callable[..., None], arguments: tuple[Any, ...], start_method: str
+) -> None:
     end_with_parent()  # else it goes on to the end of a video before it has something to say
+    # That of a spawned process is to spawn: each of its readers would import all that it has.
+    multiprocessing.set_start_method(start_method, force=True)
     target(sender.send, *arguments)
 
 

@@ -119,6 +119,8 @@ class Matrix:
         cfg.log_level = "ERROR"
         cfg.test_dataloader.update(num_workers=0, persistent_workers=False)  # which would stay
         with tempfile.TemporaryDirectory() as cfg.work_dir:
+            # By the second alone, MMEngine would give two runs one visualizer and its folder.
+            cfg.experiment_name = Path(cfg.work_dir).name
             figures: dict[str, float] = Runner.from_cfg(cfg).test()
         return figures
 

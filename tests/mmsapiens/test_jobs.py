@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from engine.errors import ConfigError
 from mmsapiens.cli import dispatch
 from mmsapiens.commands.infer_jobs import parts_of_rest
 from mmsapiens.commands.infer_work import Work
-from mmsapiens.jobs import device_names, parse_share, run_side_by_side, share_of
+from mmsapiens.jobs import Message, device_names, parse_share, run_side_by_side, share_of
 from tests.processes import Command
 
 PARTS = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
@@ -47,6 +48,17 @@ def test_what_jobs_say_and_how_they_end():
 @pytest.mark.parametrize(
     ("num", "parts", "sizes"), [(10, 4, [3, 3, 2, 2]), (3, 5, [1, 1, 1, 0, 0]), (8, 2, [4, 4])]
 )
+def say_start_method(send):
+    send(multiprocessing.get_start_method())
+    sys.exit(0)
+
+
+def test_readers_of_a_job_start_as_those_of_one_job_do():
+    """Where that is by fork, a spawned one would import all that the job has, again."""
+    said = list(run_side_by_side(say_start_method, [()]))
+    assert said == [Message(0, multiprocessing.get_start_method()), Message(0, None, 0)]
+
+
 def test_shares_are_even_and_hold_everything_once(num, parts, sizes):
     shares = [share_of(range(num), part, parts) for part in range(1, parts + 1)]
     assert [len(share) for share in shares] == sizes
