@@ -47,6 +47,7 @@ from engine.lock import hold_work_dir
 from engine.model.base import BaseModel, build_model
 from engine.model.deferred import DeferredDraws
 from engine.model.wrappers import unwrap
+from engine.optim.autocast import AutocastOptimWrapper
 from engine.parallel import (
     Sharding,
     gathered,
@@ -396,6 +397,8 @@ class Runner(MMEngineRunner):
             "batch_size": self._samples_an_iteration(),
         }
         meta = {**(meta or {}), **model_meta(self.model), **place}
+        if isinstance(self.optim_wrapper, AutocastOptimWrapper):
+            self.optim_wrapper.settle()  # on all ranks: of a file only the first asks for its state
         if is_sharded(self.model):
             path = Path(out_dir, self.checkpoint_name(filename))
             self._saver.save(state_of(self, meta, **kwargs), path, then)

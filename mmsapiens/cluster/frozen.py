@@ -8,7 +8,9 @@ import platform
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +31,23 @@ VARIABLES = (
 )
 
 
-def new_folder(out_dir: Path) -> Path:
-    """Returns a folder for a submission below that of its results; it is not made yet."""
+def new_folder(out_dir: Path, make: bool = True) -> Path:
+    """Makes the folder of a submission below that of its results, and returns it.
+
+    Args:
+        out_dir: Folder of the results.
+        make: Whether to; if not, its path is that of the next submission of this second.
+    """
     stem = time.strftime("%Y-%m-%d_%H-%M-%S")
-    names = (stem if num == 1 else f"{stem}_{num}" for num in range(1, 1000))
-    return next(path for name in names if not (path := out_dir / FOLDER / name).exists())
+    for num in count(1):
+        path = out_dir / FOLDER / (stem if num == 1 else f"{stem}_{num}")
+        if make:
+            with suppress(FileExistsError):  # of another submission, which may begin just now
+                path.mkdir(parents=True)
+                return path
+        elif not path.exists():
+            return path
+    raise AssertionError  # numbers do not end
 
 
 def freeze(folder: Path, cfg: Config, config: str, command: Sequence[str], python: str) -> None:
@@ -46,7 +60,6 @@ def freeze(folder: Path, cfg: Config, config: str, command: Sequence[str], pytho
         command: As it was typed.
         python: Interpreter of the job.
     """
-    folder.mkdir(parents=True)
     cfg.dump(folder / CONFIG)
     facts = {
         "command": list(command),

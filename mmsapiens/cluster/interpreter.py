@@ -44,13 +44,15 @@ def _candidates(conda_env: str, environ: Mapping[str, str]) -> Iterator[Path]:
     if len(path.parts) > 1 or path.exists():
         is_activate = path.name == "activate" and path.parent.name == "bin"
         yield (path.parents[1] if is_activate else path).absolute()
+    if len(path.parts) > 1:
         return
     for folder in environ.get("CONDA_ENVS_PATH", "").split(os.pathsep):
         if folder:
             yield Path(folder, conda_env)
     for name, levels in (("CONDA_EXE", 1), ("MAMBA_EXE", 1)):
         if environ.get(name):
-            yield Path(environ[name]).parents[levels] / "envs" / conda_env
+            root = Path(environ[name]).parents[levels]
+            yield root if conda_env == "base" else root / "envs" / conda_env
     listed = Path(environ.get("HOME", "~")).expanduser() / ".conda" / "environments.txt"
     if listed.is_file():
         for line in listed.read_text(encoding="utf-8").splitlines():

@@ -11,6 +11,14 @@ from engine.errors import ConfigError, collect
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 OF_SUBMITIT = ("output", "error", "open_mode", "array", "requeue", "no_requeue", "parsable", "wrap")
 """Options of sbatch on which the job relies."""
+OF_VARIABLES = {
+    "nodes": "NUM_NODES",
+    "ntasks": "NUM_NODES and GPUS_PER_NODE",
+    "ntasks_per_node": "GPUS_PER_NODE, or TASKS_PER_NODE with DEVICES=cpu,",
+}
+"""Options of sbatch that the job must know, and what says them."""
+OTHER_GPUS = ("gpus", "gpus_per_task", "gpus_per_socket", "tres_per_task")
+"""Options of sbatch that ask for GPUs in another way."""
 PLAIN = ("MEM", "PARTITION", "ACCOUNT", "QOS", "CONSTRAINT", "EXCLUDE")
 """Variables that are options of sbatch as they stand."""
 
@@ -89,11 +97,18 @@ def read_settings(
     options["job_name"] = given.get("JOB_NAME", "mmsapiens")
     if counts["CPUS_PER_TASK"]:
         options["cpus_per_task"] = counts["CPUS_PER_TASK"]
-    if not on_cpu:
-        options["gpus_per_node"] = counts["GPUS_PER_NODE"]
     for pair in pairs:
         if collect(errors, _option, pair):
             options.update([_option(pair)])
+    asks = _asking_for_gpus(options)
+    if not on_cpu and not asks:
+        options["gpus_per_node"] = counts["GPUS_PER_NODE"]
+    for name, num in asks.items():
+        if num not in (None, counts["GPUS_PER_NODE"]):
+            errors.append(
+                f"--set {name}={options[name]}: there is a process for each of GPUS_PER_NODE, "
+                f"which is {counts['GPUS_PER_NODE']}. Set it to {num}, too."
+            )
     if errors:
         raise ConfigError(*errors)
     return Settings(
@@ -148,4 +163,25 @@ def _option(pair: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {pair}: expected key=value, an option of sbatch.")
     if name in OF_SUBMITIT:
         raise ConfigError(f"--set {pair}: the job sets {name} itself, and relies on it.")
+    if name in OF_VARIABLES:
+        raise ConfigError(f"--set {pair}: {OF_VARIABLES[name]} says this, and the ranks with it.")
     return name, value if equals else True
+
+
+def _asking_for_gpus(options: Mapping[str, Any]) -> dict[str, int | None]:
+    """Returns the options that ask for GPUs, and how many of a node; None where it is not said so.
+
+    Slurm refuses the same number twice, with a type and without.
+    """
+    asks: dict[str, int | None] = {name: None for name in OTHER_GPUS if name in options}
+    for part in str(options.get("gres", "")).split(","):
+        if part.split(":")[0] in ("gpu", "gres/gpu"):
+            asks["gres"] = _last_number(part)
+    if "gpus_per_node" in options:
+        asks["gpus_per_node"] = _last_number(str(options["gpus_per_node"]))
+    return asks
+
+
+def _last_number(text: str) -> int:
+    number = text.split(":")[-1]
+    return int(number) if number.isdecimal() else 1

@@ -22,15 +22,19 @@ def ask(*words: str) -> str:
     Raises:
         ConfigError: If it is not there, or says no.
     """
-    if shutil.which(words[0]) is None:
-        raise ConfigError(
-            f"There is no {words[0]} here: jobs are submitted on a login node of a Slurm cluster. "
-            "scripts/node.sh trains on this machine; --dry-run prints the batch script."
-        )
+    _check_is_here(words[0])
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(refusal(words[0], done.stderr))
     return done.stdout
+
+
+def _check_is_here(program: str) -> None:
+    if shutil.which(program) is None:
+        raise ConfigError(
+            f"There is no {program} here: jobs are submitted on a login node of a Slurm cluster. "
+            "scripts/node.sh trains on this machine; --dry-run prints the batch script."
+        )
 
 
 def refusal(program: str, said: str) -> str:
@@ -50,7 +54,11 @@ def state_of(job_id: str) -> tuple[str, str] | None:
 
     Returns:
         ("", "") if it has left the queue; None if Slurm does not answer.
+
+    Raises:
+        ConfigError: There is no Slurm to ask.
     """
+    _check_is_here("squeue")
     words = ["squeue", "--noheader", "--jobs", job_id, "--format", "%T|%r"]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode and "Invalid job id" not in done.stderr:

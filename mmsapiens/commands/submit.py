@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     of_verb = build_parser(args.what).parse_args(words)
     if own.array > 1 and args.what != "infer":
         raise ConfigError(f"--array: a {args.what} has no shares; it goes with infer.")
+    if own.array > 1 and of_verb.shard:
+        raise ConfigError("--array gives each job a --shard of its own: leave one of them out.")
     if getattr(of_verb, "launcher", "none") != "none":
         raise ConfigError("--launcher: the job starts its ranks itself; leave it out.")
     settings = read_settings(os.environ, own.set, single=args.what == "infer")
@@ -100,7 +102,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def take_environment(args: argparse.Namespace, settings: Settings, verb: str) -> None:
-    """Fills in what the environment says and the command line does not."""
+    """Fills in what the environment says and the command line does not.
+
+    Raises:
+        ConfigError: It names two checkpoints to begin with.
+    """
+    from engine.errors import ConfigError
+
     if verb == "infer":
         return
     args.work_dir = args.work_dir or settings.output_dir or None
@@ -110,6 +118,11 @@ def take_environment(args: argparse.Namespace, settings: Settings, verb: str) ->
         batch_size = {"train_dataloader.batch_size": settings.batch_size}
         args.cfg_options = {**batch_size, **(args.cfg_options or {})}
     if not args.resume and not args.load_from:
+        if settings.resume_from and settings.load_from:
+            raise ConfigError(
+                f"RESUME_FROM={settings.resume_from} and LOAD_FROM={settings.load_from}: a "
+                "training begins with one of them. Unset the other."
+            )
         args.resume = settings.resume_from or None
         args.load_from = None if args.resume else settings.load_from or None
 
@@ -140,14 +153,16 @@ def submit(
     python = find_python(settings.conda_env, os.environ)
     prepare = {"train": of_training, "test": of_test, "infer": of_inference}[verb]
     cfg, source, out_dir, options = prepare(args, plain(args, words), own.array)
-    folder = new_folder(out_dir)
+    if not own.dry_run:
+        check_there(settings.options, settings.nodes)
+        check_start(args)
+    folder = new_folder(out_dir, make=not own.dry_run)
     jobs = jobs_of(verb, folder, options, settings, own)
     executor = executor_of(settings, folder, python)
     if own.dry_run:
         print(executor.script(len(jobs)))
         return 0
     command = ["mmsapiens", "submit", verb, *words]
-    check_there(settings.options, settings.nodes)
     freeze(folder, cfg, source, command, python)
     try:
         ids = submit(jobs, executor)
@@ -159,6 +174,22 @@ def submit(
     print(f"Submitted job {name}. Log: {log_of(folder, ids[0])}", file=sys.stderr)
     print(f"To follow it: mmsapiens submit follow {shlex.quote(str(folder))}", file=sys.stderr)
     return follow(folder, ids) if own.follow else 0
+
+
+def check_start(args: argparse.Namespace) -> None:
+    """Checks that the checkpoint is there that the job begins with, which may be days from now.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    from engine.checkpoint.sharded import is_sharded_checkpoint
+    from engine.errors import ConfigError
+
+    for name in ("checkpoint", "load_from", "resume"):
+        path = getattr(args, name, None)
+        if path in (None, "auto") or os.path.isfile(path) or is_sharded_checkpoint(path):
+            continue
+        raise ConfigError(f"There is no checkpoint {path} (seen from {Path.cwd()}).")
 
 
 def plain(args: argparse.Namespace, words: Sequence[str]) -> list[str]:
@@ -201,9 +232,12 @@ def of_training(args: argparse.Namespace, rest: list[str], num_shares: int) -> A
 
 def of_test(args: argparse.Namespace, rest: list[str], num_shares: int) -> Any:
     """Returns the same of an evaluation."""
+    from mmsapiens.commands.test import PRECISION
+    from mmsapiens.export.model import size_option
     from mmsapiens.shipped import find_config
 
-    cfg = load(args)
+    # As the verb loads it: what follows from either cannot be said of a resolved config any more.
+    cfg = load(args, size_option(args.checkpoint), eval_dtype=PRECISION)
     trained_in = cfg.get("work_dir") or default_dir(args.config)
     out_dir = Path(args.work_dir or Path(trained_in, "test")).absolute()
     words = [args.checkpoint, *rest, "--work-dir", str(out_dir), "--launcher", "slurm"]
@@ -213,13 +247,15 @@ def of_test(args: argparse.Namespace, rest: list[str], num_shares: int) -> Any:
 def of_inference(args: argparse.Namespace, rest: list[str], num_shares: int) -> Any:
     """Returns the same of an inference; a released model is downloaded now, not by each share."""
     from mmsapiens.commands.infer import load_checked
+    from mmsapiens.export.model import size_option
     from mmsapiens.sources import find_model
 
     source = (args.config, args.checkpoint) if args.checkpoint else args.config
     args.config, args.checkpoint = map(str, find_model(source))
     args.shard = args.shard or (num_shares > 1 and (1, num_shares)) or None
     load_checked(args)
-    return load(args), args.config, args.output.absolute(), {"words": [args.checkpoint, *rest]}
+    cfg = load(args, size_option(args.checkpoint))
+    return cfg, args.config, args.output.absolute(), {"words": [args.checkpoint, *rest]}
 
 
 def jobs_of(

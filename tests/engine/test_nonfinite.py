@@ -179,6 +179,19 @@ def test_what_is_known_a_step_later_is_said_of_its_batch(face_config, index, fau
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
+def test_all_ranks_learn_before_a_checkpoint_how_the_last_step_went(face_config, monkeypatch):
+    """Only the first asks for the optimizer's state; alone it would leave the others waiting."""
+    cfg = face_config(train_dataloader__batch_size=2, optim_wrapper__dtype="float32")
+    cfg.optim_wrapper.optimizer.fused = True
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2)
+    runner = Runner.from_cfg(cfg)
+    monkeypatch.setattr("engine.runner.is_main_process", lambda: False)
+    break_gradient(runner, {1})
+    with pytest.raises(NonFiniteError, match="Iteration 2: "):
+        runner.train()
+    assert runner.iter == 1, "before the next step, in which ranks wait for each other"
+
+
 def test_the_batch_is_saved_even_if_its_loss_cannot_be_computed_again(face_config):
     cfg = face_config()
     runner = Runner.from_cfg(cfg)

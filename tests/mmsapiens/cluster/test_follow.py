@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from engine.errors import ConfigError
 from mmsapiens.cli import dispatch
 from mmsapiens.cluster import follow
 
@@ -51,6 +52,12 @@ def test_why_a_job_waits_and_that_it_was_cancelled(queue, tmp_path, capsys):
         "Job 7 waits: Priority.",
         "It has left the queue without a word, as a job that was cancelled does.",
     ]
+
+
+def test_jobs_are_followed_where_slurm_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="There is no squeue here"):
+        dispatch(["submit", "follow", submitted(tmp_path, {"7": None})])
 
 
 def test_which_shares_of_an_array_failed(queue, tmp_path, capsys):

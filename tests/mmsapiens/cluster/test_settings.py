@@ -31,9 +31,35 @@ def test_every_variable_acts():
     )  # fmt: skip
     assert found.options == {
         "mem": "200G", "partition": "a100", "account": "lab", "qos": "low", "constraint": "ib",
-        "exclude": "n[3-4]", "job_name": "faces", "cpus_per_task": 16, "gpus_per_node": 4,
+        "exclude": "n[3-4]", "job_name": "faces", "cpus_per_task": 16,
         "gres": "gpu:a100:4", "mail_type": "END", "exclusive": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["gres=gpu:a100:8", "gres=nvme:1,gpu:8", "gpus-per-node=a100:8", "gpus=32", "gpus-per-task=1"],
+)
+def test_slurm_is_asked_for_gpus_once(option):
+    """It refuses a number of GPUs with a type beside one without."""
+    options = read_settings({}, [option]).options
+    name, _, value = option.replace("-", "_").partition("=")
+    assert options == {"job_name": "mmsapiens", name: value}
+
+
+@pytest.mark.parametrize(
+    "option, sentence",
+    [
+        ("gres=gpu:a100:4", "GPUS_PER_NODE, which is 8. Set it to 4, too"),
+        ("gres=gpu", "Set it to 1, too"),
+        ("gpus-per-node=h100:2", "Set it to 2, too"),
+        ("nodes=2", "--set nodes=2: NUM_NODES says this"),
+        ("ntasks-per-node=2", "GPUS_PER_NODE, or TASKS_PER_NODE with DEVICES=cpu, says this"),
+    ],
+)
+def test_what_the_ranks_must_know_has_one_place(option, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        read_settings({}, [option])
 
 
 @pytest.mark.parametrize("devices", ["cpu", ""])
@@ -78,7 +104,7 @@ def make_env(folder: Path, script: str) -> Path:
     return python
 
 
-def test_environments_by_name_and_path(tmp_path):
+def test_environments_by_name_and_path(tmp_path, monkeypatch):
     conda = tmp_path / "conda"
     python = make_env(conda / "envs" / "sapiens", "exit 0")
     listed = make_env(tmp_path / "far" / "other", "exit 0")
@@ -89,6 +115,11 @@ def test_environments_by_name_and_path(tmp_path):
     assert find_python("sapiens", environ) == str(python)
     assert find_python("other", environ) == str(listed)
     assert find_python(str(python.parents[1]), {}) == str(python)
+    base = make_env(conda, "exit 0")
+    assert find_python("base", environ) == str(base)
+    monkeypatch.chdir(tmp_path)
+    Path("sapiens").mkdir()  # no environment, but the code, say
+    assert find_python("sapiens", environ) == str(python)
     assert find_python(f"{python.parent}{os.sep}activate", {}) == str(python)
     with pytest.raises(ConfigError, match=r"CONDA_ENV=sapiesn: there is no such.*envs/sapiesn"):
         find_python("sapiesn", environ)

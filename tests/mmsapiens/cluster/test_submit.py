@@ -18,6 +18,7 @@ from mmsapiens.commands import submit as verb
 from tests.conftest import ROOT
 
 TRIAL = "seg/synthetic_face/sapiens_tiny_synthetic_face-192x144"
+INFER = ["infer", TRIAL, "w.pth", "--input", "photos", "--output", "out"]
 VARIABLES = ("NUM_NODES", "GPUS_PER_NODE", "DEVICES", "MODE", "mode", "TIME", "MEM", "OUTPUT_DIR")
 
 
@@ -115,9 +116,22 @@ def test_words_of_other_verbs_are_kept_but_for_what_is_frozen(tmp_path):
     words = [*words[:2], "w.pth", *words[2:5]]
     cfg, _, out_dir, options = arguments_of(words, "test")
     assert cfg.test_dataloader.batch_size == 2 and out_dir.parts[-1] == "test"
+    assert cfg.model.eval_dtype == "float32", "as without a cluster"
     assert options["words"] == [
         "w.pth", "--flip", "--tta", "--work-dir", str(out_dir), "--launcher", "slurm"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["test", "infer"])
+def test_an_exported_file_is_run_in_its_size(what, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mmsapiens.export.model.read_metadata",
+        lambda path: {"input": {"size_hw": [96, 64]}, "task": "seg"},
+    )
+    (tmp_path / "w.pth").write_text("")
+    own = ["--input", "photos", "--output", "out"] if what == "infer" else []
+    cfg, *_ = arguments_of([TRIAL, "w.pth", *own], what)
+    assert tuple(cfg.input_size_hw) == tuple(cfg.model.backbone.img_size) == (96, 64)
 
 
 def test_what_is_frozen_is_what_was_submitted(tmp_path, monkeypatch):
@@ -135,7 +149,8 @@ def test_what_is_frozen_is_what_was_submitted(tmp_path, monkeypatch):
     assert facts["config"] == str(config) and facts["command"] == ["mmsapiens", "submit"]
     assert facts["environment"]["OUTPUT_DIR"] == str(tmp_path / "out")
     assert facts["versions"].keys() >= {"python", "mmsapiens", "torch", "mmengine", "submitit"}
-    assert new_folder(out_dir) != folder, "a second submission has a folder of its own"
+    assert new_folder(out_dir) != new_folder(out_dir), "each submission has a folder of its own"
+    assert not new_folder(out_dir, make=False).exists()
 
 
 def test_the_commit_of_the_code(tmp_path):
@@ -157,6 +172,7 @@ def test_a_job_is_pickled_as_text_that_any_python_reads(tmp_path):
         (["train", TRIAL, "--launcher", "slurm"], "--launcher: the job starts its ranks itself"),
         (["train", TRIAL, "--replay", "nan.pth"], "do it here, with mmsapiens train"),
         (["train", TRIAL, "--array", "2"], "--array: a train has no shares"),
+        ([*INFER, "--array", "2", "--shard", "1/2"], "--array gives each job a --shard of its own"),
         (["train", TRIAL, "--set", "requeue"], "the job sets requeue itself"),
         (["train", "no/such"], "neither such a file nor a config"),
         (["follow"], "expected one folder"),
@@ -195,6 +211,29 @@ def test_what_slurm_would_never_start_is_refused(
     with pytest.raises(ConfigError, match=sentence):
         dispatch(["submit", "train", TRIAL, *sets])
     assert not list(tmp_path.glob("out/slurm/*")), "nothing is left of it"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", TRIAL, "--resume", "gone.pth"], ["test", TRIAL, "gone.pth"], ["train", TRIAL]],
+)
+def test_a_checkpoint_that_is_not_there_is_missed_before_the_job_waits(
+    words, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NUM_NODES", "1")
+    monkeypatch.setenv("LOAD_FROM", "gone.pth")
+    program(tmp_path, "sinfo", SINFO.format("idle"))
+    program(tmp_path, "sbatch", "exit 0")
+    with pytest.raises(ConfigError, match=r"There is no checkpoint gone\.pth \(seen from"):
+        dispatch(["submit", *words])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_begins_with_one_checkpoint(monkeypatch):
+    monkeypatch.setenv("LOAD_FROM", "a.pth")
+    monkeypatch.setenv("RESUME_FROM", "b.pth")
+    with pytest.raises(ConfigError, match=r"RESUME_FROM=b\.pth and LOAD_FROM=a\.pth: .*one of"):
+        dispatch(["submit", "train", TRIAL, "--dry-run"])
 
 
 def test_debug_mode_runs_here(monkeypatch):
