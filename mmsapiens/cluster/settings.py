@@ -17,6 +17,8 @@ OF_VARIABLES = {
     "ntasks_per_node": "GPUS_PER_NODE, or TASKS_PER_NODE with DEVICES=cpu,",
 }
 """Options of sbatch that the job must know, and what says them."""
+SIGNAL = re.compile(r"(R:)?(SIG)?(USR2|TERM)(@\d+)?")
+"""Before a time limit: one that ranks save on, and not to the batch script alone."""
 OTHER_GPUS = ("gpus", "gpus_per_task", "gpus_per_socket", "tres_per_task")
 """Options of sbatch that ask for GPUs in another way."""
 PLAIN = ("MEM", "PARTITION", "ACCOUNT", "QOS", "CONSTRAINT", "EXCLUDE")
@@ -165,6 +167,8 @@ def _option(pair: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {pair}: the job sets {name} itself, and relies on it.")
     if name in OF_VARIABLES:
         raise ConfigError(f"--set {pair}: {OF_VARIABLES[name]} says this, and the ranks with it.")
+    if name == "signal" and not SIGNAL.fullmatch(value):
+        raise ConfigError(f"--set {pair}: ranks save on USR2 or TERM; expected such as USR2@600.")
     return name, value if equals else True
 
 

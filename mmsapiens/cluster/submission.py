@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from submitit import SlurmExecutor
-from submitit.core.utils import FailedJobError
+from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from engine.errors import ConfigError
 from mmsapiens.cluster import slurm
@@ -82,3 +82,6 @@ def submit(jobs: Sequence[Job], executor: Executor) -> list[str]:
         return [job.job_id for job in executor.submit_array(jobs)]
     except FailedJobError as error:
         raise ConfigError(slurm.refusal("sbatch", str(error))) from error
+    except FailedSubmissionError as error:  # as of --set test-only
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"sbatch has taken no job, or does not say which: {said}") from error

@@ -53,11 +53,13 @@ def test_slurm_is_asked_for_gpus_once(option):
         ("gres=gpu:a100:4", "GPUS_PER_NODE, which is 8. Set it to 4, too"),
         ("gres=gpu", "Set it to 1, too"),
         ("gpus-per-node=h100:2", "Set it to 2, too"),
+        ("signal=USR1@600", "ranks save on USR2 or TERM; expected such as USR2@600"),
+        ("signal=B:USR2@600", "ranks save on USR2 or TERM"),
         ("nodes=2", "--set nodes=2: NUM_NODES says this"),
         ("ntasks-per-node=2", "GPUS_PER_NODE, or TASKS_PER_NODE with DEVICES=cpu, says this"),
     ],
 )
-def test_what_the_ranks_must_know_has_one_place(option, sentence):
+def test_what_the_job_relies_on_has_one_place(option, sentence):
     with pytest.raises(ConfigError, match=sentence):
         read_settings({}, [option])
 

@@ -196,6 +196,7 @@ SINFO = 'echo "debug*|n1|idle"; echo "debug*|n2|{}"; echo "gpu|n3|mixed"'
         ({"NUM_NODES": "1"}, ["nodelist=n2"], "drained", "Node n2 .* cannot be reached.*drained"),
         ({"NUM_NODES": "1"}, ["nodelist=n9"], "idle", "there is no node n9 in partition debug"),
         ({"NUM_NODES": "2"}, [], "idle", r"Slurm refuses \(sbatch\): Invalid account\."),
+        ({"NUM_NODES": "2", "SAYS": "0"}, ["test-only"], "idle", "no job, or .*: Could not make"),
     ],
 )
 def test_what_slurm_would_never_start_is_refused(
@@ -205,7 +206,7 @@ def test_what_slurm_would_never_start_is_refused(
         monkeypatch.setenv(name, value)
     program(tmp_path, "sinfo", SINFO.format(state))
     program(tmp_path, "scontrol", 'echo "$3"')
-    refuses = "echo 'sbatch: error: Invalid account' >&2; exit 1"
+    refuses = "echo 'sbatch: error: Invalid account' >&2; exit ${SAYS:-1}"
     program(tmp_path, "sbatch", f'[ "$1" = --version ] || {{ {refuses}; }}')
     sets = [word for option in options for word in ("--set", option)]
     with pytest.raises(ConfigError, match=sentence):
