@@ -16,7 +16,6 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from mmengine.dist import is_main_process
 from torch.distributed.checkpoint import FileSystemWriter
-from torch.distributed.checkpoint.api import CheckpointException
 
 from engine.checkpoint.sharded import STATE, split
 from engine.errors import not_written
@@ -44,7 +43,8 @@ class Saver:
     ) -> None:
         """Begins to write; all ranks must call it.
 
-        The same checkpoint again, at the same iteration, changes only what is said of it.
+        The same checkpoint again, at the same iteration, changes only what is said of it: once what
+        is being written is there, as that is what it says.
 
         Args:
             checkpoint: As of a file; the message hub and the meta of rank 0 are what is saved.
@@ -54,49 +54,54 @@ class Saver:
         Raises:
             OutputError: It, or the one before, could not be written.
         """
-        self.wait()
-        tensors, rest = split(checkpoint)
         iteration = checkpoint["meta"]["iter"]
-        temporary = _temporary_of(path)
+        again = self._saved.get(path) == iteration
+        if not again or (self._running is not None and self._running[0] == path):
+            self.wait()
+        tensors, rest = split(checkpoint)
         state = io.BytesIO()
         torch.save(rest, state)
-        again, errors = self._saved.get(path) == iteration, list[str | None]([None])
+        if again:
+            before, running = self._running or (path, _done())
+            self._running = before, _then(running, lambda: _write_state(path, state))
+            return
+        temporary = _temporary_of(path)
+        errors: list[str | None] = [None]
         if is_main_process():
             try:
-                if not again:
-                    shutil.rmtree(temporary, ignore_errors=True)
-                    temporary.mkdir(parents=True)
-                _write((path if again else temporary) / STATE, state.getvalue())
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir(parents=True)
             except OSError as error:
                 errors = [str(error)]
         dist.broadcast_object_list(errors, group=self.group)  # none writes before, nor waits then
         if errors[0] is not None:
             raise not_written(path, errors[0])
-        if again:
-            return
         done: Any = dcp.async_save(
             tensors, storage_writer=FileSystemWriter(temporary), process_group=self.group
         )
         self._saved[path] = iteration
-        self._running = path, _then(done, lambda: _finish(path, then))
+        self._running = path, _then(done, lambda: _finish(path, state, then))
 
     def wait(self) -> None:
         """Waits until what was begun is written, by all ranks.
 
         Raises:
-            OutputError: It could not be.
+            OutputError: On all ranks, if it could not be.
         """
         if self._running is None:
             return
         (path, running), self._running = self._running, None
-        try:
-            running.result()
-        except (Exception, CheckpointException) as error:  # that of all ranks is no Exception
-            del self._saved[path]
+        cause = running.exception()
+        reasons = [cause and (str(cause) or repr(cause))]
+        reason = reasons[0]
+        # If a rank is lost, these say so: nothing is wrong with the disk.
+        dist.broadcast_object_list(reasons, group=self.group)
+        dist.barrier(self.group)
+        if reason := reasons[0] or reason:
+            self._saved.pop(path, None)
             if is_main_process():
                 shutil.rmtree(_temporary_of(path), ignore_errors=True)
-            raise not_written(path, str(error)) from error
-        dist.barrier(self.group)
+            raise not_written(path, reason) from cause
 
 
 def _temporary_of(path: Path) -> Path:
@@ -120,8 +125,15 @@ def _then(done: Future, act: Callable[[], None]) -> Future:
     return both
 
 
-def _finish(path: Path, then: Callable[[], Any] | None) -> None:
+def _done() -> Future:
+    done: Future = Future()
+    done.set_result(None)
+    return done
+
+
+def _finish(path: Path, state: io.BytesIO, then: Callable[[], Any] | None) -> None:
     if is_main_process():
+        _write_state(_temporary_of(path), state)
         if path.exists():
             remove(path)
         _temporary_of(path).rename(path)
@@ -129,11 +141,14 @@ def _finish(path: Path, then: Callable[[], Any] | None) -> None:
             then()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file that is there whole, or as it was."""
+def _write_state(folder: Path, state: io.BytesIO) -> None:
+    """Writes what is no tensor, by rank 0; the file is there whole, or as it was."""
+    if not is_main_process():
+        return
+    path = folder / STATE
     temporary = _temporary_of(path)
     with temporary.open("wb") as file:
-        file.write(content)
+        file.write(state.getvalue())
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
