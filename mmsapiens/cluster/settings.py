@@ -102,15 +102,8 @@ def read_settings(
     for pair in pairs:
         if collect(errors, _option, pair):
             options.update([_option(pair)])
-    asks = _asking_for_gpus(options)
-    if not on_cpu and not asks:
-        options["gpus_per_node"] = counts["GPUS_PER_NODE"]
-    for name, num in asks.items():
-        if num not in (None, counts["GPUS_PER_NODE"]):
-            errors.append(
-                f"--set {name}={options[name]}: there is a process for each of GPUS_PER_NODE, "
-                f"which is {counts['GPUS_PER_NODE']}. Set it to {num}, too."
-            )
+    if not on_cpu:
+        collect(errors, _ask_for_gpus, options, counts["GPUS_PER_NODE"])
     if errors:
         raise ConfigError(*errors)
     return Settings(
@@ -172,18 +165,24 @@ def _option(pair: str) -> tuple[str, Any]:
     return name, value if equals else True
 
 
-def _asking_for_gpus(options: Mapping[str, Any]) -> dict[str, int | None]:
-    """Returns the options that ask for GPUs, and how many of a node; None where it is not said so.
+def _ask_for_gpus(options: dict[str, Any], num: int) -> None:
+    """Asks for GPUs, unless the options do: Slurm refuses a number twice, with a type and without.
 
-    Slurm refuses the same number twice, with a type and without.
+    Raises:
+        ConfigError: If they ask for another number on a node.
     """
-    asks: dict[str, int | None] = {name: None for name in OTHER_GPUS if name in options}
-    for part in str(options.get("gres", "")).split(","):
-        if part.split(":")[0] in ("gpu", "gres/gpu"):
-            asks["gres"] = _last_number(part)
+    gres = str(options.get("gres", "")).split(",")
+    asks = [("gres", part) for part in gres if part.split(":")[0] in ("gpu", "gres/gpu")]
     if "gpus_per_node" in options:
-        asks["gpus_per_node"] = _last_number(str(options["gpus_per_node"]))
-    return asks
+        asks.append(("gpus_per_node", str(options["gpus_per_node"])))
+    for name, value in asks:
+        if _last_number(value) != num:
+            raise ConfigError(
+                f"--set {name}={value}: there is a process for each of GPUS_PER_NODE, which is "
+                f"{num}. Set it to {_last_number(value)}, too."
+            )
+    if not asks and not any(name in options for name in OTHER_GPUS):
+        options["gpus_per_node"] = num
 
 
 def _last_number(text: str) -> int:
