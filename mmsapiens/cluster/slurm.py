@@ -94,7 +94,8 @@ def check_there(options: Mapping[str, Any], num_nodes: int) -> None:
         name, node, state = line.strip().split("|")
         default = name.rstrip("*") if name.endswith("*") else default
         states.setdefault(name.rstrip("*"), {})[node] = state
-    wanted = str(options.get("partition") or default).split(",")
+    usual = os.environ.get("SBATCH_PARTITION") or default
+    wanted = str(options.get("partition") or usual).split(",")
     for name in wanted:
         if name and name not in states:
             near = near_miss(name, states)

@@ -192,6 +192,7 @@ SINFO = 'echo "debug*|n1|idle"; echo "debug*|n2|{}"; echo "gpu|n3|mixed"'
     [
         ({"PARTITION": "debgu"}, [], "idle", 'no such partition. Did you mean "debug".*debug, gpu'),
         ({}, [], "idle", r"NUM_NODES=4: partition debug has 2 nodes\. Ask for fewer"),
+        ({"NUM_NODES": "2", "SBATCH_PARTITION": "gpu"}, [], "idle", "partition gpu has 1 nodes"),
         ({"NUM_NODES": "2"}, [], "down*", r"these cannot be reached: n2 \(down\*\)"),
         ({"NUM_NODES": "1"}, ["nodelist=n2"], "drained", "Node n2 .* cannot be reached.*drained"),
         ({"NUM_NODES": "1"}, ["nodelist=n9"], "idle", "there is no node n9 in partition debug"),
