@@ -109,10 +109,17 @@ def take_environment(args: argparse.Namespace, settings: Settings, verb: str) ->
     """
     from engine.errors import ConfigError
 
-    if verb == "infer":
-        return
-    args.work_dir = args.work_dir or settings.output_dir or None
-    if verb == "test":
+    if verb != "infer":
+        args.work_dir = args.work_dir or settings.output_dir or None
+    if verb != "train":
+        unread = {
+            "LOAD_FROM": settings.load_from,
+            "RESUME_FROM": settings.resume_from,
+            "TRAIN_BATCH_SIZE_PER_GPU": settings.batch_size,
+            "OUTPUT_DIR": settings.output_dir if verb == "infer" else "",
+        }
+        if names := ", ".join(name for name, value in unread.items() if value):
+            print(f"Not for {verb}, and not read: {names}.", file=sys.stderr)
         return
     if settings.batch_size:
         batch_size = {"train_dataloader.batch_size": settings.batch_size}

@@ -1,5 +1,6 @@
 """``mmsapiens submit`` without a cluster: the batch script, what is frozen, what is refused."""
 
+import argparse
 import json
 import os
 import pickle
@@ -245,3 +246,13 @@ def test_debug_mode_runs_here(monkeypatch):
         monkeypatch.setenv(name, "debug")
     assert dispatch(["submit", "train", TRIAL, "--seed", "1"]) == 0
     assert ran[0].debug and ran[0].seed == 1 and ran[0].work_dir == os.environ["OUTPUT_DIR"]
+
+
+@pytest.mark.parametrize(("what", "unread"), [("test", ""), ("infer", ", OUTPUT_DIR")])
+def test_variables_that_have_no_effect_are_named(what, unread, capsys):
+    environ = {"LOAD_FROM": "a.pth", "TRAIN_BATCH_SIZE_PER_GPU": "2", "OUTPUT_DIR": "out"}
+    args = argparse.Namespace(work_dir=None)
+    verb.take_environment(args, read_settings(environ), what)
+    said = f"Not for {what}, and not read: LOAD_FROM, TRAIN_BATCH_SIZE_PER_GPU{unread}.\n"
+    assert capsys.readouterr().err == said
+    assert args.work_dir == ("out" if what == "test" else None)
