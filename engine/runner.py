@@ -20,15 +20,16 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from engine.adapters import Adapter, apply_adapter, held_dtype
 from engine.allocator import keep_freed_memory
 from engine.checkpoint import (
     apply_weights,
     latest_checkpoint,
     model_meta,
-    read_checkpoint,
     read_sharded,
     training_state,
 )
+from engine.checkpoint.adapted import base_of, check_adapter, read_whole, without_base
 from engine.checkpoint.sharded import SUFFIX, is_sharded_checkpoint
 from engine.compile import compile_blocks
 from engine.errors import ConfigError, MMSapiensError, not_written
@@ -77,6 +78,7 @@ class Runner(MMEngineRunner):
     * ``compile`` of a config works block by block.
     * Several processes work on CPUs, over gloo.
     * ``sharding`` spreads the model over them, and its checkpoints are folders.
+    * With ``adapter`` the backbone is frozen, and checkpoints refer to the file of its weights.
     """
 
     optim_wrapper: Any  # configs until they are built
@@ -122,6 +124,7 @@ class Runner(MMEngineRunner):
         Raises:
             ProcessError: If another training is there.
         """
+        self._check_base()
         with hold_work_dir(self.work_dir):
             super().dump_config()
             model = super().train()
@@ -136,9 +139,12 @@ class Runner(MMEngineRunner):
         return super().test()
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Builds the model; what a part refuses is a ConfigError."""
+        """Builds the model, with adapters; what a part refuses is a ConfigError."""
         with self._drawing:
-            return build_model(model)
+            built = build_model(model)
+            if self._adapter is not None:
+                apply_adapter(built, self._adapter, held_dtype(self.cfg))
+            return built
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to the device and wraps it, on CPUs without device ids; or shards it."""
@@ -151,6 +157,28 @@ class Runner(MMEngineRunner):
                 find_unused_parameters=self.cfg.get("find_unused_parameters", False),
             )
         return super().wrap_model(model_wrapper_cfg, model)
+
+    @cached_property
+    def _adapter(self) -> Adapter | None:
+        """What of the model learns; None for all of it."""
+        options = self.cfg.get("adapter")
+        return Adapter(**options) if options else None
+
+    @cached_property
+    def _base(self) -> dict[str, Any]:
+        """Where the frozen weights of the training are from."""
+        path, prefix = self._checkpoint_to_load, None
+        if path is None:
+            init_cfg = self.cfg.model.backbone.init_cfg
+            path, prefix = init_cfg["checkpoint"], init_cfg.get("prefix")
+        return base_of(path, self.model, prefix)
+
+    def _check_base(self) -> None:
+        if self._adapter is not None and not self._reads_weights:
+            raise ConfigError(
+                "adapter: the backbone would be frozen as it was drawn. Give it weights: "
+                'model.backbone.init_cfg=dict(type="Pretrained", checkpoint=...), or --load-from.'
+            )
 
     @cached_property
     def _sharding(self) -> Sharding | None:
@@ -199,7 +227,7 @@ class Runner(MMEngineRunner):
         if path is not None:
             allowed = self.cfg.get("allow_missing", ())
             with self._draws:
-                apply_weights(model, read_checkpoint(path), source=path, allow_missing=allowed)
+                apply_weights(model, read_whole(path), source=path, allow_missing=allowed)
         self._draws.finish(model)
 
     def _init_model_weights(self) -> None:
@@ -235,6 +263,10 @@ class Runner(MMEngineRunner):
         if fn_name in ("after_val_epoch", "after_test_epoch"):
             self._evaluation.close()
         super().call_hook(fn_name, **kwargs)
+        if self._adapter is not None and fn_name == "before_train":
+            self._base  # noqa: B018  read before the first step, and not at the first checkpoint
+        if self._adapter is not None and fn_name == "before_save_checkpoint":
+            without_base(kwargs["checkpoint"], self._adapter, self._base)
         if fn_name in ("before_val_epoch", "before_test_epoch"):
             self._evaluation.enter_context(gathered(self.model))
 
@@ -273,6 +305,8 @@ class Runner(MMEngineRunner):
             The whole checkpoint; when resuming, what :func:`training_state` leaves of it.
         """
         checkpoint, model = self._read(filename), unwrap(self.model)
+        if self._adapter is not None:
+            check_adapter(checkpoint, filename, self._adapter, self._resume)
         if self._resume:
             checkpoint = training_state(checkpoint, filename, self)
             self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -292,7 +326,10 @@ class Runner(MMEngineRunner):
         if self._resume and is_sharded(self.model):
             return read_part(path, self)
         whole = self._resume and is_sharded_checkpoint(path)
-        return read_sharded(path) if whole else read_checkpoint(path)
+        if whole:
+            return read_sharded(path)
+        has_adapters = self._adapter is not None and self._adapter.type == "lora"
+        return read_whole(path, adapters=has_adapters)
 
     @cached_property
     def _checkpoint_to_load(self) -> str | None:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.checkpoint.adapted import KEY, with_base
 from engine.checkpoint.match import BACKBONE, PATCHES, beginnings, tensors_of
 from engine.checkpoint.meta import flat_with_meta, meta_of
 from engine.checkpoint.probing import probe
@@ -30,6 +31,7 @@ def convert_checkpoint(
     target: str | Path,
     *,
     backbone_only: bool = False,
+    merge: bool = False,
     overwrite: bool = False,
     trust: bool = False,
 ) -> tuple[str, ...]:
@@ -44,6 +46,8 @@ def convert_checkpoint(
         source: A ``.pth``, ``.pt`` or ``.safetensors`` file, or the folder of a sharded training.
         target: The file to write; it appears under its name only when complete.
         backbone_only: Take the backbone's tensors only, without ``backbone.`` in their names.
+        merge: Whether adapters become part of the weights that they belong to; else they stay
+            beside them, and the base's weights in its own file.
         overwrite: Whether the target may exist; never may it be the source.
         trust: Whether the source may run code; see :func:`engine.checkpoint.read_checkpoint`.
 
@@ -57,6 +61,15 @@ def convert_checkpoint(
     source, target = Path(source), Path(target)
     _check_target(source, target, overwrite)
     checkpoint = read_checkpoint(source, trust=trust)
+    is_adapted = KEY in meta_of(checkpoint, str(source))
+    if is_adapted != merge and (merge or backbone_only):
+        raise WeightsError(
+            f"{source} refers to the file of its base. Pass --merge, too."
+            if is_adapted
+            else f"{source} is whole already: it refers to no base. Leave --merge out."
+        )
+    if merge:
+        checkpoint = with_base(checkpoint, source)
     tensors, meta = tensors_of(checkpoint, str(source)), meta_of(checkpoint, str(source))
     if backbone_only:
         tensors = _backbone_of(tensors, source)

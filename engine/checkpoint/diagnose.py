@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from engine.adapters import is_adapter
 from engine.checkpoint.match import BACKBONE, PATCHES, LoadReport, beginnings, listing
 from engine.checkpoint.meta import find_backbone
 from engine.checkpoint.probing import probe
@@ -28,7 +29,7 @@ def check_backbone(
     Raises:
         WeightsError: Says what the file looks like and what to do.
     """
-    keys = model.state_dict(keep_vars=True).keys()
+    keys = [key for key in model.state_dict(keep_vars=True) if not is_adapter(key)]
     backbone = {key for key in keys if key.startswith(BACKBONE)} or set(keys)
     matched = len(backbone.intersection(report.matched))
     if matched < _MIN_MATCH * len(backbone):

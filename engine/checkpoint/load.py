@@ -12,11 +12,12 @@ from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from engine.adapters import is_adapter
+from engine.checkpoint.adapted import read_whole
 from engine.checkpoint.diagnose import check_backbone, other_task
 from engine.checkpoint.match import LoadReport, check_complete, compare, rename, tensors_of
 from engine.checkpoint.meta import check_patch_padding, grid_of, meta_of
 from engine.checkpoint.pos_embed import fit_pos_embed
-from engine.checkpoint.read import read_checkpoint
 from engine.checkpoint.values import check_finite, check_kinds
 from engine.errors import WeightsError
 from engine.model.wrappers import unwrap
@@ -43,7 +44,7 @@ def load_weights(
     Raises:
         WeightsError: The file cannot be read or does not fit.
     """
-    return apply_weights(model, read_checkpoint(path, trust=trust), source=path, **options)
+    return apply_weights(model, read_whole(path, trust=trust), source=path, **options)
 
 
 def apply_weights(
@@ -87,6 +88,8 @@ def apply_weights(
     model_tensors = model.state_dict(keep_vars=True)
 
     file_tensors = tensors_of(checkpoint, source)
+    if not any(map(is_adapter, file_tensors)):  # then they begin as they are
+        model_tensors = {k: v for k, v in model_tensors.items() if not is_adapter(k)}
     tensors = rename(file_tensors, model_tensors, prefix, source)
     check_kinds(tensors, model_tensors, source)
     tensors, resized = fit_pos_embed(model, tensors, grid_of(meta, source), source)

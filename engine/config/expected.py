@@ -86,6 +86,17 @@ class _Sharding(_Kind, total=False):
     cpu_offload: bool
 
 
+class _AdapterKind(TypedDict):
+    type: Literal["lora", "frozen"]
+
+
+class _Adapter(_AdapterKind, total=False):
+    rank: Positive
+    alpha: Annotated[float, Range(1e-3)]
+    targets: Sequence[str]
+    dropout: Share
+
+
 _PRIORITIES = [spelt for name in Priority.__members__ for spelt in (name, name.lower())]
 
 #: The keys of ``optim_wrapper.paramwise_cfg`` that are no factors.
@@ -100,6 +111,7 @@ PARAMWISE = {
 #: a user's own may mean something else by it.
 EXPECTED: dict[str, Any] = {
     "Runner.activation_checkpointing": bool | _Checkpointing,
+    "Runner.adapter": _Adapter | None,
     "Runner.allow_missing": str | Sequence[str],
     "Runner.auto_scale_lr": _AutoScaleLr | None,
     "Runner.compile": bool | dict,

@@ -72,6 +72,7 @@ def _check(cfg: Config, eval_dtype: str | None) -> list[str]:
         errors += validate.wrong_hooks(cfg.get("default_hooks") or {})
         errors += validate.wrong_paramwise(cfg.get("optim_wrapper") or {})
         errors += validate.wrong_class_counts(cfg, nodes)
+        errors += validate.wrong_adapter(cfg)
     if not unfit and not errors:
         collect(errors, fill_in, cfg, nodes, eval_dtype)
     return errors + unfit

@@ -23,6 +23,7 @@ from engine.foreign import advice
 #: besides, and ours. Any other name is a variable of the config file.
 KNOWN_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"} | {
     "activation_checkpointing",
+    "adapter",
     "compile",
     "custom_imports",
     "efficient_conv_bn_eval",
@@ -104,6 +105,22 @@ def wrong_rules(paramwise_cfg: dict[str, Any], known: Collection[str]) -> Iterat
     yield from (f"{where}: {text}" for text in unknown_keys(paramwise_cfg, known))
     for key, value in paramwise_cfg.items():
         yield from problems(f"{where}.{key}", value, PARAMWISE.get(key, float | None))
+
+
+def wrong_adapter(cfg: Config) -> Iterator[str]:
+    """Says what of ``adapter`` would have no effect, or has nothing to go with."""
+    adapter = cfg.get("adapter") or {}
+    if adapter.get("type") == "frozen" and len(adapter) > 1:
+        unread = ", ".join(key for key in adapter if key != "type")
+        yield (
+            f'adapter: nothing reads {unread} with type="frozen". Remove it, or, where a base '
+            "file says it, begin with adapter=dict(_delete_=True, ...)."
+        )
+    if adapter and cfg.get("sharding"):
+        yield (
+            "adapter: a model with a frozen backbone cannot be sharded yet. Remove sharding: "
+            "without gradients and optimizer state of the backbone, each process holds less."
+        )
 
 
 def foreign_parts(nodes: Iterable[Node]) -> Iterator[str]:

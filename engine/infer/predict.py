@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from engine.allocator import keep_freed_memory
-from engine.checkpoint import apply_weights, read_checkpoint, saved_dataset_meta
+from engine.checkpoint import apply_weights, saved_dataset_meta
+from engine.checkpoint.adapted import read_whole
 from engine.data.packing import collate_samples
 from engine.data.sample import DataSample
 from engine.data.workers import explain
@@ -48,7 +49,7 @@ def init_model(cfg: Config, checkpoint: str, device: str | torch.device) -> tupl
     """
     keep_freed_memory()
     init_default_scope(cfg.default_scope)
-    loaded = read_checkpoint(checkpoint)
+    loaded = read_whole(checkpoint)
     with DeferredDraws():  # nothing may be missing, so that nothing need be drawn
         model = build_model(cfg.model)
         apply_weights(model, loaded, source=checkpoint, assign=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from mmengine.dist import all_reduce
@@ -16,6 +16,9 @@ from engine.data.sample import DataSample
 from engine.errors import ConfigError, DataError
 from engine.parallel.shards import device_of
 from engine.precision import autocast_context, autocast_dtype
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Targets(dict[str, Tensor]):
@@ -49,6 +52,23 @@ class BaseModel(MMEngineBaseModel):
         super().__init__(data_preprocessor=data_preprocessor or {"type": "DataPreprocessor"})
         autocast_dtype(eval_dtype, "model.eval_dtype")
         self.eval_dtype = eval_dtype
+        self._backbone_learns = True
+
+    def freeze_backbone(self) -> None:
+        """Lets the backbone learn nothing, and run as in an evaluation from now on.
+
+        Autograd records nothing of what has no parameter that learns.
+        """
+        self.backbone.requires_grad_(False)
+        self._backbone_learns = False
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training or evaluation; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if not self._backbone_learns:
+            self.backbone.eval()
+        return self
 
     @property
     def device(self) -> torch.device:
