@@ -328,8 +328,8 @@ class Runner(MMEngineRunner):
         whole = self._resume and is_sharded_checkpoint(path)
         if whole:
             return read_sharded(path)
-        has_adapters = self._adapter is not None and self._adapter.type == "lora"
-        return read_whole(path, adapters=has_adapters)
+        adapter = self._adapter
+        return read_whole(path, adapters=bool(adapter and (self._resume or adapter.type == "lora")))
 
     @cached_property
     def _checkpoint_to_load(self) -> str | None:
