@@ -173,6 +173,16 @@ class Runner(MMEngineRunner):
             path, prefix = init_cfg["checkpoint"], init_cfg.get("prefix")
         return base_of(path, self.model, prefix)
 
+    def _say_what_learns(self) -> None:
+        """Looks at the base before the first step, and not at the first checkpoint."""
+        parameters = list(self.model.parameters())
+        learning = sum(p.numel() for p in parameters if p.requires_grad)
+        self.logger.info(
+            f"adapter: {learning:,} of {sum(p.numel() for p in parameters):,} parameters learn. "
+            f"Checkpoints hold these, and refer to {self._base['path']} for "
+            f"{len(self._base['names'])} tensors."
+        )
+
     def _check_base(self) -> None:
         if self._adapter is not None and not self._reads_weights:
             raise ConfigError(
@@ -264,7 +274,7 @@ class Runner(MMEngineRunner):
             self._evaluation.close()
         super().call_hook(fn_name, **kwargs)
         if self._adapter is not None and fn_name == "before_train":
-            self._base  # noqa: B018  read before the first step, and not at the first checkpoint
+            self._say_what_learns()
         if self._adapter is not None and fn_name == "before_save_checkpoint":
             without_base(kwargs["checkpoint"], self._adapter, self._base)
         if fn_name in ("before_val_epoch", "before_test_epoch"):

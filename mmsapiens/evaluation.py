@@ -26,6 +26,7 @@ def prepare(cfg: Config, checkpoint: str, graph: bool) -> None:
     check_runs(cfg, "test")
     check_data_roots(cfg, splits=("test",))
     cfg.load_from, cfg.resume = checkpoint, False
+    cfg.adapter = None  # adapters are evaluated as they are used: merged into the weights
     cfg.allow_missing = ()  # what is evaluated must come from the checkpoint
     unused = {"PicturesHook"}
     if has_graph(cfg):

@@ -5,20 +5,23 @@ import shutil
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
-from engine.adapters import Adapter, LoRALinear, apply_adapter
+from engine.adapters import Adapter, LoRALinear, apply_adapter, held_dtype
 from engine.checkpoint import read_checkpoint
 from engine.checkpoint.adapted import read_whole
 from engine.config import load_config
 from engine.errors import ConfigError, WeightsError
 from engine.infer.predict import init_model
-from engine.model.base import BaseModel
+from engine.model.base import BaseModel, build_model
 from engine.optim.layer_decay import LayerDecayOptimWrapperConstructor
 from engine.runner import Runner
 from mmsapiens.cli import dispatch
+from mmsapiens.evaluation import prepare
 from pretrain.vision_transformer import VisionTransformer
 from tests.conftest import BARE, ROOT, TINIEST_ARCH
+from tests.sharded_trainings import Trained, make_config, train_ranks
 
 LORA = {"type": "lora", "rank": 4, "alpha": 8}
 FACE = ROOT / "configs/seg/synthetic_face/sapiens_tiny_synthetic_face-192x144.py"
@@ -294,3 +297,64 @@ def test_a_training_goes_on_only_with_its_adapter(train, tmp_path):
     train(tmp_path / "run", train_cfg__max_epochs=1)
     with pytest.raises(ConfigError, match=r"\('lora', 4, 4\), those of .* \('lora', 4, 8\)"):
         train(tmp_path / "run", adapter={**LORA, "alpha": 4}, resume=True)
+
+
+def test_an_evaluation_is_of_the_merged_weights(train):
+    cfg, runner, path = train(**FLOAT32, train_cfg__max_epochs=1, train_cfg__val_interval=1)
+    trained = runner.message_hub.get_scalar("val/mIoU").current()
+    prepare(cfg, path, graph=False)
+    cfg.experiment_name += "-test"
+    tester = Runner.from_cfg(cfg)
+    assert tester.test()["mIoU"] == pytest.approx(trained, abs=0.05)
+    assert not any(isinstance(module, LoRALinear) for module in tester.model.modules())
+
+
+def test_a_training_from_adapters_goes_on_with_them_or_with_all_weights(train, base):
+    _, first, path = train(**FLOAT32)
+    _, further, last = train(**FLOAT32, load_from=path, optim_wrapper__optimizer__lr=0.0)
+    torch.testing.assert_close(first.model.state_dict(), further.model.state_dict(), rtol=0, atol=0)
+    references = [read_checkpoint(file)["meta"]["adapter"]["base"] for file in (path, last)]
+    assert references[0] == references[1]
+    _, full, last = train(**FLOAT32, load_from=path, adapter=None, optim_wrapper__optimizer__lr=0.0)
+    whole = read_checkpoint(last)
+    assert "adapter" not in whole["meta"]
+    with torch.no_grad():
+        torch.testing.assert_close(full.model.eval()(IMAGES), first.model.eval()(IMAGES))
+
+
+def test_two_ranks_train_as_one_process(base, faces_dir, tmp_path):
+    init_cfg = {"type": "Pretrained", "checkpoint": str(base)}
+    lora = {"adapter": LORA, "model__backbone__init_cfg": init_cfg, "randomness__seed": 5}
+    low = {**lora, "optim_wrapper__dtype": "bfloat16"}
+    two = train_ranks(2, tmp_path, faces_dir, {"lora": lora, "low": low})
+    one = Trained(make_config(faces_dir, tmp_path / "one", 1, **lora))
+    assert one.error is None and [rank.error for rank in (*two["lora"], *two["low"])] == [None] * 4
+    for name, tensor in one.weights.items():
+        if "conv_layers.0.bias" not in name:  # without effect, see the tests of sharding
+            torch.testing.assert_close(two["lora"][0].weights[name], tensor, rtol=0, atol=1e-5)
+    for name, tensor in two["low"][0].weights.items():
+        assert torch.equal(tensor, two["low"][1].weights[name])
+    saved = read_checkpoint(tmp_path / "low" / "epoch_2.pth")
+    assert "backbone.layers.0.attn.qkv.weight" not in saved["state_dict"]
+
+
+@pytest.mark.parametrize("task", ["seg/face", "depth/general", "pose/coco"])
+def test_the_recipe_fits_finetunings_of_full_size(task, tmp_path):
+    leaf = next((ROOT / "configs" / task).glob("sapiens_0.3b_*.py"))
+    recipe = ROOT / "configs/_base_/adapters/lora.py"
+    config = tmp_path / "own.py"
+    config.write_text(f'_base_ = ["{leaf}", "{recipe}"]')
+    cfg = load_config(config)
+    init_default_scope(cfg.default_scope)
+    with torch.device("meta"):
+        model = build_model(cfg.model)
+        apply_adapter(model, Adapter(**cfg.adapter), held_dtype(cfg))
+    learning = sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
+    assert learning == 24 * (16 * 1024 * (1 + 3 + 1 + 1 + 1 + 4 + 4 + 1) + 4 * 1024) + 2 * 1024
+    held = {p.dtype for p in model.backbone.parameters() if p.ndim > 1 and not p.requires_grad}
+    assert held == {torch.bfloat16, torch.float32}  # positions stay as they are
+    settings = {"type": "OptimWrapper", "optimizer": cfg.optim_wrapper.optimizer}
+    constructor = LayerDecayOptimWrapperConstructor(settings, cfg.optim_wrapper.paramwise_cfg)
+    wrapper = constructor(model)
+    rates = {group["lr"] for group in wrapper.optimizer.param_groups}
+    assert rates == {1e-3}
