@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, WeightsError
 from engine.precision import autocast_dtype
 
 if TYPE_CHECKING:
@@ -138,12 +138,17 @@ def merge(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
     Args:
         tensors: By name; with the base's.
         scale: Alpha / rank.
+
+    Raises:
+        WeightsError: An adapter does not fit the weight of its layer, or has none.
     """
     merged = {name: tensor for name, tensor in tensors.items() if not is_adapter(name)}
     for name, a in tensors.items():
         layer, _, kind = name.rpartition(".")
         if kind == "lora_a":
-            weight, b = merged[f"{layer}.weight"], tensors[f"{layer}.lora_b"]
+            weight, b = (tensors.get(f"{layer}.{key}") for key in ("weight", "lora_b"))
+            if weight is None or b is None or weight.shape != (*b.shape[:1], *a.shape[1:]):
+                raise WeightsError(f"{layer} has no adapter and weight that fit. Copy it again.")
             added = weight.double() + scale * (b.double() @ a.double())
             merged[f"{layer}.weight"] = added.to(torch.promote_types(weight.dtype, a.dtype))
     return merged

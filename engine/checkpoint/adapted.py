@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,7 @@ def base_of(path: str | Path, model: nn.Module, prefix: str | None = None) -> di
     model = unwrap(model)
     checkpoint = read_checkpoint(path)
     earlier = _reference(checkpoint, str(path))
-    if earlier and any(map(is_adapter, checkpoint["state_dict"])) <= _has_adapters(model):
+    if earlier and any(map(is_adapter, tensors_of(checkpoint, str(path)))) <= _has_adapters(model):
         found = find_base(earlier, path)
         base = {"path": str(found), "sha256": earlier["sha256"], "prefix": earlier["prefix"]}
         tensors = tensors_of(read_whole(found), str(found))
@@ -92,17 +93,21 @@ def with_base(
     theirs = rename(tensors, base["names"], base["prefix"], str(found))
     if missing := [name for name in base["names"] if name not in theirs]:
         raise WeightsError(f"{path}: its base {found} has no {missing[0]}. The file is damaged.")
-    whole = dict(checkpoint)
-    scale = checkpoint["meta"][KEY]["alpha"] / checkpoint["meta"][KEY]["rank"]
-    for state, before in _STATES.items():
-        if state in checkpoint:
-            added = {before + name: theirs[name] for name in base["names"]}
-            whole[state] = {**checkpoint[state], **added}
-            if not adapters:
-                whole[state] = merge(whole[state], scale)
+    added = {name: theirs[name] for name in base["names"]}
     if not adapters:
-        whole["meta"] = {key: value for key, value in whole["meta"].items() if key != KEY}
-    return whole
+        whole = {**tensors_of(checkpoint, str(path)), **added}
+        meta = {key: value for key, value in checkpoint["meta"].items() if key != KEY}
+        scale = checkpoint["meta"][KEY]["alpha"] / checkpoint["meta"][KEY]["rank"]
+        try:
+            return {**checkpoint, "state_dict": merge(whole, scale), "meta": meta}
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from None
+    states = {
+        state: {**checkpoint[state], **{before + name: t for name, t in added.items()}}
+        for state, before in _STATES.items()
+        if isinstance(checkpoint.get(state), Mapping)
+    }
+    return {**checkpoint, **states}
 
 
 def check_adapter(
@@ -170,7 +175,7 @@ def sha256(path: str | Path) -> str:
 
 def _places(base: Path, path: Path) -> Iterator[Path]:
     yield from (base, path.parent / base.name)
-    yield from sorted(_root().rglob(base.name))
+    yield from sorted(_root().rglob(glob.escape(base.name)))
 
 
 def _root() -> Path:
@@ -190,6 +195,7 @@ def _reference(checkpoint: Mapping[str, Any], source: str) -> dict[str, Any] | N
         not fits
         or not isinstance(base, Mapping)
         or not all(isinstance(base.get(key), str) for key in ("path", "sha256"))
+        or not Path(base["path"]).name
         or not isinstance(base.get("prefix"), str | None)
         or not all(type(n) in (int, float) and n > 0 for n in numbers)
     ):

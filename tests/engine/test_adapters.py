@@ -269,6 +269,24 @@ def test_the_base_is_found_by_its_content_or_what_is_wrong_is_said(
     init_model(cfg, path, "cpu")
 
 
+def test_what_is_damaged_in_a_reference_or_an_adapter_is_said(train, tmp_path):
+    _, _, path = train(train_cfg__max_epochs=1)
+    layer = "backbone.layers.0.attn.qkv"
+    for key, value in (("path", ""), ("sha256", 3), ("names", ["backbone.none"]), ("names", 3)):
+        damaged = torch.load(path, weights_only=False)
+        damaged["meta"]["adapter"]["base"][key] = value
+        torch.save(damaged, file := tmp_path / f"{key}_{value}.pth")
+        with pytest.raises(WeightsError, match=r"of which base it is|no backbone\.none"):
+            read_whole(file)
+    for name, value in ((f"{layer}.lora_b", torch.ones(3, 4)), (f"{layer}.lora_b", 3)):
+        damaged = torch.load(path, weights_only=False)
+        damaged["state_dict"][name] = value
+        torch.save(damaged, file := tmp_path / "adapter.pth")
+        with pytest.raises(WeightsError, match=f"{layer} has no adapter and weight that fit"):
+            read_whole(file)
+        file.unlink()
+
+
 @pytest.mark.parametrize("adapter", [LORA, {"type": "frozen"}])
 def test_a_resumed_training_ends_as_an_uninterrupted_one(train, tmp_path, adapter):
     ema = [{"type": "EMAHook", "momentum": 0.1}]
