@@ -147,7 +147,12 @@ def merge(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
         layer, _, kind = name.rpartition(".")
         if kind == "lora_a":
             weight, b = (tensors.get(f"{layer}.{key}") for key in ("weight", "lora_b"))
-            if weight is None or b is None or weight.shape != (*b.shape[:1], *a.shape[1:]):
+            if (
+                weight is None
+                or b is None
+                or weight.shape != (*b.shape[:1], *a.shape[1:])
+                or b.shape[1:] != a.shape[:1]
+            ):
                 raise WeightsError(f"{layer} has no adapter and weight that fit. Copy it again.")
             added = weight.double() + scale * (b.double() @ a.double())
             merged[f"{layer}.weight"] = added.to(torch.promote_types(weight.dtype, a.dtype))

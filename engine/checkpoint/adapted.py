@@ -17,6 +17,7 @@ from engine.adapters import Adapter, is_adapter, merge
 from engine.checkpoint.match import rename, tensors_of
 from engine.checkpoint.meta import meta_of
 from engine.checkpoint.read import read_checkpoint
+from engine.checkpoint.sharded import is_sharded_checkpoint
 from engine.errors import ConfigError, WeightsError
 from engine.model.wrappers import unwrap
 
@@ -39,8 +40,14 @@ def base_of(path: str | Path, model: nn.Module, prefix: str | None = None) -> di
         in the model's precision, those of the file.
 
     Raises:
+        ConfigError: It is a folder of a sharded training.
         WeightsError: It cannot be read.
     """
+    if is_sharded_checkpoint(path):
+        raise ConfigError(
+            f"adapter: {path} is a folder, and checkpoints refer to a file as their base. Make it "
+            "one with mmsapiens convert, and start from that."
+        )
     model = unwrap(model)
     checkpoint = read_checkpoint(path)
     earlier = _reference(checkpoint, str(path))

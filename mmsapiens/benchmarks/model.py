@@ -18,6 +18,7 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from torch import nn
 
+from engine.adapters import Adapter, apply_adapter
 from engine.allocator import keep_freed_memory
 from engine.compile import compile_blocks
 from engine.config import load_config
@@ -108,7 +109,10 @@ def measure(variant: Variant) -> Timing:
     keep_freed_memory()
     size_hw = tuple(cfg.input_size_hw)
     torch.manual_seed(0)
-    model: BaseModel = MODELS.build(cfg.model).to(variant.device)
+    model: BaseModel = MODELS.build(cfg.model)
+    if cfg.get("adapter"):
+        apply_adapter(model, Adapter(**cfg.adapter), variant.dtype)
+    model.to(variant.device)
     if variant.plain:
         for name, module in list(model.named_modules()):
             if isinstance(module, InstanceNormSiLU):

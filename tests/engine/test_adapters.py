@@ -2,21 +2,24 @@
 
 import copy
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from torch import nn
 
+import mmsapiens
 from engine.adapters import Adapter, LoRALinear, apply_adapter, held_dtype
-from engine.checkpoint import read_checkpoint
-from engine.checkpoint.adapted import read_whole
+from engine.checkpoint import load_weights, read_checkpoint
+from engine.checkpoint.adapted import base_of, read_whole
 from engine.config import load_config
 from engine.errors import ConfigError, WeightsError
 from engine.infer.predict import init_model
 from engine.model.base import BaseModel, build_model
 from engine.optim.layer_decay import LayerDecayOptimWrapperConstructor
 from engine.runner import Runner
+from mmsapiens.benchmarks.model import Variant, measure
 from mmsapiens.cli import dispatch
 from mmsapiens.evaluation import prepare
 from pretrain.vision_transformer import VisionTransformer
@@ -91,8 +94,10 @@ def test_adapters_compute_what_the_paper_says_in_training_and_merged():
     assert torch.equal(dropping(x), nn.Linear.forward(dropping, x))
 
 
-def test_a_frozen_backbone_has_no_graph_and_drops_nothing_in_training():
-    model = adapted({"type": "frozen"}, drop_rate=0.5, drop_path_rate=0.5).train()
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_frozen_backbone_has_no_graph_and_drops_nothing_in_training(checkpointing):
+    drops = {"drop_rate": 0.5, "drop_path_rate": 0.5}
+    model = adapted({"type": "frozen"}, **drops, activation_checkpointing=checkpointing).train()
     (first,), (second,) = model.backbone(IMAGES), model.backbone(IMAGES)
     assert first.grad_fn is None
     assert torch.equal(first, second)
@@ -325,6 +330,16 @@ def test_an_evaluation_is_of_the_merged_weights(train):
     tester = Runner.from_cfg(cfg)
     assert tester.test()["mIoU"] == pytest.approx(trained, abs=0.05)
     assert not any(isinstance(module, LoRALinear) for module in tester.model.modules())
+    with mmsapiens.load((f"{cfg.work_dir}/{Path(cfg.filename).name}", path)) as predictor:
+        weights = predictor.model.state_dict()
+    torch.testing.assert_close(weights, tester.model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_benchmark_is_of_a_step_with_adapters():
+    options = {"input_size_hw": (64, 48), "adapter": {**LORA, "targets": ("k_proj",)}}
+    variant = Variant(str(FACE), options, 1, "float32", "cpu", 1, False)
+    with pytest.raises(ConfigError, match="k_proj names no linear layer"):
+        measure(variant)
 
 
 def test_a_training_from_adapters_goes_on_with_them_or_with_all_weights(train, base):
@@ -338,6 +353,21 @@ def test_a_training_from_adapters_goes_on_with_them_or_with_all_weights(train, b
     assert "adapter" not in whole["meta"]
     with torch.no_grad():
         torch.testing.assert_close(full.model.eval()(IMAGES), first.model.eval()(IMAGES))
+
+
+def test_a_base_is_one_file_as_it_was_read(base, tmp_path):
+    model = adapted()
+    load_weights(model.backbone, base)
+    found = base_of(base, model)
+    assert "backbone.patch_embed.projection.weight" in found["names"]
+    assert "backbone.pos_embed" not in found["names"]  # it was resized
+    with torch.no_grad():
+        model.backbone.patch_embed.projection.weight += 1
+    assert "backbone.patch_embed.projection.weight" not in base_of(base, model)["names"]
+    (folder := tmp_path / "epoch_1.dcp").mkdir()
+    (folder / ".metadata").touch()
+    with pytest.raises(ConfigError, match=r"is a folder.*mmsapiens convert"):
+        base_of(folder, model)
 
 
 def test_two_ranks_train_as_one_process(base, faces_dir, tmp_path):
