@@ -54,14 +54,14 @@ class UpsamplingHead(nn.Module):
         # The layout in which bf16 convolutions are fastest, on GPU and CPU, and in which the
         # backbone's tokens are already.
         x = feats[-1].contiguous(memory_format=torch.channels_last)
-        if not self.activation_checkpointing:
-            return self._predict(x)
+        if not self.activation_checkpointing or not torch.is_grad_enabled():
+            return self._predict(x)  # for exports, of any number of images
         images = x.split(1)
         return torch.cat([checkpoint(self._predict, x, use_reentrant=False) for x in images])
 
     def _predict(self, x: Tensor) -> Tensor:
         for stage in stages(self.deconv_layers) + stages(self.conv_layers):
-            if self.activation_checkpointing:
+            if self.activation_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = stage(x)

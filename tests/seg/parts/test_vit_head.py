@@ -111,3 +111,11 @@ def test_options_of_the_release_that_must_have_one_value(options, message):
     with pytest.raises(ConfigError, match=f"VitHead: {message}"):
         make_head(**options)
     assert make_head(channels=64, align_corners=False).last_channels == 64
+
+
+def test_a_trace_of_a_checkpointed_head_takes_any_number_of_images():
+    head = make_head(activation_checkpointing=True).eval()
+    feats = torch.randn(3, 48, 6, 4)
+    with torch.no_grad():
+        traced = torch.jit.trace(lambda x: head([x]), feats[:2])
+        torch.testing.assert_close(traced(feats), head([feats]))
