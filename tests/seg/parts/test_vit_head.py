@@ -114,7 +114,7 @@ def test_options_of_the_release_that_must_have_one_value(options, message):
 
 
 def test_a_trace_of_a_checkpointed_head_takes_any_number_of_images():
-    head = make_head(activation_checkpointing=True).eval()
+    head = make_head(activation_checkpointing=True).eval().requires_grad_(False)
     feats = torch.randn(3, 48, 6, 4)
     with torch.no_grad():
         traced = torch.jit.trace(lambda x: head([x]), feats[:2])
