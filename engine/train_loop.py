@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from engine.launch import group_timeout
 from engine.model.base import BaseModel
 from engine.model.wrappers import unwrap
 from engine.optim.autocast import AutocastOptimWrapper
+from engine.parallel.shards import is_sharded
 from engine.prefetch import prefetch
 from engine.replay import losses_of, save_nan_batch, seed_iteration
 from engine.resume import Position
@@ -176,15 +178,18 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         Returns:
             Its iteration, the last one if none is at fault alone; its loss terms; and the names of
             the parameters whose gradients are not finite.
+
+        Raises:
+            DataError: If the targets of a batch are at fault.
         """
-        runner = self.runner
         losses: dict[int, dict[str, float]] = {}
         gradients: dict[int, list[str]] = {}
         # All batches on all ranks, as those of a sharded model compute together.
         for iteration, batch in window.items():
+            again = partial(losses_of, model, self.runner.optim_wrapper, batch)
+            position = (self.runner.seed, get_rank(), iteration)
             model.zero_grad()
-            position = (runner.seed, get_rank(), iteration)
-            total, terms = losses_of(model, runner.optim_wrapper, batch, *position)
+            total, terms = again(*position)
             losses[iteration] = {name: float(value.detach()) for name, value in terms.items()}
             total.backward()
             gradients[iteration] = [
@@ -192,6 +197,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 for name, p in model.named_parameters()
                 if p.grad is not None and not is_finite(p.grad)
             ]
+            if not all(map(math.isfinite, losses[iteration].values())) and not is_sharded(model):
+                with torch.no_grad():  # losses look at their targets then
+                    again(*position)
         bad = [i for i, found in losses.items() if not all(map(math.isfinite, found.values()))]
         bad += [i for i, found in gradients.items() if found]
         iteration = next(iter([*bad, max(window)]))
@@ -217,12 +225,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 def _first_bad(losses: dict[str, float], gradients: list[str]) -> str:
     """Names the first term that is not finite; the sum of all, "loss", only if no term of it is.
 
-    If all are, the first gradient; of finite gradients only the norm is not.
+    If all are, the first gradient that is not.
     """
     bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
     if bad:
         name = next((name for name in bad if name != "loss"), "loss")
         return f"{name} is {bad[name]}; "
-    found = f"computed again, {len(gradients)} gradients are not finite"
-    first = f", the first being that of {gradients[0]}" if gradients else ""
-    return f"this batch's loss is finite on rank {get_rank()}; {found}{first}; "
+    found = ""
+    if gradients:
+        first = f", the first being that of {gradients[0]}"
+        found = f" computed again, {len(gradients)} gradients are not finite{first};"
+    return f"this batch's loss is finite on rank {get_rank()};{found} "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from engine.data.workers import explain
 from engine.infer.ahead import Ahead
 from engine.infer.interrupt import ignore_interrupts
 
@@ -48,5 +50,17 @@ def loading(
     if num_workers == 0:
         yield batches
         return
-    with Ahead(batches, _NUM_AHEAD) as ahead:
+    with Ahead(_taken_over(batches), _NUM_AHEAD) as ahead:
         yield ahead
+
+
+def _taken_over(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yields batches of other processes.
+
+    Raises:
+        ProcessError: If one ends while it hands over a tensor, of which PyTorch knows nothing.
+    """
+    try:
+        yield from batches
+    except (ConnectionError, EOFError, FileNotFoundError) as error:
+        raise explain(BrokenProcessPool(error)) from error

@@ -45,9 +45,6 @@ def test_what_jobs_say_and_how_they_end():
     assert ended == {0: 0, 1: -signal.SIGKILL, 2: 3}
 
 
-@pytest.mark.parametrize(
-    ("num", "parts", "sizes"), [(10, 4, [3, 3, 2, 2]), (3, 5, [1, 1, 1, 0, 0]), (8, 2, [4, 4])]
-)
 def say_start_method(send):
     send(multiprocessing.get_start_method())
     sys.exit(0)
@@ -59,6 +56,9 @@ def test_readers_of_a_job_start_as_those_of_one_job_do():
     assert said == [Message(0, multiprocessing.get_start_method()), Message(0, None, 0)]
 
 
+@pytest.mark.parametrize(
+    ("num", "parts", "sizes"), [(10, 4, [3, 3, 2, 2]), (3, 5, [1, 1, 1, 0, 0]), (8, 2, [4, 4])]
+)
 def test_shares_are_even_and_hold_everything_once(num, parts, sizes):
     shares = [share_of(range(num), part, parts) for part in range(1, parts + 1)]
     assert [len(share) for share in shares] == sizes

@@ -6,7 +6,9 @@ import threading
 
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from engine.errors import ProcessError
 from engine.infer.ahead import Ahead
 from engine.infer.loader import loading
 
@@ -75,6 +77,21 @@ class TestLoading:
             assert alive() and torch.multiprocessing.active_children()
         del batches
         assert not alive() and not torch.multiprocessing.active_children()
+
+    @pytest.mark.parametrize("error", [ConnectionResetError, EOFError, FileNotFoundError])
+    def test_a_process_that_dies_while_it_hands_over_is_an_error(self, error, monkeypatch):
+        """Its socket is gone, or does not answer."""
+
+        def lost(loader):
+            raise error("of a socket")
+
+        monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_next_data", lost)
+        with (
+            pytest.raises(ProcessError, match="A process that reads data has ended"),
+            loading(Numbers(0, 1), 1, None, int) as batches,
+        ):
+            list(batches)
+        assert not alive()
 
     def test_a_process_that_dies_is_an_error(self):
         """It is said to the main thread, while another one waits for the batch."""
